@@ -1,0 +1,199 @@
+//! Time as an argument, and business days in a named zone.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, Duration, NaiveDate, Utc};
+
+/// An instant, UTC.
+pub type Timestamp = DateTime<Utc>;
+
+/// Where the present comes from. Nothing in payops asks the wall clock directly.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The present instant, cut to whole microseconds, which is what both databases keep.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock enters")]
+        let now = Utc::now();
+        DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+    }
+}
+
+/// A clock that stands still until it is moved. Clones show the same time.
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<AtomicI64>);
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    pub fn new(start: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(start.timestamp_micros())))
+    }
+
+    /// Moves the clock; a negative duration moves it back.
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::SeqCst);
+    }
+
+    /// Sets the clock.
+    pub fn set(&self, to: Timestamp) {
+        self.0.store(to.timestamp_micros(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst)).unwrap_or_default()
+    }
+}
+
+/// An IANA time zone by name, such as `Asia/Shanghai`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Zone(jiff::tz::TimeZone);
+
+/// A name that no time zone has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a time zone: an IANA name is expected, such as Etc/UTC or Asia/Shanghai")]
+pub struct UnknownZone(pub String);
+
+/// A day that a zone does not have, or that lies beyond the calendar.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{date} is no day in {zone}")]
+pub struct NoSuchDay {
+    /// The business date asked for.
+    pub date: NaiveDate,
+    /// The zone's name.
+    pub zone: String,
+}
+
+/// The instants of one business day: `start` belongs to it, `end` is the first instant of the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayWindow {
+    /// First instant, inclusive.
+    pub start: Timestamp,
+    /// First instant after the day, exclusive.
+    pub end: Timestamp,
+}
+
+impl DayWindow {
+    /// Whether `instant` belongs to the day.
+    pub fn contains(&self, instant: Timestamp) -> bool {
+        self.start <= instant && instant < self.end
+    }
+}
+
+impl Zone {
+    /// UTC, the default of every business day.
+    pub fn utc() -> Self {
+        Self(jiff::tz::TimeZone::UTC)
+    }
+
+    /// Looks a zone up by its IANA name.
+    pub fn named(name: &str) -> Result<Self, UnknownZone> {
+        if name == "Etc/UTC" {
+            return Ok(Self::utc());
+        }
+        jiff::tz::TimeZone::get(name).map(Self).map_err(|_| UnknownZone(name.chars().take(64).collect()))
+    }
+
+    /// The zone's IANA name.
+    pub fn name(&self) -> &str {
+        if self.0 == jiff::tz::TimeZone::UTC { "Etc/UTC" } else { self.0.iana_name().unwrap_or("Etc/UTC") }
+    }
+
+    /// The instants of `date` in this zone: 23, 24 or 25 hours where clocks change. A day that a zone
+    /// skipped (Apia, 2011-12-30) is empty.
+    pub fn day(&self, date: NaiveDate) -> Result<DayWindow, NoSuchDay> {
+        let none = || NoSuchDay { date, zone: self.name().to_owned() };
+        let day = to_jiff(date).ok_or_else(none)?;
+        let next = day.tomorrow().map_err(|_| none())?;
+        Ok(DayWindow {
+            start: self.midnight(day).ok_or_else(none)?,
+            end: self.midnight(next).ok_or_else(none)?,
+        })
+    }
+
+    /// The business date that `instant` belongs to.
+    pub fn date_of(&self, instant: Timestamp) -> NaiveDate {
+        let date = jiff::Timestamp::from_microsecond(instant.timestamp_micros())
+            .map(|instant| instant.to_zoned(self.0.clone()).date());
+        date.ok().and_then(to_chrono).unwrap_or_else(|| instant.date_naive())
+    }
+
+    /// The instant at which a wall clock in this zone shows `local`. A time that is skipped is moved forward
+    /// by the gap; of a time that comes twice, the first is meant.
+    pub fn instant_of(&self, local: chrono::NaiveDateTime) -> Option<Timestamp> {
+        let micros = local.and_utc().timestamp_micros();
+        let civil =
+            jiff::Timestamp::from_microsecond(micros).ok()?.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let zoned = self.0.to_ambiguous_zoned(civil).compatible().ok()?;
+        DateTime::from_timestamp_micros(zoned.timestamp().as_microsecond())
+    }
+
+    fn midnight(&self, day: jiff::civil::Date) -> Option<Timestamp> {
+        let start = day.to_zoned(self.0.clone()).ok()?.start_of_day().ok()?;
+        DateTime::from_timestamp_micros(start.timestamp().as_microsecond())
+    }
+}
+
+impl fmt::Debug for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn to_jiff(date: NaiveDate) -> Option<jiff::civil::Date> {
+    use chrono::Datelike;
+    let (year, month, day) = (date.year(), date.month(), date.day());
+    jiff::civil::Date::new(year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?).ok()
+}
+
+fn to_chrono(date: jiff::civil::Date) -> Option<NaiveDate> {
+    let month = u32::try_from(date.month()).ok()?;
+    NaiveDate::from_ymd_opt(date.year().into(), month, u32::try_from(date.day()).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hours(zone: &str, date: &str) -> i64 {
+        let window = Zone::named(zone).unwrap().day(date.parse().unwrap()).unwrap();
+        (window.end - window.start).num_hours()
+    }
+
+    #[test]
+    fn days_follow_the_zone() {
+        assert_eq!(hours("Etc/UTC", "2024-10-24"), 24);
+        assert_eq!(hours("America/New_York", "2024-03-10"), 23);
+        assert_eq!(hours("America/New_York", "2024-11-03"), 25);
+        assert_eq!(hours("Asia/Beirut", "2021-03-28"), 23);
+        assert_eq!(hours("Pacific/Apia", "2011-12-30"), 0);
+        let shanghai = Zone::named("Asia/Shanghai").unwrap();
+        let window = shanghai.day("2024-10-24".parse().unwrap()).unwrap();
+        assert_eq!(window.start.to_rfc3339(), "2024-10-23T16:00:00+00:00");
+        assert_eq!(shanghai.date_of(window.start).to_string(), "2024-10-24");
+        assert!(window.contains(window.start) && !window.contains(window.end));
+    }
+
+    #[test]
+    fn unknown_zones_are_named() {
+        assert_eq!(Zone::named("Mars/Olympus").unwrap_err(), UnknownZone("Mars/Olympus".into()));
+        assert_eq!(Zone::named("Etc/UTC").unwrap().name(), "Etc/UTC");
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = ManualClock::new(DateTime::from_timestamp(1_700_000_000, 0).unwrap());
+        let copy = clock.clone();
+        clock.advance(Duration::seconds(5));
+        assert_eq!(copy.now().timestamp(), 1_700_000_005);
+    }
+}

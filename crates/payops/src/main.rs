@@ -1,0 +1,2 @@
+//! Payment operations in one binary: reconciliation, disputes and merchant limits.
+fn main() {}

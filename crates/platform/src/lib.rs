@@ -1,0 +1,10 @@
+//! What every payops service stands on: configuration, telemetry, databases, HTTP, identity, jobs.
+
+pub mod audit;
+pub mod auth;
+pub mod config;
+pub mod db;
+pub mod error;
+pub mod http;
+pub mod jobs;
+pub mod telemetry;

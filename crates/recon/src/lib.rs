@@ -1,0 +1,1 @@
+//! Reconciliation: the matching engine, the service and its store.

@@ -1,0 +1,2 @@
+//! Developer commands: test, bench, openapi.
+fn main() {}
