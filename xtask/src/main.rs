@@ -1,2 +1,60 @@
-//! Developer commands: test, bench, openapi.
-fn main() {}
+//! Developer commands, run as `cargo xtask COMMAND` from any folder of the workspace.
+
+mod bench;
+mod deny;
+mod fuzz;
+mod openapi;
+mod postgres;
+mod process;
+mod python_tools;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of payops.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs every test against a private PostgreSQL that is started for it (and installed if need be).
+    Test(test::Arguments),
+    /// Starts the PostgreSQL of the tests, prints how to use it, and keeps it until Ctrl-C.
+    Postgres,
+    /// Writes docs/openapi/*.json from what the services serve; --check only compares.
+    Openapi(openapi::Arguments),
+    /// Checks licences, sources and banned crates of all dependencies (deny.toml).
+    Deny,
+    /// Runs the fuzz targets in fuzz/, each for some seconds.
+    Fuzz(fuzz::Arguments),
+    /// Measures payops and its rivals side by side and prints ratios.
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(CommandLine::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Postgres => postgres::serve_until_interrupted(),
+        Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Deny => deny::run(),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+    }
+}

@@ -214,6 +214,10 @@ pub enum RejectReason {
     Truncated,
     /// The file unpacks to more than is accepted.
     TooLarge,
+    /// Packed data does not unpack, or does not meet its own checksum.
+    Corrupt,
+    /// A row that may stand once stands again with another value.
+    DuplicateRow,
 }
 
 /// Something that could not be read. The rest of the file is read all the same.

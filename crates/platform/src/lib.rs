@@ -3,8 +3,13 @@
 pub mod audit;
 pub mod auth;
 pub mod config;
+pub mod context;
 pub mod db;
 pub mod error;
 pub mod http;
+pub mod idempotency;
 pub mod jobs;
 pub mod telemetry;
+
+pub use context::ServiceContext;
+pub use error::{Error, ErrorKind, Result};

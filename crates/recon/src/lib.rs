@@ -1,1 +1,108 @@
-//! Reconciliation: the matching engine, the service and its store.
+//! Reconciliation: given what we believe and what the channel says, account for every unit of money.
+//!
+//! [`engine`] compares two files and knows nothing of databases or networks; `payops reconcile` uses it alone.
+//! The service around it fetches the files of a business day, keeps what was found as records that people
+//! work on, and does so again when a file is corrected: [`routes`] is its API, [`jobs::register`] its work.
+
+pub mod api;
+pub mod engine;
+mod error;
+mod file_store;
+mod formats;
+mod identity;
+pub mod jobs;
+mod lifecycle;
+mod metrics;
+pub mod model;
+mod ops;
+mod report;
+mod store;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use payops_channels::platform_feed::FeedClient;
+use payops_channels::stripe::reporting::ReportingClient;
+use payops_platform::context::ServiceContext;
+use payops_platform::db::Migration;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+
+pub use api::routes;
+pub use file_store::FileStore;
+
+use metrics::ReconciliationMetrics;
+
+/// The service's tables, the oldest migration first.
+pub const MIGRATIONS: &[Migration] =
+    &[Migration::portable("0001_reconciliation", include_str!("../migrations/0001_reconciliation.sql"))];
+
+/// What the service is told at its start.
+#[derive(Debug)]
+pub struct Options {
+    /// The largest file that may be handed over, in bytes as sent.
+    pub max_upload_bytes: u64,
+    /// About how many bytes of memory one comparison may use.
+    pub engine_memory_bytes: u64,
+    /// How many comparisons run at once.
+    pub engines: usize,
+    /// The secrets that Stripe signs its webhooks with; several while one is being replaced.
+    pub stripe_webhook_secrets: Vec<SecretString>,
+    /// The report that settlement files come from.
+    pub settlement_report_type: String,
+    /// The report that control totals come from.
+    pub summary_report_type: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_upload_bytes: 2 << 30,
+            engine_memory_bytes: 1 << 30,
+            engines: 2,
+            stripe_webhook_secrets: Vec::new(),
+            settlement_report_type: "balance_change_from_activity.itemized.3".to_owned(),
+            summary_report_type: "balance.summary.1".to_owned(),
+        }
+    }
+}
+
+/// Where files are fetched from. What is not configured is refused when a task needs it.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Stripe's reporting API.
+    pub stripe: Option<ReportingClient>,
+    /// The payment gateway's feed.
+    pub gateway: Option<FeedClient>,
+}
+
+/// The reconciliation service. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Reconciliation {
+    pub(crate) context: ServiceContext,
+    pub(crate) files: FileStore,
+    pub(crate) sources: Arc<Sources>,
+    pub(crate) metrics: Arc<ReconciliationMetrics>,
+    pub(crate) options: Arc<Options>,
+    pub(crate) engines: Arc<Semaphore>,
+}
+
+impl Reconciliation {
+    /// Puts the service together and makes its folders under `files`.
+    pub async fn open(
+        context: ServiceContext,
+        files: &Path,
+        sources: Sources,
+        options: Options,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            files: FileStore::open(files).await?,
+            sources: Arc::new(sources),
+            metrics: Arc::new(ReconciliationMetrics::register(&context.metrics)),
+            engines: Arc::new(Semaphore::new(options.engines.max(1))),
+            options: Arc::new(options),
+            context,
+        })
+    }
+}

@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Who calls, and what they may do.
+//!
+//! [`Authenticator`] turns credentials into a [`Caller`]; the permission of an endpoint is the type of its
+//! extractor: [`Authorized<OperatorOnly>`](Authorized). There is no mode that turns this off.
+
+mod authenticator;
+mod caller;
+mod jwks;
+mod permission;
+mod services;
+mod token;
+
+pub use authenticator::{AuthSettings, AuthSetupError, Authenticator, TokenKeys};
+pub use caller::{Actor, ActorKind, Caller, Role};
+pub use permission::{
+    AdminOnly, AdminOrService, AnyCaller, Authorized, OperatorOnly, OperatorOrService, Permission, ServiceOnly,
+};
+pub use services::ServiceSecrets;
+pub use token::{MintError, TokenRequest};
+
+pub(crate) use authenticator::{SERVICE_SECRET, is_bad_credentials};
+pub(crate) use permission::unauthenticated;

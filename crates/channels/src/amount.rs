@@ -1,0 +1,72 @@
+//! Reads amounts in the ways that files write them.
+
+use payops_core::money::{AmountError, parse_scaled};
+
+use crate::tally::{FEE_SCALE, Fee, minor_unit, round_half_even};
+
+/// Reads whole minor units. A decimal mark is refused even before zeros: it says that the file's author
+/// meant major units.
+pub(crate) fn parse_minor(text: &[u8]) -> Result<i64, AmountError> {
+    // No digit, sign or blank is a NUL byte, so there is no decimal mark.
+    parse_scaled(text, 0, 0)
+}
+
+/// Reads a fee in major units which may have up to `decimals` decimals, more than its currency has.
+pub(crate) fn parse_fee(text: &[u8], exponent: u8, mark: u8, decimals: u8) -> Result<Fee, AmountError> {
+    match parse_scaled(text, exponent, mark) {
+        Ok(minor) => Ok(Fee { minor, fine: None }),
+        Err(AmountError::SurplusDigits(_)) if decimals > exponent => {
+            let fine = parse_fine(text.trim_ascii(), mark, decimals.min(FEE_SCALE))?;
+            let minor = i64::try_from(round_half_even(fine, minor_unit(exponent)));
+            Ok(Fee { minor: minor.map_err(|_| AmountError::OutOfRange)?, fine: Some(fine) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads a decimal number in 10^-12 units.
+fn parse_fine(text: &[u8], mark: u8, decimals: u8) -> Result<i128, AmountError> {
+    let (sign, digits) = match text {
+        [b'-', rest @ ..] => (-1, rest),
+        [b'+', rest @ ..] => (1, rest),
+        _ => (1, text),
+    };
+    let at = digits.iter().position(|&byte| byte == mark).ok_or(AmountError::Malformed)?;
+    let (whole, fraction) = (&digits[..at], &digits[at + 1..]);
+    if !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
+        return Err(AmountError::Malformed);
+    }
+    let (kept, surplus) = fraction.split_at(fraction.len().min(usize::from(decimals)));
+    if surplus.iter().any(|&digit| digit != b'0') {
+        return Err(AmountError::SurplusDigits(decimals));
+    }
+    let whole = if whole.is_empty() { 0 } else { i128::from(parse_minor(whole)?) };
+    let kept_value = kept.iter().fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
+    let missing = usize::from(FEE_SCALE) - kept.len();
+    let fraction = (0..missing).fold(kept_value, |value, _| value * 10);
+    Ok(sign * (whole * minor_unit(0) + fraction))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minor_units_have_no_decimal_mark() {
+        assert_eq!(parse_minor(b" -1250 "), Ok(-1250));
+        assert_eq!(parse_minor(b"12.00"), Err(AmountError::Malformed));
+    }
+
+    #[test]
+    fn fees_keep_their_digits() {
+        let fee = |text: &str| parse_fee(text.as_bytes(), 2, b'.', 5);
+        assert_eq!(fee("0.95"), Ok(Fee { minor: 95, fine: None }));
+        assert_eq!(fee("0.95000000"), Ok(Fee { minor: 95, fine: None }));
+        assert_eq!(fee("0.00345"), Ok(Fee { minor: 0, fine: Some(3_450_000_000) }));
+        assert_eq!(fee("-1.235"), Ok(Fee { minor: -124, fine: Some(-1_235_000_000_000) }));
+        assert_eq!(fee("0.000001"), Err(AmountError::SurplusDigits(5)));
+        assert_eq!(fee("0.001x"), Err(AmountError::Malformed));
+        assert_eq!(fee("0.001.5"), Err(AmountError::Malformed));
+        assert_eq!(fee("99999999999999999999.001"), Err(AmountError::OutOfRange));
+    }
+}

@@ -1,0 +1,36 @@
+//! The words a file uses for things that payops has names for.
+
+/// Words, compared without regard to ASCII letter case, and what each means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words<T>(Vec<(Box<[u8]>, T)>);
+
+impl<T: Copy + PartialEq> Words<T> {
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Words with their meanings, or the first word that has two.
+    pub(crate) fn new(words: Vec<(String, T)>) -> Result<Self, String> {
+        for (index, (word, meaning)) in words.iter().enumerate() {
+            let clash =
+                |(other, its): &(String, T)| other.trim().eq_ignore_ascii_case(word.trim()) && its != meaning;
+            if words[..index].iter().any(clash) {
+                return Err(word.clone());
+            }
+        }
+        Ok(Self(words.into_iter().map(|(word, meaning)| (word.trim().as_bytes().into(), meaning)).collect()))
+    }
+
+    #[inline]
+    pub(crate) fn meaning(&self, word: &[u8]) -> Option<T> {
+        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, meaning)| *meaning)
+    }
+
+    pub(crate) fn has(&self, meaning: T) -> bool {
+        self.0.iter().any(|(_, other)| *other == meaning)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,180 @@
+//! `payops reconcile`: two files in, a verdict out. No server, no database.
+
+mod inputs;
+mod language;
+mod output;
+mod progress;
+mod size;
+mod table;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono::NaiveDate;
+use clap::{Args, ValueEnum};
+use payops_core::random::{Random, SystemRandom};
+use payops_core::time::Zone;
+use payops_recon::engine::{self, EngineError, Outcome, Settings, Side, Verdict};
+
+use inputs::Inputs;
+use language::Language;
+use output::Outputs;
+use progress::Display;
+
+/// Compare the platform's payments with a channel's settlement file.
+///
+/// Exit codes: 0 reconciled with nothing open; 1 differences, incomplete or not provable; 2 wrong usage;
+/// 3 an input that cannot be read or an output that cannot be written.
+#[derive(Debug, Args)]
+pub struct ReconcileArgs {
+    /// The channel that the settlement file comes from. `generic` reads any CSV through `--mapping`.
+    #[arg(long, value_enum)]
+    channel: Channel,
+    /// The platform's payments: CSV, or one JSON object a line. May be packed with gzip or zip.
+    #[arg(long, value_name = "FILE")]
+    platform: PathBuf,
+    /// The channel's settlement file. May be packed with gzip or zip.
+    #[arg(long, value_name = "FILE")]
+    settlement: PathBuf,
+    /// The channel's balance summary, which proves that the settlement file is complete.
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+    /// How to read the settlement file, as TOML.
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// How to read the platform's file, as TOML, where it is not payops' own format.
+    #[arg(long, value_name = "FILE")]
+    platform_mapping: Option<PathBuf>,
+    /// Reconcile one day, such as 2026-01-30. Rows of other days may complete a pair and are no differences.
+    #[arg(long, value_name = "DATE")]
+    date: Option<NaiveDate>,
+    /// The zone that defines the day, and in which the channel prints times without one.
+    #[arg(long, value_name = "ZONE", requires = "date", value_parser = parse_zone)]
+    timezone: Option<Zone>,
+    /// Write the differences as CSV.
+    #[arg(long, value_name = "FILE")]
+    diffs: Option<PathBuf>,
+    /// Write a report; the name ends in .csv (the differences) or .json (the figures and the differences).
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write a certificate: hashes of the inputs and of the output, and the versions of rules and engine.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Print the figures as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// About how much memory to use; more rows than fit go to a temporary file in $TMPDIR.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::parse)]
+    memory: u64,
+    /// How many threads to use: 1 reads one file after the other.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    threads: u8,
+}
+
+/// Where a settlement file comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Channel {
+    Stripe,
+    Paypal,
+    Alipay,
+    Wechat,
+    Adyen,
+    Generic,
+}
+
+impl Channel {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+            Self::Paypal => "paypal",
+            Self::Alipay => "alipay",
+            Self::Wechat => "wechat",
+            Self::Adyen => "adyen",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+fn parse_zone(name: &str) -> Result<Zone, String> {
+    Zone::named(name).map_err(|error| error.to_string())
+}
+
+/// Why the command could not do its work.
+#[derive(Debug)]
+enum Failure {
+    /// The command line asks for something that cannot be; exit code 2.
+    Usage(String),
+    /// An input could not be read or an output not written; exit code 3.
+    File(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::File(message) => f.write_str(message),
+        }
+    }
+}
+
+/// Runs the command and says on stderr what went wrong.
+pub fn run(args: &ReconcileArgs) -> ExitCode {
+    let language = Language::of_environment();
+    match reconcile(args, language) {
+        Ok(Verdict::Reconciled) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
+        Err(failure) => {
+            let code = if matches!(failure, Failure::Usage(_)) { 2 } else { 3 };
+            // With stderr gone there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "{}: {failure}", language.pick("error", "错误"));
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn reconcile(args: &ReconcileArgs, language: Language) -> Result<Verdict, Failure> {
+    let temp_dir = std::env::temp_dir();
+    let outputs = Outputs::open(args)?;
+    let inputs = Inputs::open(args, &temp_dir)?;
+    let seed = [SystemRandom.next_u64(), SystemRandom.next_u64()];
+    let settings =
+        Settings { memory: args.memory, threads: args.threads.into(), ..Settings::new(seed, temp_dir) };
+
+    let display = Display::new(language);
+    let balance = inputs.balance.as_ref();
+    let outcome = display
+        .observe(|observer| engine::reconcile(&inputs.platform, &inputs.channel, balance, &settings, observer))
+        .map_err(|error| engine_failure(args, &error))?;
+
+    display.writing(outcome.listed());
+    outputs.write(args, &outcome)?;
+    display.finish();
+    print(args, &outcome, language).map_err(|error| Failure::File(format!("standard output: {error}")))?;
+    Ok(outcome.summary.verdict)
+}
+
+/// The error in the words of the command line: with the file's name.
+fn engine_failure(args: &ReconcileArgs, error: &EngineError) -> Failure {
+    let name = |side: &Side| match side {
+        Side::Platform => args.platform.display(),
+        Side::Channel => args.settlement.display(),
+    };
+    Failure::File(match error {
+        EngineError::Input { side, source } => format!("{}: {source}", name(side)),
+        EngineError::InputChanged { side } => format!("{}: {error}", name(side)),
+        EngineError::Temporary(source) => format!("{}: {source}", std::env::temp_dir().display()),
+        EngineError::Cancelled => error.to_string(),
+    })
+}
+
+fn print(args: &ReconcileArgs, outcome: &Outcome, language: Language) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    if args.json {
+        serde_json::to_writer(&mut out, &outcome.summary)?;
+        writeln!(out)?;
+    } else {
+        out.write_all(table::render(args, &outcome.summary, language).as_bytes())?;
+    }
+    out.flush()
+}

@@ -1,0 +1,132 @@
+//! From the command line to inputs that the engine can read.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use payops_channels::decode::{PlainFile, spool};
+use payops_channels::options::{Limits, ReadOptions, Window};
+use payops_channels::read::Format;
+use payops_channels::stripe::balance_summary::read_balance_summary;
+use payops_channels::Mapping;
+use payops_core::time::Zone;
+use payops_recon::engine::{Input, StatedBalances};
+
+use super::{Channel, Failure, ReconcileArgs};
+
+/// What the engine reads. Temporary copies live as long as this.
+pub(super) struct Inputs {
+    pub(super) platform: Input,
+    pub(super) channel: Input,
+    pub(super) balance: Option<StatedBalances>,
+    _copies: [PlainFile; 2],
+}
+
+impl Inputs {
+    /// Checks the command line and unpacks what is packed.
+    pub(super) fn open(args: &ReconcileArgs, temp_dir: &Path) -> Result<Self, Failure> {
+        let channel_format = channel_format(args)?;
+        let platform_mapping = args.platform_mapping.as_deref().map(read_mapping).transpose()?;
+        let options = read_options(args)?;
+        for path in [&args.platform, &args.settlement].into_iter().chain(&args.summary) {
+            check_readable(path)?;
+        }
+        if same_file(&args.platform, &args.settlement) {
+            let message = "--platform and --settlement name the same file: a file always agrees with itself";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+
+        let platform = open_plain(&args.platform, temp_dir)?;
+        let settlement = open_plain(&args.settlement, temp_dir)?;
+        let platform_format = match platform_mapping {
+            Some(mapping) => Format::Mapped(mapping),
+            None => platform_format(&args.platform, &platform)?,
+        };
+        let balance = match &args.summary {
+            Some(path) => Some(read_summary(path, temp_dir, &options)?),
+            None => None,
+        };
+        Ok(Self {
+            platform: input(&platform, platform_format, &options),
+            channel: input(&settlement, channel_format, &options),
+            balance,
+            _copies: [platform, settlement],
+        })
+    }
+}
+
+/// The reader of the settlement file: the mapping where one is given, else the channel's own.
+fn channel_format(args: &ReconcileArgs) -> Result<Format, Failure> {
+    match (&args.mapping, args.channel) {
+        (Some(path), _) => read_mapping(path).map(Format::Mapped),
+        (None, Channel::Stripe) => Ok(Format::StripeItemized),
+        (None, channel) => Err(Failure::Usage(format!(
+            "--channel {} needs --mapping: only stripe's files are read without one",
+            channel.as_str()
+        ))),
+    }
+}
+
+fn read_mapping(path: &Path) -> Result<Mapping, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+    Mapping::parse(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+}
+
+fn read_options(args: &ReconcileArgs) -> Result<ReadOptions, Failure> {
+    let zone = args.timezone.clone().unwrap_or_else(Zone::utc);
+    if let Some(day) = args.date {
+        zone.day(day).map_err(|error| Failure::Usage(format!("--date: {error}")))?;
+    }
+    let window = args.date.map(|day| Window { zone: zone.clone(), day });
+    Ok(ReadOptions { window, printed_zone: zone, ..ReadOptions::default() })
+}
+
+fn check_readable(path: &Path) -> Result<(), Failure> {
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let message = "is not a plain file; what is read must stay readable from its beginning to its end";
+    Err(Failure::File(format!("{}: {message}", path.display())))
+}
+
+/// Whether both paths lead to one file, by links too.
+fn same_file(first: &Path, second: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((identity(first), identity(second)), (Ok(first), Ok(second)) if first == second)
+}
+
+fn open_plain(path: &Path, temp_dir: &Path) -> Result<PlainFile, Failure> {
+    spool(path, temp_dir, &Limits::default()).map_err(|error| unreadable(path, error))
+}
+
+/// NDJSON or CSV, by the first byte that is no blank.
+fn platform_format(path: &Path, plain: &PlainFile) -> Result<Format, Failure> {
+    let mut beginning = Vec::new();
+    let read = plain.open().and_then(|file| file.take(4096).read_to_end(&mut beginning));
+    read.map_err(|error| unreadable(path, error))?;
+    match beginning.trim_ascii_start().first() {
+        Some(b'{') => Ok(Format::PlatformNdjson),
+        Some(b'[') => {
+            let message = "is a JSON array; one JSON object a line (NDJSON) or CSV is expected";
+            Err(Failure::File(format!("{}: {message}", path.display())))
+        }
+        _ => Ok(Format::PlatformCsv),
+    }
+}
+
+fn read_summary(path: &Path, temp_dir: &Path, options: &ReadOptions) -> Result<StatedBalances, Failure> {
+    let plain = open_plain(path, temp_dir)?;
+    let file = plain.open().map_err(|error| unreadable(path, error))?;
+    Ok(StatedBalances::of(read_balance_summary(file, options), &plain.damage))
+}
+
+fn input(plain: &PlainFile, format: Format, options: &ReadOptions) -> Input {
+    Input { path: plain.path().to_owned(), damage: plain.damage.clone(), format, options: options.clone() }
+}
+
+fn unreadable(path: &Path, error: impl std::fmt::Display) -> Failure {
+    Failure::File(format!("{}: {error}", path.display()))
+}

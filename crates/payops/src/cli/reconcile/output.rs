@@ -1,0 +1,276 @@
+//! The files that the command writes. Each appears under its name only when it is complete.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use payops_recon::engine::{Certificate, CertifiedInput, Difference, EngineError, Hashed, Outcome, export};
+use tempfile::NamedTempFile;
+
+use super::{Failure, ReconcileArgs, engine_failure};
+
+/// The outputs asked for, opened before the work begins so that a bad name costs no time.
+pub(super) struct Outputs {
+    diffs: Option<NewFile>,
+    report: Option<(NewFile, ReportFormat)>,
+    certificate: Option<NewFile>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReportFormat {
+    Csv,
+    Json,
+}
+
+impl ReportFormat {
+    fn of(path: &Path) -> Result<Self, Failure> {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("csv") => Ok(Self::Csv),
+            Some("json") => Ok(Self::Json),
+            Some(format @ ("pdf" | "xlsx")) => Err(Failure::Usage(format!(
+                "--report: {format} is not supported; the supported formats are csv and json"
+            ))),
+            _ => Err(Failure::Usage(format!(
+                "--report: '{}' does not say its format; its name must end in .csv or .json",
+                path.display()
+            ))),
+        }
+    }
+}
+
+impl Outputs {
+    pub(super) fn open(args: &ReconcileArgs) -> Result<Self, Failure> {
+        let report_format = args.report.as_deref().map(ReportFormat::of).transpose()?;
+        check_apart(args)?;
+        let open = |path: &Option<PathBuf>| path.as_deref().map(NewFile::create).transpose();
+        Ok(Self {
+            diffs: open(&args.diffs)?,
+            report: open(&args.report)?.zip(report_format),
+            certificate: open(&args.certificate)?,
+        })
+    }
+
+    /// Writes everything that was asked for, then puts the files under their names.
+    pub(super) fn write(mut self, args: &ReconcileArgs, outcome: &Outcome) -> Result<(), Failure> {
+        if self.diffs.is_none() && self.report.is_none() && self.certificate.is_none() {
+            return Ok(());
+        }
+        let hash = self.write_differences(args, outcome)?;
+        if let Some(certificate) = &mut self.certificate {
+            let stated = certify(args, hash)?;
+            let written = serde_json::to_writer_pretty(&mut certificate.out, &stated).map_err(io::Error::from);
+            written.and_then(|()| certificate.out.write_all(b"\n")).map_err(|error| certificate.failure(error))?;
+        }
+        let report = self.report.map(|(file, _)| file);
+        [self.diffs, report, self.certificate].into_iter().flatten().try_for_each(NewFile::keep)
+    }
+
+    /// Streams the differences once into every output that wants them; returns the hash of the output.
+    fn write_differences(&mut self, args: &ReconcileArgs, outcome: &Outcome) -> Result<String, Failure> {
+        let mut hash = Hashed::new(io::sink());
+        // Nothing written to a hash can fail.
+        let summary = serde_json::to_vec(&outcome.summary).unwrap_or_default();
+        let _ = hash.write_all(&summary).and_then(|()| hash.write_all(b"\n"));
+        let mut line = Vec::new();
+        let _ = export::write_csv_header(&mut line);
+        self.give_out(&line, None, &mut hash)?;
+        if let Some((file, ReportFormat::Json)) = &mut self.report {
+            let begun = write!(file.out, "{{\"summary\":").and_then(|()| file.out.write_all(&summary));
+            begun.and_then(|()| write!(file.out, ",\"differences\":[")).map_err(|error| file.failure(error))?;
+        }
+        let mut index = 0_u64;
+        outcome.for_each_difference(|difference| {
+            line.clear();
+            let _ = export::write_csv_line(&mut line, difference);
+            self.give_out(&line, Some((difference, index)), &mut hash)?;
+            index += 1;
+            Ok::<(), Stop>(())
+        }).map_err(|stop| match stop {
+            Stop::Engine(error) => engine_failure(args, &error),
+            Stop::Output(failure) => failure,
+        })?;
+        if let Some((file, ReportFormat::Json)) = &mut self.report {
+            file.out.write_all(b"]}\n").map_err(|error| file.failure(error))?;
+        }
+        Ok(hash.finish().1)
+    }
+
+    fn give_out(
+        &mut self,
+        line: &[u8],
+        difference: Option<(&Difference<'_>, u64)>,
+        hash: &mut Hashed<io::Sink>,
+    ) -> Result<(), Failure> {
+        if self.certificate.is_some() {
+            let _ = hash.write_all(line);
+        }
+        if let Some(file) = &mut self.diffs {
+            file.out.write_all(line).map_err(|error| file.failure(error))?;
+        }
+        match (&mut self.report, difference) {
+            (Some((file, ReportFormat::Csv)), _) => file.out.write_all(line).map_err(|error| file.failure(error)),
+            (Some((file, ReportFormat::Json)), Some((difference, index))) => {
+                let comma: &[u8] = if index > 0 { b",\n" } else { b"\n" };
+                let begun = file.out.write_all(comma);
+                begun
+                    .and_then(|()| export::write_json_object(&mut file.out, difference))
+                    .map_err(|error| file.failure(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why the streaming of differences ended early.
+enum Stop {
+    Engine(EngineError),
+    Output(Failure),
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Output(failure)
+    }
+}
+
+/// No output may take the place of an input or of another output.
+fn check_apart(args: &ReconcileArgs) -> Result<(), Failure> {
+    let inputs = [
+        ("--platform", Some(&args.platform)),
+        ("--settlement", Some(&args.settlement)),
+        ("--summary", args.summary.as_ref()),
+        ("--mapping", args.mapping.as_ref()),
+        ("--platform-mapping", args.platform_mapping.as_ref()),
+    ];
+    let outputs = [
+        ("--diffs", args.diffs.as_ref()),
+        ("--report", args.report.as_ref()),
+        ("--certificate", args.certificate.as_ref()),
+    ];
+    let named = |files: &[(&'static str, Option<&PathBuf>)]| -> Vec<(&'static str, PathBuf)> {
+        let there = files.iter().filter_map(|(flag, path)| Some((*flag, (*path)?)));
+        there.map(|(flag, path)| (flag, resolved(path))).collect()
+    };
+    let outputs = named(&outputs);
+    for (index, (flag, path)) in outputs.iter().enumerate() {
+        let others = named(&inputs).into_iter().chain(outputs[..index].iter().cloned());
+        if let Some((other, _)) = others.into_iter().find(|(_, other)| other == path && !is_device(path)) {
+            let message = format!("{flag} and {other} name the same file: {}", path.display());
+            return Err(Failure::Usage(message));
+        }
+    }
+    Ok(())
+}
+
+/// The path with every link followed, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match (fs::canonicalize(folder), path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => path.to_owned(),
+        }
+    })
+}
+
+/// Whether the path is there and is neither a file nor a folder, so that it is written to and not replaced.
+fn is_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// A file that is written under a temporary name beside its own.
+struct NewFile {
+    path: PathBuf,
+    out: BufWriter<Target>,
+}
+
+enum Target {
+    Temporary(NamedTempFile),
+    Device(File),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Temporary(file) => file.write(bytes),
+            Self::Device(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Temporary(file) => file.flush(),
+            Self::Device(file) => file.flush(),
+        }
+    }
+}
+
+impl NewFile {
+    fn create(path: &Path) -> Result<Self, Failure> {
+        let failure = |error: io::Error| Failure::File(format!("{}: {error}", path.display()));
+        let target = if is_device(path) {
+            Target::Device(File::options().write(true).open(path).map_err(failure)?)
+        } else if path.is_dir() {
+            return Err(Failure::File(format!("{}: is a folder", path.display())));
+        } else {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(".");
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(&name).suffix(".partial").permissions(Permissions::from_mode(0o666));
+            Target::Temporary(builder.tempfile_in(folder_of(path)).map_err(failure)?)
+        };
+        Ok(Self { path: path.to_owned(), out: BufWriter::with_capacity(256 << 10, target) })
+    }
+
+    /// Makes what was written durable and gives it its name.
+    fn keep(self) -> Result<(), Failure> {
+        let path = self.path;
+        let kept = self.out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|target| match target {
+            Target::Device(_) => Ok(()),
+            Target::Temporary(file) => {
+                file.as_file().sync_all()?;
+                file.persist(&path)?;
+                File::open(folder_of(&path))?.sync_all()
+            }
+        });
+        kept.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
+    }
+
+    fn failure(&self, error: io::Error) -> Failure {
+        Failure::File(format!("{}: {error}", self.path.display()))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn certify(args: &ReconcileArgs, output_sha256: String) -> Result<Certificate, Failure> {
+    let files = [
+        ("platform", Some(&args.platform)),
+        ("channel", Some(&args.settlement)),
+        ("balance_summary", args.summary.as_ref()),
+        ("mapping", args.mapping.as_ref()),
+        ("platform_mapping", args.platform_mapping.as_ref()),
+    ];
+    let mut inputs = Vec::new();
+    for (role, path) in files.into_iter().filter_map(|(role, path)| Some((role, path?))) {
+        let hashed = File::open(path).and_then(|file| CertifiedInput::read(role, file));
+        inputs.push(hashed.map_err(|error| Failure::File(format!("{}: {error}", path.display())))?);
+    }
+    let mut parameters = vec![("channel".to_owned(), args.channel.as_str().to_owned())];
+    if let Some(date) = args.date {
+        let zone = args.timezone.as_ref().map_or("Etc/UTC", |zone| zone.name());
+        parameters.push(("date".to_owned(), date.to_string()));
+        parameters.push(("timezone".to_owned(), zone.to_owned()));
+    }
+    Ok(Certificate::new(inputs, parameters, output_sha256))
+}

@@ -1,0 +1,111 @@
+//! Where a database is.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+/// Where a service's database is.
+#[derive(Debug, Clone)]
+pub enum DatabaseTarget {
+    /// A file; it and its folder are made when they are missing.
+    Sqlite {
+        /// The file's path.
+        path: PathBuf,
+    },
+    /// A database on a PostgreSQL server; it must exist.
+    Postgres(PostgresTarget),
+}
+
+impl DatabaseTarget {
+    /// What may be shown of it: the path, or user, host, port and database, never a password.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Sqlite { path } => format!("sqlite {}", path.display()),
+            Self::Postgres(target) => {
+                format!("postgres {}@{}:{}/{}", target.user, target.host, target.port, target.database)
+            }
+        }
+    }
+}
+
+/// A database on a PostgreSQL server, and how to use it.
+#[derive(Debug, Clone)]
+pub struct PostgresTarget {
+    /// Host name, address, or the folder of a Unix socket.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Role to log in as.
+    pub user: String,
+    /// Its password, if it needs one.
+    pub password: Option<SecretString>,
+    /// Database name.
+    pub database: String,
+    /// How much TLS is asked for.
+    pub ssl_mode: SslMode,
+    /// PEM file of the authorities to trust instead of the public ones.
+    pub ssl_root_cert: Option<PathBuf>,
+    /// The most connections this process opens to the database.
+    pub max_connections: u32,
+    /// How long to wait for a free connection before answering 503.
+    pub acquire_timeout: Duration,
+}
+
+/// How much TLS is asked for, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// If the server offers it.
+    #[default]
+    Prefer,
+    /// Always, without checking the certificate.
+    Require,
+    /// Always, and the certificate is signed by a trusted authority.
+    VerifyCa,
+    /// Always, and the certificate is also of that host.
+    VerifyFull,
+}
+
+impl SslMode {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Disable, Self::Prefer, Self::Require, Self::VerifyCa, Self::VerifyFull];
+
+    /// The mode's name in libpq's words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}
+
+impl PostgresTarget {
+    pub(super) fn connect_options(&self) -> PgConnectOptions {
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .host(&self.host)
+            .port(self.port)
+            .username(&self.user)
+            .database(&self.database)
+            .application_name("payops")
+            .ssl_mode(match self.ssl_mode {
+                SslMode::Disable => PgSslMode::Disable,
+                SslMode::Prefer => PgSslMode::Prefer,
+                SslMode::Require => PgSslMode::Require,
+                SslMode::VerifyCa => PgSslMode::VerifyCa,
+                SslMode::VerifyFull => PgSslMode::VerifyFull,
+            });
+        if let Some(password) = &self.password {
+            options = options.password(password.expose_secret());
+        }
+        if let Some(path) = &self.ssl_root_cert {
+            options = options.ssl_root_cert(path);
+        }
+        options
+    }
+}

@@ -1,0 +1,251 @@
+//! The one layer around every route: see the order in the documentation of [`crate::http`].
+//!
+//! One layer instead of a dozen, since each costs an allocation or two for every request, and since the steps
+//! share what they find out.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tower::{Layer, Service, ServiceExt};
+use tracing::Instrument;
+
+use super::admission::{Admission, Connection};
+use super::budget::{Limiter, Ruling};
+use super::ids::Ids;
+use super::meter::{HttpMetrics, MethodMeter, Refusal, RouteMeter, UNMATCHED};
+use super::service::{AccessLog, HttpLimits};
+use super::{envelope, language};
+use crate::auth::{Authenticator, Caller, SERVICE_SECRET, is_bad_credentials};
+use crate::context::ServiceContext;
+use crate::error::{Error, ErrorKind};
+
+mod access;
+mod trace;
+
+use access::AccessLine;
+use trace::Trace;
+
+/// What all gates of a service share.
+pub(super) struct Gate {
+    pub(super) context: ServiceContext,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) limiter: Arc<Limiter>,
+    pub(super) limits: HttpLimits,
+    pub(super) access_log: AccessLog,
+    pub(super) metrics: HttpMetrics,
+    pub(super) ids: Ids,
+}
+
+/// Which steps a route's gate takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// All of them.
+    Api,
+    /// Probes and documents: answered however busy the service is, and off nobody's budget.
+    Operational,
+}
+
+#[derive(Clone)]
+pub(super) struct GateLayer {
+    pub(super) gate: Arc<Gate>,
+    pub(super) kind: Kind,
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = GateService<S>;
+
+    fn layer(&self, inner: S) -> GateService<S> {
+        GateService { gate: Arc::clone(&self.gate), kind: self.kind, route: Arc::default(), inner }
+    }
+}
+
+/// The router makes one for each route, so the route's metrics are looked up once.
+#[derive(Clone)]
+pub(super) struct GateService<S> {
+    gate: Arc<Gate>,
+    kind: Kind,
+    route: Arc<OnceLock<RouteMeter>>,
+    inner: S,
+}
+
+impl<S> Service<Request> for GateService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The clone was not polled for readiness, so it stays behind and the ready one goes.
+        let clone = self.clone();
+        let ready = std::mem::replace(self, clone);
+        Box::pin(async move { Ok(ready.pass(request).await) })
+    }
+}
+
+/// How a request went, before the answer is written out.
+struct Passed {
+    response: Response,
+    caller: Option<Caller>,
+    ruling: Option<Ruling>,
+}
+
+impl<S> GateService<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    async fn pass(self, request: Request) -> Response {
+        let started = Instant::now();
+        let Self { gate, kind, route, inner } = self;
+        let route = route.get_or_init(|| RouteMeter::new(template(&request)));
+        let meter = route.method(request.method(), &gate.metrics);
+        let language = language::preferred(request.headers());
+        let trace = Trace::begin(&gate, meter, &route.template, request.headers());
+
+        let passed = gate.admit(kind, inner, request).instrument(trace.span.clone()).await;
+        let (mut response, remark) = envelope::write_out(passed.response, language, trace.id);
+        let status = response.status();
+        if let Some(ruling) = passed.ruling {
+            ruling.write(response.headers_mut());
+        }
+        common_headers(response.headers_mut(), trace.request_id);
+        let took = started.elapsed();
+        route.count(meter, status, took, &gate.metrics);
+        let line = AccessLine { meter, status, took, caller: passed.caller.as_ref(), remark };
+        line.write(&trace.span, gate.access_log);
+        response
+    }
+}
+
+impl Gate {
+    async fn admit<S>(&self, kind: Kind, inner: S, mut request: Request) -> Passed
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        let Some(_seat) = Seat::take(self, kind) else {
+            return Passed { response: self.refuse(overloaded(), "overload"), caller: None, ruling: None };
+        };
+        let connection = request.extensions().get::<Connection>().map(|connection| Arc::clone(&connection.0));
+        let peer = connection.as_ref().map(|facts| facts.peer.ip());
+        let certificate = connection.as_ref().and_then(|facts| facts.certificate.as_deref());
+        let known =
+            self.authenticator.authenticate(request.headers(), certificate, self.context.now()).await;
+        let caller = known.as_ref().ok().and_then(Option::as_ref).cloned();
+        let ruling = match kind {
+            Kind::Api => Some(self.limiter.take(caller.as_ref(), peer).await),
+            Kind::Operational => None,
+        };
+        if let Some(refusal) = ruling.as_ref().and_then(Ruling::refusal) {
+            return Passed { response: self.refuse(refusal, "rate"), caller, ruling };
+        }
+        if let Err(error) = known {
+            let reason = if is_bad_credentials(&error) { "credentials" } else { "keys" };
+            return Passed { response: self.refuse(error, reason), caller, ruling };
+        }
+        mark_sensitive(request.headers_mut());
+        DefaultBodyLimit::max(self.limits.body_bytes).apply(&mut request);
+        request.extensions_mut().insert(Admission { caller: caller.clone() });
+        Passed { response: self.run(inner, request).await, caller, ruling }
+    }
+
+    /// Runs the handler within time; a panic ends the request, not the connection.
+    async fn run<S>(&self, inner: S, request: Request) -> Response
+    where
+        S: Service<Request, Response = Response, Error = Infallible> + Send,
+    {
+        let handler = AssertUnwindSafe(inner.oneshot(request)).catch_unwind();
+        match tokio::time::timeout(self.limits.time_out, handler).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            Ok(Err(panic)) => {
+                let said = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+                let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+                Error::internal(format!("the handler panicked: {said}")).into_response()
+            }
+            Err(_) => self.refuse(timed_out(), "time_out"),
+        }
+    }
+
+    fn refuse(&self, error: Error, reason: &'static str) -> Response {
+        self.metrics.refused.get_or_create(&Refusal { reason }).inc();
+        error.into_response()
+    }
+}
+
+/// One of the places for requests at work; given back when the handler is done.
+struct Seat<'g>(&'g Gate);
+
+impl<'g> Seat<'g> {
+    fn take(gate: &'g Gate, kind: Kind) -> Option<Self> {
+        let taken = gate.metrics.in_flight.inc();
+        let seat = Self(gate);
+        let room = i64::try_from(gate.limits.concurrency).unwrap_or(i64::MAX);
+        (kind == Kind::Operational || taken < room).then_some(seat)
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.in_flight.dec();
+    }
+}
+
+fn template(request: &Request) -> &str {
+    request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str)
+}
+
+/// Whatever prints headers prints no secrets.
+fn mark_sensitive(headers: &mut HeaderMap) {
+    for name in [AUTHORIZATION, SERVICE_SECRET, COOKIE] {
+        if let Some(value) = headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+fn common_headers(headers: &mut HeaderMap, request_id: Option<HeaderValue>) {
+    if let Some(request_id) = request_id {
+        headers.insert(REQUEST_ID, request_id);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+fn overloaded() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "OVERLOADED",
+        "Too many requests are being worked on; try again shortly.",
+        "服务繁忙，请稍后重试。",
+    )
+    .with_retry_after(Duration::from_secs(1))
+}
+
+fn timed_out() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "TIMED_OUT",
+        "The request took too long and was given up; whether it had an effect is not known.",
+        "请求处理超时，已放弃；其是否生效未知。",
+    )
+    .with_retry_after(Duration::from_secs(1))
+}

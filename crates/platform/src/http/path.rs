@@ -1,0 +1,63 @@
+//! Parameters of a path.
+
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, RawPathParams};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// The one id in a path, such as `{id}`. Anything but a UUID is 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathId(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let raw = RawPathParams::from_request_parts(parts, state).await.map_err(|_| not_text("path"))?;
+        let (name, value) =
+            raw.iter().next().ok_or_else(|| Error::internal("PathId on a route without a parameter"))?;
+        // The hyphenated form only: one id has one spelling in links and logs.
+        Uuid::try_parse(value).ok().filter(|_| value.len() == 36).map(Self).ok_or_else(|| {
+            Error::invalid_field(name, "is not a UUID", "不是有效的 UUID")
+        })
+    }
+}
+
+/// Parameters of a path by type: a value, a tuple in order, or a struct by name. What does not fit is 400.
+#[derive(Debug, Clone)]
+pub struct PathParams<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(failure)) => Err(fault(failure.into_kind())),
+            Err(rejection) => Err(Error::internal(rejection)),
+        }
+    }
+}
+
+fn fault(kind: ErrorKind) -> Error {
+    match kind {
+        ErrorKind::InvalidUtf8InPathParam { key } => not_text(&key),
+        ErrorKind::ParseErrorAtKey { key, .. } | ErrorKind::DeserializeError { key, .. } => {
+            Error::invalid_field(key, "does not have the right form", "格式不正确")
+        }
+        ErrorKind::ParseErrorAtIndex { index, .. } => {
+            Error::invalid_field(format!("path[{index}]"), "does not have the right form", "格式不正确")
+        }
+        ErrorKind::ParseError { .. } => Error::invalid_field("path", "does not have the right form", "格式不正确"),
+        // Wrong number or unsupported type: the handler does not fit its route.
+        other => Error::internal(other.to_string()),
+    }
+}
+
+fn not_text(name: &str) -> Error {
+    Error::invalid_field(name, "is not valid UTF-8", "不是有效的 UTF-8 文本")
+}

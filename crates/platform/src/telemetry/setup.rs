@@ -1,0 +1,226 @@
+//! Setting up and ending telemetry.
+
+use std::fmt;
+use std::io;
+use std::panic;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::runtime::Tokio;
+use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use payops_core::time::{Clock, SystemClock};
+use tracing::Subscriber;
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::Registry;
+
+use super::fields::SpanFields;
+use super::filter::LineFilter;
+use super::log::JsonLog;
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For eyes.
+    Terminal,
+}
+
+/// How a process tells about itself.
+#[derive(Debug, Clone)]
+pub struct TelemetrySettings {
+    /// The name under which traces are exported, and of log lines that belong to no service in particular.
+    pub service: &'static str,
+    /// The form of log lines; they go to stderr.
+    pub format: LogFormat,
+    /// Which lines are kept: `info`, or directives such as `info,payops_recon=debug`.
+    pub filter: String,
+    /// Where traces go: an OTLP address over HTTP, such as `http://jaeger:4318`. `None` exports none.
+    pub otlp_endpoint: Option<String>,
+    /// The share of traces that begin here and are exported, 0 to 1; a caller's decision is always followed.
+    pub sample_ratio: f64,
+    /// Where the time of log lines comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl TelemetrySettings {
+    /// JSON lines at `info`, no traces.
+    pub fn new(service: &'static str) -> Self {
+        Self {
+            service,
+            format: LogFormat::default(),
+            filter: String::from("info"),
+            otlp_endpoint: None,
+            sample_ratio: 1.0,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter has a part that cannot be read.
+    #[error("the log filter '{filter}' cannot be read: {why}")]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The exporter of traces refuses its address.
+    #[error("traces cannot be exported to '{endpoint}': {why}")]
+    Exporter {
+        /// The address as given.
+        endpoint: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Telemetry is set up already.
+    #[error("telemetry is set up once in a process")]
+    Twice,
+}
+
+/// Keeps traces flowing. Call [`TelemetryGuard::shutdown`] at the end, or the last spans are lost.
+#[derive(Debug)]
+pub struct TelemetryGuard {
+    provider: Option<SdkTracerProvider>,
+}
+
+/// Sets up logs and traces for the whole process. Call it inside the runtime.
+pub fn init(settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
+    let provider = settings.otlp_endpoint.as_deref().map(|endpoint| provider(settings, endpoint)).transpose()?;
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| TelemetryError::Filter {
+        filter: settings.filter.clone(),
+        why: error.to_string(),
+    })?;
+    let traces = provider.as_ref().map(trace_layer);
+    let (json, terminal) = match settings.format {
+        LogFormat::Json => {
+            let writer = BoxMakeWriter::new(io::stderr);
+            (Some(JsonLog::new(settings.service, Arc::clone(&settings.clock), writer)), None)
+        }
+        LogFormat::Terminal => {
+            (None, Some(tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(io::stderr)))
+        }
+    };
+    Registry::default()
+        .with(LineFilter(filter))
+        .with(SpanFields)
+        .with(traces)
+        .with(json)
+        .with(terminal)
+        .try_init()
+        .map_err(|_| TelemetryError::Twice)?;
+    if settings.format == LogFormat::Json {
+        log_panics();
+    }
+    Ok(TelemetryGuard { provider })
+}
+
+impl TelemetryGuard {
+    /// Sends what is left and ends. Waits at most ten seconds for a collector that does not answer.
+    pub async fn shutdown(self) {
+        let Some(provider) = self.provider else { return };
+        // The exporter's own thread of control needs this runtime, so it must not be blocked here.
+        let ended = tokio::task::spawn_blocking(move || provider.shutdown());
+        match tokio::time::timeout(Duration::from_secs(10), ended).await {
+            Ok(Ok(Ok(()))) => {}
+            outcome => tracing::warn!(?outcome, "the last spans may be lost"),
+        }
+    }
+}
+
+fn trace_layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    OpenTelemetryLayer::new(provider.tracer("payops"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+}
+
+fn provider(settings: &TelemetrySettings, endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
+    let refused =
+        |why: &dyn fmt::Display| TelemetryError::Exporter { endpoint: endpoint.to_owned(), why: why.to_string() };
+    let url = reqwest::Url::parse(endpoint).map_err(|error| refused(&error))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused(&"it is neither http nor https"));
+    }
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_endpoint(traces_address(&url))
+        .with_timeout(Duration::from_secs(5))
+        .build()
+        .map_err(|error| refused(&error))?;
+    let resource = Resource::builder()
+        .with_service_name(settings.service)
+        .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let root = if settings.sample_ratio >= 1.0 {
+        Sampler::AlwaysOn
+    } else {
+        Sampler::TraceIdRatioBased(settings.sample_ratio)
+    };
+    Ok(SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_sampler(Sampler::ParentBased(Box::new(root)))
+        // The processor with a thread of its own would call the exporter outside the runtime, and lose
+        // every span.
+        .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
+        .build())
+}
+
+/// The base address of a collector leads to `/v1/traces`; a full one is taken as it is.
+fn traces_address(url: &reqwest::Url) -> String {
+    if url.path() == "/" || url.path().is_empty() {
+        format!("{}/v1/traces", url.as_str().trim_end_matches('/'))
+    } else {
+        url.to_string()
+    }
+}
+
+/// Makes a panic a line of the log, with its place and its trace.
+fn log_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("no message"));
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_s_address_may_be_short() {
+        let address = |url: &str| traces_address(&url.parse().unwrap());
+        assert_eq!(address("http://jaeger:4318"), "http://jaeger:4318/v1/traces");
+        assert_eq!(address("http://jaeger:4318/"), "http://jaeger:4318/v1/traces");
+        assert_eq!(address("https://x/otlp/v1/traces"), "https://x/otlp/v1/traces");
+    }
+
+    #[tokio::test]
+    async fn bad_settings_are_named() {
+        let bad = TelemetrySettings { filter: "info,=".into(), ..TelemetrySettings::new("x") };
+        assert!(matches!(init(&bad), Err(TelemetryError::Filter { .. })));
+        for endpoint in ["nonsense", "ftp://x"] {
+            let bad =
+                TelemetrySettings { otlp_endpoint: Some(endpoint.into()), ..TelemetrySettings::new("x") };
+            assert!(matches!(init(&bad), Err(TelemetryError::Exporter { .. })), "{endpoint}");
+        }
+    }
+}

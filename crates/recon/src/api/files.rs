@@ -1,0 +1,88 @@
+//! Settlement files: fetch, list, show.
+
+use axum::extract::State;
+use futures::FutureExt;
+use payops_core::page::Page;
+use payops_platform::auth::{Authorized, OperatorOnly};
+use payops_platform::error::Result;
+use payops_platform::http::{Answer, Command, PageParams, PageQuery, PathParams};
+use uuid::Uuid;
+
+use super::wire::{DownloadFile, SettlementFile};
+use super::{check_text, write};
+use crate::Reconciliation;
+use crate::ops::{files, tasks};
+use crate::store::file::{self, Subject};
+
+/// Fetches a channel's file of a day, now, whether or not a task needs it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/reconciliation/settlement-files/download",
+    tag = "files",
+    request_body = DownloadFile,
+    responses(
+        (status = 202, description = "Asked for; watch it by its file_no", body = SettlementFile),
+        (status = 422, description = "CHANNEL_WITHOUT_DOWNLOAD or NOT_CONFIGURED"),
+    )
+)]
+pub(super) async fn download_settlement_file(
+    State(app): State<Reconciliation>,
+    caller: Authorized<OperatorOnly>,
+    command: Command<DownloadFile>,
+) -> Result<Answer<SettlementFile>> {
+    check_text("account", &command.body.account, 0, 128)?;
+    write(&app, "reconciliation.download_file", caller.actor(), command, |scope| {
+        async move {
+            let body = scope.body;
+            let zone = tasks::check_day(scope.app, body.settlement_date, &body.timezone)?;
+            let subject = Subject {
+                role: body.role,
+                channel: body.channel,
+                account: body.account.trim().to_owned(),
+                date: body.settlement_date,
+                timezone: zone.name().to_owned(),
+            };
+            let file = files::request_download(scope.app, scope.tx, scope.actor, &subject).await?;
+            Ok(Answer::accepted(SettlementFile::from(file)))
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// Lists files, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/reconciliation/settlement-files",
+    tag = "files",
+    params(file::Filter, PageParams),
+    responses((status = 200, description = "A page of files", body = Vec<SettlementFile>))
+)]
+pub(super) async fn list_settlement_files(
+    State(app): State<Reconciliation>,
+    _: Authorized<OperatorOnly>,
+    query: PageQuery<Uuid, file::Filter>,
+) -> Result<Answer<Page<SettlementFile>>> {
+    let page = file::list(app.context.db.read(), &query.filter, &query.page).await?;
+    Ok(Answer::ok(page.map(SettlementFile::from)))
+}
+
+/// Gives one file's row by its number.
+#[utoipa::path(
+    get,
+    path = "/api/v1/reconciliation/settlement-files/{file_no}",
+    tag = "files",
+    params(("file_no" = String, Path, description = "The file's number, such as SETTLE-stripe-20241024-1234")),
+    responses(
+        (status = 200, description = "The file", body = SettlementFile),
+        (status = 404, description = "FILE_NOT_FOUND"),
+    )
+)]
+pub(super) async fn get_settlement_file(
+    State(app): State<Reconciliation>,
+    _: Authorized<OperatorOnly>,
+    PathParams(file_no): PathParams<String>,
+) -> Result<Answer<SettlementFile>> {
+    let file = file::by_number(app.context.db.read(), &file_no).await?;
+    Ok(Answer::ok(SettlementFile::from(file)))
+}

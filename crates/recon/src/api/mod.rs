@@ -1,0 +1,100 @@
+//! The HTTP API of reconciliation: extract, call an operation, answer.
+
+mod files;
+mod overview;
+mod records;
+mod reports;
+mod tasks;
+mod upload;
+mod webhooks;
+pub mod wire;
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use payops_platform::auth::Actor;
+use payops_platform::db::Tx;
+use payops_platform::error::{Error, Result};
+use payops_platform::http::{Answer, Command};
+use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Reconciliation;
+
+/// Every route of the service, each with its documentation.
+pub fn routes(app: Reconciliation) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(tasks::create_task, tasks::list_tasks))
+        .routes(routes!(tasks::get_task))
+        .routes(routes!(tasks::execute_task))
+        .routes(routes!(tasks::retry_task))
+        .routes(routes!(tasks::cancel_task))
+        .routes(routes!(tasks::task_events))
+        .routes(routes!(records::list_records))
+        .routes(routes!(records::get_record))
+        .routes(routes!(records::resolve_record))
+        .routes(routes!(records::reopen_record))
+        .routes(routes!(records::comment_record))
+        .routes(routes!(records::bulk_resolve_records))
+        .routes(routes!(records::assign_records))
+        .routes(routes!(files::download_settlement_file))
+        .routes(routes!(files::list_settlement_files, upload::upload_settlement_file))
+        .routes(routes!(files::get_settlement_file))
+        .routes(routes!(upload::upload_platform_file))
+        .routes(routes!(reports::get_report))
+        .routes(routes!(reports::download_report))
+        .routes(routes!(overview::get_summary))
+        .routes(routes!(webhooks::receive_stripe_event))
+        .with_state(app)
+}
+
+/// What an effect works with: the service, the transaction, who asks and what for.
+pub(crate) struct Scope<'t, B> {
+    pub(crate) app: &'t Reconciliation,
+    pub(crate) tx: &'t Tx,
+    pub(crate) actor: &'t Actor,
+    pub(crate) body: &'t B,
+}
+
+/// Runs an effect in one transaction, once per `Idempotency-Key`.
+pub(crate) async fn write<B, R, F>(
+    app: &Reconciliation,
+    name: &'static str,
+    actor: Actor,
+    command: Command<B>,
+    effect: F,
+) -> Result<Answer<R>>
+where
+    B: Send + Sync + 'static,
+    R: Serialize + Send + 'static,
+    F: for<'t> Fn(Scope<'t, B>) -> BoxFuture<'t, Result<Answer<R>>> + Send + Sync + 'static,
+{
+    let shared = Arc::new((app.clone(), actor, command, effect));
+    app.context
+        .db
+        .write(name, move |tx| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let (app, actor, command, effect) = &*shared;
+                let scope = Scope { app, tx, actor, body: &command.body };
+                command.once(tx, &app.context, actor, effect(scope)).await
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Refuses a text that is empty or too long; `path` names the field.
+pub(crate) fn check_text(path: &str, text: &str, least: usize, most: usize) -> Result<()> {
+    let length = text.trim().chars().count();
+    if (least..=most).contains(&length) {
+        return Ok(());
+    }
+    Err(Error::invalid_field(
+        path,
+        format!("{path} has {length} characters; {least} to {most} are accepted"),
+        format!("{path} 有 {length} 个字符；允许 {least} 到 {most} 个"),
+    ))
+}

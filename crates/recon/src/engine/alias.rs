@@ -1,0 +1,200 @@
+//! Platforms that know a charge by another id than the channel's report: by the charge's or the payment
+//! intent's. Their rows are moved to the key under which the channel reports the charge.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use payops_channels::row::Kind;
+
+use super::entry::{Entry, Record, RowKey};
+use super::error::EngineError;
+use super::join::{Done, PartitionWorker, over_partitions};
+use super::partitions::{Access, Budget, Partitions, SealedPartitions};
+
+/// "The payment known as `alias` is reported under `target`".
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Alias {
+    pub(super) alias: RowKey,
+    pub(super) target: RowKey,
+}
+
+impl Alias {
+    pub(super) fn to_record(self) -> Record {
+        [self.alias.first, self.alias.second, self.target.first, self.target.second]
+    }
+
+    fn from_record([first, second, target_first, target_second]: Record) -> Self {
+        Self {
+            alias: RowKey { first, second },
+            target: RowKey { first: target_first, second: target_second },
+        }
+    }
+}
+
+/// The channel's other ids of its payments, in the order in which they are tried.
+#[derive(Debug)]
+pub(super) struct AliasStores<S> {
+    pub(super) charges: S,
+    pub(super) intents: S,
+}
+
+/// Rows of ours that have left the partition of their own trade number for that of the channel's.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    ordinals: Bits,
+    entries: Vec<SealedPartitions>,
+}
+
+impl Moved {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn contains(&self, ordinal: u64) -> bool {
+        self.ordinals.contains(ordinal)
+    }
+
+    pub(super) fn read_into(&self, partition: usize, out: &mut Vec<Entry>) -> io::Result<()> {
+        self.entries.iter().try_for_each(|store| store.read(partition, Access::Take, out, Entry::from_record))
+    }
+}
+
+/// What the search for aliases works on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AliasSearch<'a> {
+    pub(super) platform: &'a SealedPartitions,
+    pub(super) channel: &'a SealedPartitions,
+    pub(super) aliases: &'a AliasStores<SealedPartitions>,
+    pub(super) bits: u32,
+    pub(super) budget: &'a Arc<Budget>,
+    pub(super) temp_dir: &'a Path,
+}
+
+impl AliasSearch<'_> {
+    /// Finds, for each payment of ours whose trade number the channel does not report, the one payment there
+    /// that has it as its charge id, or else as its payment intent. An id that several payments share names
+    /// none of them.
+    pub(super) fn run(self, threads: usize, done: Done<'_>) -> Result<Moved, EngineError> {
+        if self.aliases.charges.is_empty() && self.aliases.intents.is_empty() {
+            return Ok(Moved::default());
+        }
+        let workers = over_partitions(self.platform.count(), threads, done, || Resolver::new(self))?;
+        let mut moved = Moved::default();
+        for worker in workers.into_iter().filter(|worker| worker.moved.len() > 0) {
+            moved.ordinals.merge(&worker.ordinals);
+            moved.entries.push(worker.moved.seal());
+        }
+        Ok(moved)
+    }
+}
+
+/// The state of one thread.
+struct Resolver<'a> {
+    search: AliasSearch<'a>,
+    moved: Partitions,
+    ordinals: Bits,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(search: AliasSearch<'a>) -> Self {
+        let moved = Partitions::new(search.bits, search.budget, search.temp_dir);
+        Self { search, moved, ordinals: Bits::default() }
+    }
+}
+
+impl PartitionWorker for Resolver<'_> {
+    fn work(&mut self, partition: usize) -> io::Result<()> {
+        let charges = targets(&self.search.aliases.charges, partition)?;
+        let intents = targets(&self.search.aliases.intents, partition)?;
+        if charges.is_empty() && intents.is_empty() {
+            return Ok(());
+        }
+        let mut reported = Vec::new();
+        self.search.channel.read(partition, Access::Keep, &mut reported, Entry::from_record)?;
+        let mut known = HashSet::with_capacity(reported.len());
+        known.extend(reported.iter().map(|entry| entry.key));
+        drop(reported);
+
+        let mut ours = Vec::new();
+        self.search.platform.read(partition, Access::Keep, &mut ours, Entry::from_record)?;
+        let unknown =
+            ours.iter().filter(|entry| entry.kind() == Kind::Payment && !known.contains(&entry.key));
+        for entry in unknown {
+            let target = charges.get(&entry.key).or_else(|| intents.get(&entry.key));
+            if let Some(Target::One(key)) = target {
+                self.ordinals.insert(entry.ordinal());
+                self.moved.push(entry.with_key(*key).to_record())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an alias names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    One(RowKey),
+    Several,
+}
+
+fn targets(store: &SealedPartitions, partition: usize) -> io::Result<HashMap<RowKey, Target>> {
+    let mut aliases = Vec::new();
+    store.read(partition, Access::Take, &mut aliases, Alias::from_record)?;
+    let mut targets = HashMap::with_capacity(aliases.len());
+    for Alias { alias, target } in aliases {
+        let known = targets.entry(alias).or_insert(Target::One(target));
+        if *known != Target::One(target) {
+            *known = Target::Several;
+        }
+    }
+    Ok(targets)
+}
+
+/// A set of ordinals, one bit each.
+#[derive(Debug, Default)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn place(ordinal: u64) -> (usize, u64) {
+        (usize::try_from(ordinal / 64).unwrap_or(usize::MAX), 1 << (ordinal % 64))
+    }
+
+    fn insert(&mut self, ordinal: u64) {
+        let (word, bit) = Self::place(ordinal);
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= bit;
+    }
+
+    fn contains(&self, ordinal: u64) -> bool {
+        let (word, bit) = Self::place(ordinal);
+        self.0.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (ours, theirs) in self.0.iter_mut().zip(&other.0) {
+            *ours |= theirs;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_remember_ordinals() {
+        let (mut first, mut second) = (Bits::default(), Bits::default());
+        first.insert(3);
+        second.insert(1000);
+        first.merge(&second);
+        assert!(first.contains(3) && first.contains(1000));
+        assert!(!first.contains(4) && !first.contains(1_000_000));
+    }
+}

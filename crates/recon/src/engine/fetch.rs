@@ -1,0 +1,261 @@
+//! Reads single rows of a file again, for their text.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+
+use payops_channels::options::ReadOptions;
+use payops_channels::read::{BoundFormat, reread_rows};
+use payops_channels::row::{Kind, Position, Reject, Row, RowSink, Status};
+use payops_core::currency::Currency;
+
+use super::row_index::{Block, RowIndex};
+
+/// A file that was read once, and where its rows stand.
+#[derive(Debug)]
+pub(super) struct RowSource {
+    pub(super) file: File,
+    pub(super) length: u64,
+    pub(super) index: RowIndex,
+    /// `None` when the header was refused; then there is no row.
+    pub(super) bound: Option<BoundFormat>,
+    pub(super) options: ReadOptions,
+}
+
+/// Blocks that are read as if they stood one behind the other, and the wanted rows in them.
+#[derive(Debug, Default)]
+struct Run<'w> {
+    blocks: Vec<Block>,
+    wanted: &'w [u64],
+}
+
+impl RowSource {
+    /// The rows with the ordinals `wanted`, which must ascend. A row that the file no longer has is left out.
+    ///
+    /// Only the blocks around wanted rows are read, and as many of them as possible by one call of the
+    /// reader, so that thousands of scattered rows cost little more than their bytes.
+    pub(super) fn fetch(&self, wanted: &[u64]) -> io::Result<RowTexts> {
+        let mut texts = RowTexts::default();
+        let Some(bound) = &self.bound else { return Ok(texts) };
+        for run in self.runs(wanted) {
+            let Some(first) = run.blocks.first() else { continue };
+            let mut reader = BlockReader {
+                file: &self.file,
+                blocks: &run.blocks,
+                offset: first.start.offset,
+                error: None,
+            };
+            let mut sink =
+                RunSink { blocks: &run.blocks, reported: first.start, wanted: run.wanted, texts: &mut texts };
+            reread_rows(&mut reader, first.start, bound, &self.options, &mut sink);
+            if let Some(error) = reader.error {
+                return Err(error);
+            }
+        }
+        Ok(texts)
+    }
+
+    fn runs<'w>(&self, mut wanted: &'w [u64]) -> Vec<Run<'w>> {
+        let mut runs = Vec::new();
+        let mut open = Run { blocks: Vec::new(), wanted };
+        let mut taken = 0;
+        let mut blocks = self.index.blocks(self.length).peekable();
+        while let (false, Some(block)) = (taken == wanted.len(), blocks.next()) {
+            let end = blocks.peek().map_or(u64::MAX, |next| next.start.ordinal);
+            let inside = wanted[taken..].iter().take_while(|ordinal| **ordinal < end).count();
+            if inside == 0 {
+                continue;
+            }
+            taken += inside;
+            open.blocks.push(block);
+            if block.ends_in_reject {
+                let (of_run, rest) = wanted.split_at(taken);
+                runs.push(Run { blocks: std::mem::take(&mut open.blocks), wanted: of_run });
+                (wanted, taken) = (rest, 0);
+            }
+        }
+        if !open.blocks.is_empty() {
+            runs.push(Run { blocks: open.blocks, wanted: &wanted[..taken] });
+        }
+        runs
+    }
+}
+
+/// Gives the bytes of some blocks of a file, one block behind the other.
+#[derive(Debug)]
+struct BlockReader<'a> {
+    file: &'a File,
+    blocks: &'a [Block],
+    offset: u64,
+    /// Why the reading stopped early, if it did.
+    error: Option<io::Error>,
+}
+
+impl Read for BlockReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some((block, rest)) = self.blocks.split_first() {
+            let left = usize::try_from(block.end_offset - self.offset).unwrap_or(usize::MAX);
+            if left > 0 {
+                let wanted = left.min(buffer.len());
+                match self.file.read_at(&mut buffer[..wanted], self.offset) {
+                    Ok(0) => break,
+                    Ok(count) => {
+                        self.offset += count as u64;
+                        return Ok(count);
+                    }
+                    Err(error) => {
+                        self.error.get_or_insert(io::Error::new(error.kind(), error.to_string()));
+                        return Err(error);
+                    }
+                }
+            }
+            self.blocks = rest;
+            self.offset = rest.first().map_or(0, |next| next.start.offset);
+        }
+        Ok(0)
+    }
+}
+
+/// Keeps the wanted rows of a run and puts their positions right.
+struct RunSink<'a> {
+    blocks: &'a [Block],
+    /// Where the reader believes that the first of `blocks` stands.
+    reported: Position,
+    wanted: &'a [u64],
+    texts: &'a mut RowTexts,
+}
+
+impl RunSink<'_> {
+    /// Where a row really stands that the reader believes to stand at `position`.
+    fn actual(&mut self, position: Position) -> Option<Position> {
+        while let [block, _, ..] = self.blocks {
+            let next = Position {
+                offset: self.reported.offset + (block.end_offset - block.start.offset),
+                line: self.reported.line + block.lines,
+                ordinal: self.reported.ordinal + block.rows,
+            };
+            if position.ordinal < next.ordinal {
+                break;
+            }
+            self.reported = next;
+            self.blocks = &self.blocks[1..];
+        }
+        let start = self.blocks.first()?.start;
+        Some(Position {
+            offset: start.offset + (position.offset - self.reported.offset),
+            line: start.line + (position.line - self.reported.line),
+            ordinal: start.ordinal + (position.ordinal - self.reported.ordinal),
+        })
+    }
+}
+
+impl RowSink for RunSink<'_> {
+    fn row(&mut self, position: Position, row: &Row<'_>) {
+        let Some(position) = self.actual(position) else { return };
+        while let Some((&first, rest)) = self.wanted.split_first()
+            && first <= position.ordinal
+        {
+            if first == position.ordinal {
+                self.texts.push(position, row);
+            }
+            self.wanted = rest;
+        }
+    }
+
+    fn reject(&mut self, _: Reject) {}
+
+    fn cancelled(&self) -> bool {
+        self.wanted.is_empty()
+    }
+}
+
+const TEXTS: usize = 8;
+
+/// Rows with their text, in file order, all text in one piece of memory.
+#[derive(Debug, Default)]
+pub(super) struct RowTexts {
+    bytes: Vec<u8>,
+    rows: Vec<StoredRow>,
+}
+
+#[derive(Debug)]
+struct StoredRow {
+    position: Position,
+    start: usize,
+    lengths: [usize; TEXTS],
+    kind: Kind,
+    amount: i64,
+    currency: Currency,
+    status: Option<Status>,
+    fee: Option<i64>,
+    net: Option<i64>,
+    in_window: bool,
+}
+
+impl RowTexts {
+    pub(super) fn push(&mut self, position: Position, row: &Row<'_>) {
+        let texts: [&[u8]; TEXTS] = [
+            row.channel_trade_no,
+            row.charge_id,
+            row.payment_intent_id,
+            row.row_id,
+            row.raw_status,
+            row.payout_id,
+            row.merchant_id,
+            row.occurred_at,
+        ];
+        let start = self.bytes.len();
+        texts.iter().for_each(|text| self.bytes.extend_from_slice(text));
+        self.rows.push(StoredRow {
+            position,
+            start,
+            lengths: texts.map(<[u8]>::len),
+            kind: row.kind,
+            amount: row.amount,
+            currency: row.currency,
+            status: row.status,
+            fee: row.fee,
+            net: row.net,
+            in_window: row.in_window,
+        });
+    }
+
+    /// The row with this ordinal, and where it stands.
+    pub(super) fn get(&self, ordinal: u64) -> Option<(Position, Row<'_>)> {
+        let index = self.rows.binary_search_by_key(&ordinal, |row| row.position.ordinal).ok()?;
+        let stored = self.rows.get(index)?;
+        let mut rest = self.bytes.get(stored.start..)?;
+        let mut texts: [&[u8]; TEXTS] = [&[]; TEXTS];
+        for (text, length) in texts.iter_mut().zip(stored.lengths) {
+            (*text, rest) = rest.split_at_checked(length)?;
+        }
+        let [
+            channel_trade_no,
+            charge_id,
+            payment_intent_id,
+            row_id,
+            raw_status,
+            payout_id,
+            merchant_id,
+            occurred_at,
+        ] = texts;
+        let row = Row {
+            kind: stored.kind,
+            channel_trade_no,
+            charge_id,
+            payment_intent_id,
+            row_id,
+            amount: stored.amount,
+            currency: stored.currency,
+            status: stored.status,
+            raw_status,
+            fee: stored.fee,
+            net: stored.net,
+            payout_id,
+            merchant_id,
+            occurred_at,
+            in_window: stored.in_window,
+        };
+        Some((stored.position, row))
+    }
+}

@@ -1,0 +1,272 @@
+//! The matching engine: two files in, every unit of money accounted for.
+//!
+//! It is a library of plain functions: no database, no network, no clock. [`reconcile`] reads both files
+//! once, keeps 32 bytes of each row, meets the two sides and returns an [`Outcome`]: the [`Summary`] at once,
+//! and the differences through [`Outcome::differences`], whose rows' text is read from the files again.
+//!
+//! # What is bounded
+//!
+//! Entries are held in memory up to [`Settings::memory`] and beyond it in a temporary file. Three things
+//! grow without that bound: half a byte a row for finding rows again; 16 bytes a difference; and the rows of
+//! one single key, which are compared in memory together.
+//!
+//! # How sure a match is
+//!
+//! Ids are not kept but hashed to 128 bits with seeds that nobody knows beforehand. For 100 million rows a
+//! side the chance that any two different ids are taken for one is below 2^-64.
+
+mod alias;
+mod certificate;
+mod differences;
+mod entry;
+mod error;
+pub mod export;
+mod fetch;
+mod join;
+mod matching;
+mod observer;
+mod pairing;
+mod partitions;
+mod row_index;
+mod rules;
+mod side;
+mod summary;
+mod tally;
+mod tie;
+mod verdict;
+
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod test_rows;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use payops_channels::options::ReadOptions;
+use payops_channels::read::{Format, read_rows};
+use payops_channels::report::FileReport;
+use payops_channels::row::Reject;
+use payops_core::time::DayWindow;
+
+pub use certificate::{Certificate, CertifiedInput, ENGINE_VERSION, Hashed, RULES_VERSION};
+pub use differences::{Difference, DifferenceBatch, DifferenceReader, ListedRow};
+pub use entry::Side;
+pub use error::EngineError;
+pub use observer::{Observer, Phase, Progress};
+pub use rules::DiffType;
+pub use side::{KEPT_REJECTS, Rejects};
+pub use summary::{
+    ByCurrency, KindTotals, MatchRate, MoneyTotals, PayoutTotals, RowCounts, SideSummary, Summary, TypeTotals,
+};
+pub use tie::{CurrencyTie, StatedBalance, StatedBalances, Tie};
+pub use verdict::{Reason, Verdict};
+
+use differences::DifferenceRef;
+use entry::KeyHasher;
+use fetch::RowSource;
+use matching::MatchSettings;
+use observer::{Meter, MeteredFile};
+use pairing::PairingRules;
+use partitions::{Budget, partition_bits};
+use side::{SideBuilder, SideRows, SideSettings};
+
+/// One of the two files: plain UTF-8 text, as `payops_channels::decode::spool` leaves it.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Where the text is.
+    pub path: PathBuf,
+    /// What was found wrong while it was unpacked; counted among its rejects.
+    pub damage: Vec<Reject>,
+    /// How it is read.
+    pub format: Format,
+    /// The day asked about, and what is accepted.
+    pub options: ReadOptions,
+}
+
+/// How a run goes about it. None of this changes what is found, `cut_off` and `keep_matched` apart.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// About how many bytes of memory may be used; see the module for what grows beyond it. Values below
+    /// 16 MiB have the effect of 16 MiB.
+    pub memory: u64,
+    /// 1 reads one file after the other; 2 reads both at once; more are used when the sides are met.
+    pub threads: usize,
+    /// Random numbers that the writers of the files cannot know. They do not show in the output.
+    pub seed: [u64; 2],
+    /// Whether matched rows, and failed ones that were not expected, are listed beside the differences.
+    pub keep_matched: bool,
+    /// The instants of the channel's cut-off: rows of ours that are pending, happened inside and are absent
+    /// there are `timing`, not `platform_only`. `None` switches the type off.
+    pub cut_off: Option<DayWindow>,
+    /// Where temporary files may be made.
+    pub temp_dir: PathBuf,
+}
+
+impl Settings {
+    /// One GiB, both processors, nothing optional.
+    pub fn new(seed: [u64; 2], temp_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            memory: 1 << 30,
+            threads: 2,
+            seed,
+            keep_matched: false,
+            cut_off: None,
+            temp_dir: temp_dir.into(),
+        }
+    }
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its figures.
+    pub summary: Summary,
+    listed: Vec<DifferenceRef>,
+    platform: RowSource,
+    channel: RowSource,
+}
+
+impl Outcome {
+    /// How many rows and pairs are listed one by one: differences and `timing`, and with
+    /// [`Settings::keep_matched`] everything.
+    pub fn listed(&self) -> u64 {
+        self.listed.len() as u64
+    }
+
+    /// The listed rows in batches, from the first: rows of ours in file order, then the channel's.
+    pub fn differences(&self) -> DifferenceReader<'_> {
+        DifferenceReader::new(&self.listed, &self.platform, &self.channel)
+    }
+
+    /// Gives each listed row to `take`, in order, and stops at its first error.
+    pub fn for_each_difference<E: From<EngineError>>(
+        &self,
+        mut take: impl FnMut(&Difference<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut reader = self.differences();
+        while let Some(batch) = reader.next_batch()? {
+            batch.iter().try_for_each(|difference| take(&difference))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reconciles our file with the channel's, and the channel's with its balance summary where there is one.
+///
+/// Blocks for as long as it takes to read both files. Whatever is wrong *in* the files ends in the summary.
+pub fn reconcile(
+    platform: &Input,
+    channel: &Input,
+    balance: Option<&StatedBalances>,
+    settings: &Settings,
+    observer: Observer<'_>,
+) -> Result<Outcome, EngineError> {
+    let (our_file, our_length) = open(Side::Platform, &platform.path)?;
+    let (their_file, their_length) = open(Side::Channel, &channel.path)?;
+    let bytes = our_length + their_length;
+    let bits = partition_bits(bytes);
+    let side_settings = SideSettings {
+        hasher: KeyHasher::new(settings.seed),
+        bits,
+        budget: Budget::new(entry_budget(settings.memory, bits)),
+        temp_dir: &settings.temp_dir,
+        cut_off: settings.cut_off,
+        cancelled: observer.cancelled,
+    };
+
+    let meter = Meter::new(observer, Phase::Reading, bytes);
+    let read_ours = || read(Side::Platform, platform, &our_file, &side_settings, &meter);
+    let read_theirs = || read(Side::Channel, channel, &their_file, &side_settings, &meter);
+    let (ours, theirs) =
+        if settings.threads > 1 { both(read_ours, read_theirs) } else { (read_ours(), read_theirs()) };
+    let ((ours, our_report), (theirs, their_report)) = (ours?, theirs?);
+    meter.check_cancelled()?;
+
+    let match_settings = MatchSettings {
+        rules: PairingRules { lists_failed: channel.format.lists_failed() },
+        keep_all: settings.keep_matched,
+        threads: settings.threads.max(1),
+        bits,
+        budget: &side_settings.budget,
+        temp_dir: &settings.temp_dir,
+    };
+    let found = matching::match_sides(&ours, &theirs, &match_settings, observer)?;
+
+    let summary = summary::summarise(summary::Parts {
+        tally: &found.tally,
+        platform: (&our_report, ours.rejects),
+        channel: (&their_report, theirs.rejects),
+        tie: Tie::new(balance, &their_report),
+        platform_must_prove: must_prove(&platform.format),
+        channel_must_prove: must_prove(&channel.format),
+    });
+    Ok(Outcome {
+        summary,
+        listed: found.listed,
+        platform: row_source(our_file, our_length, ours.index, our_report, platform),
+        channel: row_source(their_file, their_length, theirs.index, their_report, channel),
+    })
+}
+
+fn open(side: Side, path: &Path) -> Result<(File, u64), EngineError> {
+    let open = || {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok((file, length))
+    };
+    open().map_err(|source| EngineError::Input { side, source })
+}
+
+/// What is left of the memory for entries, when buffers, tables and half-filled extents have theirs.
+fn entry_budget(memory: u64, bits: u32) -> u64 {
+    const FIXED: u64 = 24 << 20;
+    let memory = memory.max(16 << 20);
+    let half_filled = 2 * partitions::TAIL_BYTES << bits;
+    memory.saturating_sub(FIXED + half_filled).max(memory / 4)
+}
+
+fn read(
+    side: Side,
+    input: &Input,
+    file: &File,
+    settings: &SideSettings<'_>,
+    meter: &Meter<'_>,
+) -> Result<(SideRows, FileReport), EngineError> {
+    let mut source = MeteredFile { file, meter, error: None };
+    let mut builder = SideBuilder::new(side, settings, &input.damage);
+    let report = read_rows(&mut source, &input.format, &input.options, &mut builder);
+    if let Some(source) = source.error {
+        return Err(EngineError::Input { side, source });
+    }
+    Ok((builder.finish()?, report))
+}
+
+fn both<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        match first.join() {
+            Ok(first) => (first, second),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn row_source(
+    file: File,
+    length: u64,
+    index: row_index::RowIndex,
+    report: FileReport,
+    input: &Input,
+) -> RowSource {
+    RowSource { file, length, index, bound: report.bound, options: input.options.clone() }
+}
+
+/// Whether a file of this format is expected to be proven complete: an itemised report by a balance summary,
+/// a feed by its trailer. A file that a person hands over has no means of proof and needs none.
+fn must_prove(format: &Format) -> bool {
+    matches!(format, Format::StripeItemized | Format::PlatformNdjson)
+}

@@ -1,0 +1,99 @@
+//! Progress out of a run, and the wish to stop into it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::EngineError;
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Reading both files; progress is in bytes.
+    Reading,
+    /// Meeting the two sides; progress is in partitions.
+    Matching,
+}
+
+/// How far a run is. Two threads report, so one report may be a little behind the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: Phase,
+    /// How much of it is done.
+    pub done: u64,
+    /// How much there is.
+    pub total: u64,
+}
+
+/// Whoever started a run. Both functions are called from the run's threads, many times a second.
+#[derive(Clone, Copy)]
+pub struct Observer<'a> {
+    /// Told how far the run is.
+    pub progress: &'a (dyn Fn(Progress) + Sync),
+    /// Asked whether to stop; then the run ends with [`EngineError::Cancelled`].
+    pub cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Observer<'static> {
+    /// Nobody.
+    pub fn none() -> Self {
+        Self { progress: &|_| {}, cancelled: &|| false }
+    }
+}
+
+impl std::fmt::Debug for Observer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observer").finish_non_exhaustive()
+    }
+}
+
+/// Adds up the work of several threads in one phase.
+pub(super) struct Meter<'a> {
+    observer: Observer<'a>,
+    phase: Phase,
+    done: AtomicU64,
+    total: u64,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(observer: Observer<'a>, phase: Phase, total: u64) -> Self {
+        (observer.progress)(Progress { phase, done: 0, total });
+        Self { observer, phase, done: AtomicU64::new(0), total }
+    }
+
+    pub(super) fn advance(&self, by: u64) {
+        let done = self.done.fetch_add(by, Ordering::Relaxed) + by;
+        (self.observer.progress)(Progress { phase: self.phase, done, total: self.total });
+    }
+
+    pub(super) fn check_cancelled(&self) -> Result<(), EngineError> {
+        if (self.observer.cancelled)() { Err(EngineError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// A file whose reading is metered and whose first error is kept.
+pub(super) struct MeteredFile<'a> {
+    pub(super) file: &'a File,
+    pub(super) meter: &'a Meter<'a>,
+    pub(super) error: Option<io::Error>,
+}
+
+impl Read for MeteredFile<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.file.read(buffer) {
+            Ok(count) => {
+                self.meter.advance(count as u64);
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                self.error.get_or_insert(io::Error::new(error.kind(), error.to_string()));
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Which row belongs to which among rows of one key.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use payops_channels::row::Status;
+
+use super::entry::{CurrencyCode, Entry};
+use super::rules::{self, DiffType};
+
+/// What the rules of a run depend on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PairingRules {
+    /// The channel's file has a row for payments that failed too, so that an absent one is a difference.
+    pub(super) lists_failed: bool,
+}
+
+/// Takes one outcome: a pair, or a row of one side.
+pub(super) trait Outcomes {
+    fn outcome(&mut self, outcome: DiffType, platform: Option<&Entry>, channel: Option<&Entry>);
+}
+
+impl PairingRules {
+    /// Judges a row of ours and a row of the channel's that are each the only one of their key.
+    #[inline]
+    pub(super) fn pair(self, platform: &Entry, channel: &Entry, out: &mut impl Outcomes) {
+        // A row outside of the day asked for may complete a pair; a pair outside is another day's business.
+        if platform.in_window() || channel.in_window() {
+            out.outcome(compare(platform, channel), Some(platform), Some(channel));
+        }
+    }
+
+    /// Judges the rows of one key, each side in file order.
+    ///
+    /// Rows that agree in everything are paired first, then the others in file order. What is left over is a
+    /// duplicate when a row of its side was paired or already reported as missing there; a payment that
+    /// failed or was cancelled and that the channel leaves out is not missed at all.
+    pub(super) fn group(self, platform: &[Entry], channel: &[Entry], out: &mut impl Outcomes) {
+        let partners = pair_equals(platform, channel);
+        let mut taken = vec![false; channel.len()];
+        let mut lonely = Vec::new();
+        for (entry, partner) in platform.iter().zip(&partners) {
+            match partner {
+                Some(index) => {
+                    taken[*index] = true;
+                    self.pair(entry, &channel[*index], out);
+                }
+                None => lonely.push(entry),
+            }
+        }
+        let free: Vec<&Entry> =
+            channel.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(entry, _)| entry).collect();
+        let pairs = lonely.len().min(free.len());
+        for (ours, theirs) in lonely.iter().zip(&free) {
+            self.pair(ours, theirs, out);
+        }
+        let has_pair = pairs > 0 || lonely.len() < platform.len();
+        self.left_on_platform(&lonely[pairs..], has_pair, out);
+        left_on_channel(&free[pairs..], has_pair, out);
+    }
+
+    /// Judges rows of ours for which the channel has none left.
+    pub(super) fn left_on_platform(self, left: &[&Entry], has_pair: bool, out: &mut impl Outcomes) {
+        let mut reported = has_pair;
+        for entry in left.iter().filter(|entry| entry.in_window()) {
+            let outcome = if rules::is_dead(entry.status()) && !self.lists_failed {
+                DiffType::NotExpected
+            } else if std::mem::replace(&mut reported, true) {
+                DiffType::DuplicatePlatform
+            } else if entry.in_cut_off() {
+                DiffType::Timing
+            } else {
+                DiffType::PlatformOnly
+            };
+            out.outcome(outcome, Some(entry), None);
+        }
+    }
+}
+
+/// Judges rows of the channel for which we have none left.
+pub(super) fn left_on_channel(left: &[&Entry], has_pair: bool, out: &mut impl Outcomes) {
+    let mut reported = has_pair;
+    for entry in left.iter().filter(|entry| entry.in_window()) {
+        let duplicate = std::mem::replace(&mut reported, true);
+        let outcome = if duplicate { DiffType::DuplicateChannel } else { DiffType::ChannelOnly };
+        out.outcome(outcome, None, Some(entry));
+    }
+}
+
+/// What a pair differs in: the currency before the amount before the status.
+fn compare(platform: &Entry, channel: &Entry) -> DiffType {
+    if platform.currency() != channel.currency() {
+        DiffType::CurrencyDiff
+    } else if platform.amount != channel.amount {
+        DiffType::AmountDiff
+    } else if rules::statuses_fit(platform.status(), channel.status()) {
+        DiffType::Matched
+    } else {
+        DiffType::StatusDiff
+    }
+}
+
+/// For each row of ours, in file order, the first free row of the channel's that agrees with it in currency,
+/// amount and status.
+fn pair_equals(platform: &[Entry], channel: &[Entry]) -> Vec<Option<usize>> {
+    type Facts = (CurrencyCode, i64, Option<Status>);
+    let mut free: BTreeMap<Facts, VecDeque<usize>> = BTreeMap::new();
+    for (index, entry) in channel.iter().enumerate() {
+        free.entry((entry.currency(), entry.amount, entry.status())).or_default().push_back(index);
+    }
+    let statuses: Vec<Option<Status>> = Status::ALL.into_iter().map(Some).chain([None]).collect();
+    let take_first = |entry: &Entry| {
+        let facts = |status: Option<Status>| (entry.currency(), entry.amount, status);
+        let fitting = statuses.iter().filter(|theirs| rules::statuses_fit(entry.status(), **theirs));
+        let first = fitting
+            .filter_map(|theirs| Some((*free.get(&facts(*theirs))?.front()?, *theirs)))
+            .min_by_key(|(index, _)| *index)?;
+        free.get_mut(&facts(first.1))?.pop_front()
+    };
+    platform.iter().map(take_first).collect()
+}

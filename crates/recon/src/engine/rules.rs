@@ -1,0 +1,133 @@
+//! The rules of comparison: what kinds of outcome there are, and when two statuses tell the same story.
+
+use std::fmt;
+
+use payops_channels::row::Status;
+use serde::{Deserialize, Serialize};
+
+/// How a row, or a pair of rows, came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum DiffType {
+    /// Both sides have the row, with the same amount and currency and statuses that fit.
+    Matched,
+    /// We booked it, the channel does not know it.
+    PlatformOnly,
+    /// The channel moved money that we did not book.
+    ChannelOnly,
+    /// Both have it in one currency with different amounts.
+    AmountDiff,
+    /// Both have it with the same money, and statuses that contradict each other.
+    StatusDiff,
+    /// Both have it in different currencies.
+    CurrencyDiff,
+    /// We booked it more often than the channel moved it.
+    DuplicatePlatform,
+    /// The channel moved it more often than we booked it.
+    DuplicateChannel,
+    /// Pending here and absent there, young enough to appear in the channel's next file.
+    Timing,
+    /// Failed or cancelled here and absent there, as it should be.
+    NotExpected,
+}
+
+impl DiffType {
+    /// Every type, in the order in which reports list them.
+    pub const ALL: [Self; 10] = [
+        Self::Matched,
+        Self::PlatformOnly,
+        Self::ChannelOnly,
+        Self::AmountDiff,
+        Self::StatusDiff,
+        Self::CurrencyDiff,
+        Self::DuplicatePlatform,
+        Self::DuplicateChannel,
+        Self::Timing,
+        Self::NotExpected,
+    ];
+
+    /// The type's name on the wire and in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Matched => "matched",
+            Self::PlatformOnly => "platform_only",
+            Self::ChannelOnly => "channel_only",
+            Self::AmountDiff => "amount_diff",
+            Self::StatusDiff => "status_diff",
+            Self::CurrencyDiff => "currency_diff",
+            Self::DuplicatePlatform => "duplicate_platform",
+            Self::DuplicateChannel => "duplicate_channel",
+            Self::Timing => "timing",
+            Self::NotExpected => "not_expected",
+        }
+    }
+
+    /// Whether somebody has to explain it: it bars the verdict "reconciled".
+    pub fn is_difference(self) -> bool {
+        !matches!(self, Self::Matched | Self::Timing | Self::NotExpected)
+    }
+
+    /// Whether it is listed row by row even when matched rows are not kept. `timing` is no difference, but
+    /// its rows are carried into the next run.
+    pub fn is_listed(self) -> bool {
+        self.is_difference() || self == Self::Timing
+    }
+}
+
+impl fmt::Display for DiffType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Whether the two statuses can be true of one movement.
+///
+/// An itemised channel report states no status: its row says that money moved, which fits every status of
+/// ours after which money has moved, refunded and disputed included, since ours moves on later. Where both
+/// sides state a status, both must state the same. A platform that states none contradicts nothing.
+pub(super) fn statuses_fit(platform: Option<Status>, channel: Option<Status>) -> bool {
+    match (platform, channel) {
+        (None, _) => true,
+        (Some(ours), None) => ours.money_moved(),
+        (Some(ours), Some(theirs)) => ours == theirs,
+    }
+}
+
+/// Whether our status says that no money will ever move.
+pub(super) fn is_dead(platform: Option<Status>) -> bool {
+    matches!(platform, Some(Status::Failed | Status::Cancelled))
+}
+
+/// Whether a pair that contradicts itself in status means that the channel took money which we do not count
+/// on: pending, failed or cancelled here, moved there.
+pub(super) fn is_at_risk(platform: Option<Status>, channel: Option<Status>) -> bool {
+    platform.is_some_and(|ours| !ours.money_moved()) && channel.is_none_or(Status::money_moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_itemised_row_fits_every_status_after_which_money_has_moved() {
+        for status in Status::ALL {
+            let moved = !matches!(status, Status::Pending | Status::Failed | Status::Cancelled);
+            assert_eq!(statuses_fit(Some(status), None), moved, "{status}");
+            assert!(statuses_fit(None, Some(status)), "{status}");
+            for other in Status::ALL {
+                assert_eq!(statuses_fit(Some(status), Some(other)), status == other);
+            }
+        }
+        assert!(statuses_fit(None, None));
+    }
+
+    #[test]
+    fn money_is_at_risk_when_the_channel_took_what_we_do_not_count_on() {
+        assert!(is_at_risk(Some(Status::Failed), None));
+        assert!(is_at_risk(Some(Status::Pending), Some(Status::Succeeded)));
+        assert!(!is_at_risk(Some(Status::Succeeded), Some(Status::Failed)));
+        assert!(!is_at_risk(Some(Status::Failed), Some(Status::Cancelled)));
+        assert!(!is_at_risk(None, None));
+    }
+}

@@ -1,0 +1,182 @@
+//! Takes the rows of one file as they are read and keeps of each what matching needs.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDateTime};
+use payops_channels::row::{Kind, Position, Reject, RejectReason, Row, RowSink, Status};
+use payops_core::time::{DayWindow, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::alias::{Alias, AliasStores};
+use super::entry::{Entry, KeyHasher, MAX_ORDINAL, RowKey, Side};
+use super::partitions::{Budget, Partitions, SealedPartitions};
+use super::row_index::RowIndex;
+
+/// How many rejects of a file are kept with their text; beyond it they are only counted.
+pub const KEPT_REJECTS: usize = 1000;
+
+/// How many rows pass between two questions whether to stop.
+const ROWS_PER_QUESTION: u64 = 4096;
+
+/// What could not be read of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rejects {
+    /// How many there are.
+    pub count: u64,
+    /// How many there are of each reason.
+    pub reasons: BTreeMap<RejectReason, u64>,
+    /// The first of them, at most [`KEPT_REJECTS`].
+    pub first: Vec<Reject>,
+}
+
+impl Rejects {
+    /// Counts one more.
+    pub fn add(&mut self, reject: Reject) {
+        self.count += 1;
+        *self.reasons.entry(reject.reason).or_default() += 1;
+        if self.first.len() < KEPT_REJECTS {
+            self.first.push(reject);
+        }
+    }
+}
+
+/// What both sides of a run share.
+pub(super) struct SideSettings<'a> {
+    pub(super) hasher: KeyHasher,
+    /// How many bits of the hash choose the partition.
+    pub(super) bits: u32,
+    pub(super) budget: Arc<Budget>,
+    pub(super) temp_dir: &'a Path,
+    /// The instants of pending rows that the channel may still report later.
+    pub(super) cut_off: Option<DayWindow>,
+    pub(super) cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// A side while its file is read.
+pub(super) struct SideBuilder<'a> {
+    side: Side,
+    settings: &'a SideSettings<'a>,
+    entries: Partitions,
+    aliases: AliasStores<Partitions>,
+    index: RowIndex,
+    rejects: Rejects,
+    failure: Option<io::Error>,
+    stop: bool,
+}
+
+/// A side that is complete.
+#[derive(Debug)]
+pub(super) struct SideRows {
+    pub(super) entries: SealedPartitions,
+    pub(super) aliases: AliasStores<SealedPartitions>,
+    pub(super) index: RowIndex,
+    pub(super) rejects: Rejects,
+}
+
+impl<'a> SideBuilder<'a> {
+    pub(super) fn new(side: Side, settings: &'a SideSettings<'a>, damage: &[Reject]) -> Self {
+        let store = || Partitions::new(settings.bits, &settings.budget, settings.temp_dir);
+        let mut rejects = Rejects::default();
+        damage.iter().cloned().for_each(|reject| rejects.add(reject));
+        Self {
+            side,
+            settings,
+            entries: store(),
+            aliases: AliasStores { charges: store(), intents: store() },
+            index: RowIndex::default(),
+            rejects,
+            failure: None,
+            stop: false,
+        }
+    }
+
+    /// Ends the reading. An error means that the temporary file could not be written.
+    pub(super) fn finish(self) -> io::Result<SideRows> {
+        match self.failure {
+            Some(error) => Err(error),
+            None => Ok(SideRows {
+                entries: self.entries.seal(),
+                aliases: AliasStores {
+                    charges: self.aliases.charges.seal(),
+                    intents: self.aliases.intents.seal(),
+                },
+                index: self.index,
+                rejects: self.rejects,
+            }),
+        }
+    }
+
+    #[inline]
+    fn keep(&mut self, position: Position, row: &Row<'_>) -> io::Result<()> {
+        if position.ordinal > MAX_ORDINAL {
+            return Err(io::Error::other("a file with more than 2^40 rows cannot be reconciled"));
+        }
+        let hasher = &self.settings.hasher;
+        let key = match row.channel_trade_no {
+            [] => hasher.lonely_key(self.side, position.ordinal),
+            id => hasher.key(row.kind, id),
+        };
+        if self.side == Side::Channel && row.kind == Kind::Payment {
+            self.keep_aliases(key, row)?;
+        }
+        let in_cut_off = row.status == Some(Status::Pending) && self.in_cut_off(row.occurred_at);
+        self.entries.push(Entry::new(key, position.ordinal, row, in_cut_off).to_record())
+    }
+
+    fn keep_aliases(&mut self, target: RowKey, row: &Row<'_>) -> io::Result<()> {
+        let ids =
+            [(row.charge_id, &mut self.aliases.charges), (row.payment_intent_id, &mut self.aliases.intents)];
+        for (id, store) in ids {
+            if !id.is_empty() && id != row.channel_trade_no {
+                let alias = self.settings.hasher.key(Kind::Payment, id);
+                store.push(Alias { alias, target }.to_record())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn in_cut_off(&self, occurred_at: &[u8]) -> bool {
+        let Some(window) = self.settings.cut_off else { return false };
+        instant(occurred_at).is_some_and(|instant| window.contains(instant))
+    }
+}
+
+impl RowSink for SideBuilder<'_> {
+    #[inline]
+    fn row(&mut self, position: Position, row: &Row<'_>) {
+        if !row.kind.is_booked_by_platform() {
+            return;
+        }
+        self.index.row(position);
+        if let Err(error) = self.keep(position, row) {
+            self.failure.get_or_insert(error);
+            self.stop = true;
+        }
+        if position.ordinal % ROWS_PER_QUESTION == 0 {
+            self.stop |= (self.settings.cancelled)();
+        }
+    }
+
+    fn reject(&mut self, reject: Reject) {
+        self.index.reject();
+        self.rejects.add(reject);
+        self.stop |= (self.settings.cancelled)();
+    }
+
+    fn cancelled(&self) -> bool {
+        self.stop
+    }
+}
+
+/// The instant of an RFC 3339 time, or of one without an offset, which is taken as UTC.
+fn instant(text: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let with_offset = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
+    with_offset.ok().or_else(|| {
+        let wall = NaiveDateTime::parse_from_str(&text.replacen('T', " ", 1), "%Y-%m-%d %H:%M:%S%.f");
+        wall.ok().map(|wall| wall.and_utc())
+    })
+}

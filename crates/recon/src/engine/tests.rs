@@ -1,0 +1,245 @@
+//! Each type and rule by example, and all of them against the reference.
+
+use payops_channels::row::{Kind, Status};
+use payops_core::currency::Currency;
+use payops_core::time::Zone;
+use proptest::prelude::*;
+
+use super::reference;
+use super::rules::DiffType;
+use super::test_rows::{Listed, Matcher, TestRow};
+
+fn list(platform: &[TestRow], channel: &[TestRow]) -> Vec<Listed> {
+    let listed = Matcher::default().list(platform, channel);
+    assert_eq!(listed, reference::reconcile(platform, channel, false), "the reference disagrees");
+    listed
+}
+
+fn types(platform: &[TestRow], channel: &[TestRow]) -> Vec<DiffType> {
+    list(platform, channel).into_iter().map(|(diff_type, _, _)| diff_type).collect()
+}
+
+fn ours(trade_no: &str, status: Status) -> TestRow {
+    TestRow { status: Some(status), ..TestRow::ours(trade_no) }
+}
+
+#[test]
+fn rows_of_one_side_are_missing_on_the_other() {
+    let listed = list(&[TestRow::ours("ch_1"), TestRow::ours("ch_2")], &[TestRow::theirs("ch_3")]);
+    let expected = [
+        (DiffType::PlatformOnly, Some(0), None),
+        (DiffType::PlatformOnly, Some(1), None),
+        (DiffType::ChannelOnly, None, Some(0)),
+    ];
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn currency_weighs_more_than_amount_and_amount_more_than_status() {
+    let theirs = TestRow::theirs("ch_1");
+    let failed = ours("ch_1", Status::Failed);
+    let pair = |ours: TestRow| types(&[ours], std::slice::from_ref(&theirs));
+    assert_eq!(pair(TestRow::ours("ch_1")), [DiffType::Matched]);
+    assert_eq!(pair(failed.clone()), [DiffType::StatusDiff]);
+    let other_amount = TestRow { amount: 999, ..failed };
+    assert_eq!(pair(other_amount.clone()), [DiffType::AmountDiff]);
+    assert_eq!(pair(TestRow { currency: Currency::EUR, ..other_amount }), [DiffType::CurrencyDiff]);
+}
+
+#[test]
+fn a_payment_that_was_refunded_later_is_no_status_difference() {
+    for status in [Status::Succeeded, Status::PartiallyRefunded, Status::Refunded, Status::Disputed] {
+        assert_eq!(types(&[ours("ch_1", status)], &[TestRow::theirs("ch_1")]), [DiffType::Matched]);
+    }
+    for status in [Status::Pending, Status::Failed, Status::Cancelled] {
+        assert_eq!(types(&[ours("ch_1", status)], &[TestRow::theirs("ch_1")]), [DiffType::StatusDiff]);
+    }
+}
+
+#[test]
+fn a_channel_that_states_statuses_is_compared_with() {
+    let theirs = |status| TestRow { status: Some(status), ..TestRow::theirs("ch_1") };
+    assert_eq!(types(&[ours("ch_1", Status::Failed)], &[theirs(Status::Failed)]), [DiffType::Matched]);
+    assert_eq!(
+        types(&[ours("ch_1", Status::Refunded)], &[theirs(Status::Succeeded)]),
+        [DiffType::StatusDiff]
+    );
+}
+
+#[test]
+fn failed_here_and_absent_there_is_as_it_should_be() {
+    for status in [Status::Failed, Status::Cancelled] {
+        let rows = [ours("ch_1", status)];
+        assert_eq!(types(&rows, &[]), [DiffType::NotExpected]);
+        let lists_failed = Matcher { lists_failed: true, ..Matcher::default() };
+        assert_eq!(lists_failed.list(&rows, &[]), [(DiffType::PlatformOnly, Some(0), None)]);
+    }
+    assert_eq!(types(&[ours("ch_1", Status::Pending)], &[]), [DiffType::PlatformOnly]);
+}
+
+#[test]
+fn a_second_equal_row_is_never_lost() {
+    let (p, c) = (TestRow::ours("ch_1"), TestRow::theirs("ch_1"));
+    let (p2, c2) = ([p.clone(), p.clone()], [c.clone(), c.clone()]);
+    assert_eq!(types(&p2, &c2), [DiffType::Matched, DiffType::Matched]);
+    assert_eq!(types(&p2, &c2[..1]), [DiffType::Matched, DiffType::DuplicatePlatform]);
+    assert_eq!(types(&p2[..1], &c2), [DiffType::Matched, DiffType::DuplicateChannel]);
+    assert_eq!(types(&p2, &[]), [DiffType::PlatformOnly, DiffType::DuplicatePlatform]);
+    assert_eq!(types(&[], &c2), [DiffType::ChannelOnly, DiffType::DuplicateChannel]);
+}
+
+#[test]
+fn inside_a_key_equal_rows_are_paired_before_the_others() {
+    let p = |amount| TestRow { amount, ..TestRow::ours("ch_1") };
+    let c = |amount| TestRow { amount, ..TestRow::theirs("ch_1") };
+    let listed = list(&[p(1), p(2), p(3)], &[c(3), c(9), c(2)]);
+    let expected = [
+        (DiffType::AmountDiff, Some(0), Some(1)),
+        (DiffType::Matched, Some(1), Some(2)),
+        (DiffType::Matched, Some(2), Some(0)),
+    ];
+    assert_eq!(listed, expected);
+    // A failed attempt beside the one that went through is no duplicate.
+    let attempts = [ours("ch_1", Status::Failed), TestRow::ours("ch_1")];
+    assert_eq!(types(&attempts, &[TestRow::theirs("ch_1")]), [DiffType::NotExpected, DiffType::Matched]);
+}
+
+#[test]
+fn a_payment_may_be_known_by_its_charge_or_its_intent() {
+    let charge = TestRow { charge_id: "py_1".into(), intent_id: "pi_1".into(), ..TestRow::theirs("ch_1") };
+    for known_as in ["ch_1", "py_1", "pi_1"] {
+        assert_eq!(types(&[TestRow::ours(known_as)], std::slice::from_ref(&charge)), [DiffType::Matched]);
+    }
+    // Known by two ids, it is booked twice.
+    let twice = [TestRow::ours("ch_1"), TestRow::ours("pi_1")];
+    assert_eq!(
+        types(&twice, std::slice::from_ref(&charge)),
+        [DiffType::Matched, DiffType::DuplicatePlatform]
+    );
+    // An intent that two charges share names neither of them.
+    let other = TestRow { intent_id: "pi_1".into(), ..TestRow::theirs("ch_2") };
+    let expected = [DiffType::PlatformOnly, DiffType::ChannelOnly, DiffType::ChannelOnly];
+    assert_eq!(types(&[TestRow::ours("pi_1")], &[charge.clone(), other]), expected);
+    // One charge reported twice is still one charge.
+    let expected = [DiffType::Matched, DiffType::DuplicateChannel];
+    assert_eq!(types(&[TestRow::ours("pi_1")], &[charge.clone(), charge]), expected);
+}
+
+#[test]
+fn refunds_are_known_by_their_own_id_only() {
+    let refund = |trade_no: &str| TestRow { kind: Kind::Refund, amount: -500, ..TestRow::ours(trade_no) };
+    let theirs =
+        TestRow { status: None, charge_id: "ch_1".into(), intent_id: "pi_1".into(), ..refund("re_1") };
+    assert_eq!(types(&[refund("re_1")], std::slice::from_ref(&theirs)), [DiffType::Matched]);
+    for other in ["ch_1", "pi_1"] {
+        let expected = [DiffType::PlatformOnly, DiffType::ChannelOnly];
+        assert_eq!(types(&[refund(other)], std::slice::from_ref(&theirs)), expected);
+    }
+    // A payment and a refund with one id are two things.
+    assert_eq!(
+        types(&[TestRow::ours("re_1")], std::slice::from_ref(&theirs)),
+        [DiffType::PlatformOnly, DiffType::ChannelOnly]
+    );
+}
+
+#[test]
+fn what_the_platform_does_not_book_is_no_difference() {
+    for kind in [Kind::Fee, Kind::Payout, Kind::Adjustment] {
+        let row = TestRow { kind, ..TestRow::theirs("x") };
+        assert_eq!(types(std::slice::from_ref(&row), &[]), []);
+        assert_eq!(types(&[], &[row]), []);
+    }
+}
+
+#[test]
+fn rows_without_a_trade_number_match_nothing() {
+    let expected = [DiffType::PlatformOnly, DiffType::NotExpected, DiffType::ChannelOnly];
+    assert_eq!(types(&[TestRow::ours(""), ours("", Status::Failed)], &[TestRow::theirs("")]), expected);
+}
+
+#[test]
+fn another_days_row_may_complete_a_pair_and_is_no_difference_itself() {
+    let outside = |row: TestRow| TestRow { in_window: false, ..row };
+    assert_eq!(types(&[TestRow::ours("ch_1")], &[outside(TestRow::theirs("ch_1"))]), [DiffType::Matched]);
+    assert_eq!(types(&[outside(TestRow::ours("ch_1"))], &[outside(TestRow::theirs("ch_1"))]), []);
+    assert_eq!(types(&[outside(TestRow::ours("ch_1"))], &[outside(TestRow::theirs("ch_2"))]), []);
+}
+
+#[test]
+fn young_pending_rows_are_timing_when_a_cut_off_is_set() {
+    let at = |time: &str| TestRow { occurred_at: time.into(), ..ours("ch_1", Status::Pending) };
+    let cut_off = Zone::utc().day("2026-01-30".parse().unwrap()).unwrap();
+    let matcher = Matcher { cut_off: Some(cut_off), ..Matcher::default() };
+    let only = |row: TestRow| matcher.list(&[row], &[])[0].0;
+    for inside in ["2026-01-30T23:59:59Z", "2026-01-31T07:00:00+08:00", "2026-01-30 10:00:00"] {
+        assert_eq!(only(at(inside)), DiffType::Timing, "{inside}");
+    }
+    for outside in ["2026-01-31T00:00:00Z", "", "soon"] {
+        assert_eq!(only(at(outside)), DiffType::PlatformOnly, "{outside}");
+    }
+    let succeeded = TestRow { occurred_at: "2026-01-30T10:00:00Z".into(), ..TestRow::ours("ch_1") };
+    assert_eq!(only(succeeded), DiffType::PlatformOnly);
+}
+
+#[test]
+fn sums_do_not_wrap() {
+    let rows: Vec<TestRow> =
+        (0..3).map(|index| TestRow { amount: i64::MAX, ..TestRow::ours(&format!("ch_{index}")) }).collect();
+    let totals = Matcher::default().run(&rows, &[]).tally.totals(DiffType::PlatformOnly);
+    assert_eq!(totals.platform_amounts[&Currency::USD], 3 * i128::from(i64::MAX));
+    assert_eq!((totals.count, totals.rows[&Currency::USD].platform), (3, 3));
+}
+
+#[test]
+fn the_money_at_risk_is_what_was_charged_though_it_failed_here() {
+    let tally = Matcher::default().run(&[ours("ch_1", Status::Failed)], &[TestRow::theirs("ch_1")]).tally;
+    assert_eq!(tally.at_risk()[&Currency::USD], 1000);
+}
+
+fn any_row() -> impl Strategy<Value = TestRow> {
+    let id = |prefix: &'static str| {
+        (0_u8..6).prop_map(move |n| if n == 0 { String::new() } else { format!("{prefix}_{n}") })
+    };
+    let trade_no = prop_oneof![6 => id("ch"), 2 => id("py"), 2 => id("pi"), 1 => id("re")];
+    (
+        prop_oneof![8 => Just(Kind::Payment), 3 => Just(Kind::Refund), 1 => proptest::sample::select(Kind::ALL.to_vec())],
+        (trade_no, id("py"), id("pi")),
+        prop_oneof![Just(100_i64), Just(200), Just(-100)],
+        prop_oneof![4 => Just(Currency::USD), 1 => Just(Currency::EUR)],
+        proptest::option::of(proptest::sample::select(Status::ALL.to_vec())),
+        proptest::bool::weighted(0.9),
+    )
+        .prop_map(|(kind, (trade_no, charge_id, intent_id), amount, currency, status, in_window)| TestRow {
+            kind,
+            trade_no,
+            charge_id,
+            intent_id,
+            amount,
+            currency,
+            status,
+            in_window,
+            occurred_at: String::new(),
+        })
+}
+
+fn any_side() -> impl Strategy<Value = Vec<TestRow>> {
+    prop_oneof![3 => proptest::collection::vec(any_row(), 0..40), 1 => proptest::collection::vec(any_row(), 0..1200)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn the_engine_agrees_with_the_reference(
+        platform in any_side(),
+        channel in any_side(),
+        lists_failed: bool,
+        seed: [u64; 2],
+    ) {
+        let expected = reference::reconcile(&platform, &channel, lists_failed);
+        for (memory, threads, bits) in [(u64::MAX, 1, 3), (0, 1, 1), (u64::MAX, 2, 4), (20_000, 2, 1)] {
+            let matcher = Matcher { seed, memory, threads, bits, lists_failed, cut_off: None };
+            prop_assert_eq!(&matcher.list(&platform, &channel), &expected);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! How a run ends, and why.
+
+use std::fmt;
+
+use payops_channels::row::Proof;
+use serde::{Deserialize, Serialize};
+
+use super::entry::Side;
+use super::summary::SideSummary;
+use super::tie::Tie;
+
+/// How a run ends. A part of the truth that is missing weighs more than differences in the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every unit of money is accounted for.
+    Reconciled,
+    /// Everything was read, and something differs.
+    Differences,
+    /// A part could not be read, or a total contradicts the rows.
+    Incomplete,
+    /// Nothing differs, but a source that should prove that it is complete did not.
+    NotProvable,
+}
+
+impl Verdict {
+    /// The verdict's name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconciled => "reconciled",
+            Self::Differences => "differences",
+            Self::Incomplete => "incomplete",
+            Self::NotProvable => "not_provable",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One reason for a verdict. On the wire it is an object with `code` and the figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Reason {
+    /// Rows, or parts of a file, could not be read.
+    Rejects {
+        /// Whose file.
+        side: Side,
+        /// How many.
+        count: u64,
+    },
+    /// A file's own control totals contradict its rows.
+    ControlTotalsFailed {
+        /// Whose file.
+        side: Side,
+    },
+    /// Rows whose gross less fee is not their net.
+    UnbalancedRows {
+        /// Whose file.
+        side: Side,
+        /// How many.
+        count: u64,
+    },
+    /// The balance summary contradicts itself or the rows.
+    TieBroken {
+        /// In how many currencies.
+        currencies: u64,
+    },
+    /// Lines of the balance summary could not be read.
+    SummaryRejects {
+        /// How many.
+        count: u64,
+    },
+    /// Payouts that are not what their rows add up to.
+    PayoutsBroken {
+        /// How many.
+        count: u64,
+    },
+    /// Rows differ between the sides.
+    Differences {
+        /// How many.
+        count: u64,
+    },
+    /// The channel's report carries no totals and no balance summary was given to prove it.
+    SummaryMissing,
+    /// The platform's feed ends without its count and sums.
+    TrailerMissing,
+    /// No row of either file lies on the day asked about, though the files have rows.
+    NothingOnTheDay,
+}
+
+impl Reason {
+    /// The verdict that this reason alone leads to.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Differences { .. } => Verdict::Differences,
+            Self::SummaryMissing | Self::TrailerMissing | Self::NothingOnTheDay => Verdict::NotProvable,
+            _ => Verdict::Incomplete,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejects { side, count } => {
+                write!(f, "{count} rows or parts of the {} file could not be read", side.as_str())
+            }
+            Self::ControlTotalsFailed { side } => {
+                write!(f, "the control totals of the {} file contradict its rows", side.as_str())
+            }
+            Self::UnbalancedRows { side, count } => {
+                write!(f, "{count} rows of the {} file: gross less fee is not net", side.as_str())
+            }
+            Self::TieBroken { currencies } => {
+                write!(f, "the balance summary does not tie in {currencies} currencies")
+            }
+            Self::SummaryRejects { count } => {
+                write!(f, "{count} lines of the balance summary could not be read")
+            }
+            Self::PayoutsBroken { count } => {
+                write!(f, "{count} payouts are not what their rows add up to")
+            }
+            Self::Differences { count } => write!(f, "{count} differences"),
+            Self::SummaryMissing => f.write_str(
+                "the channel's report carries no totals of its own, and no balance summary was given",
+            ),
+            Self::TrailerMissing => {
+                f.write_str("the platform's feed ends without its trailer of count and sums")
+            }
+            Self::NothingOnTheDay => f.write_str("no row of either file lies on the day asked about"),
+        }
+    }
+}
+
+/// What a verdict is drawn from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Evidence<'a> {
+    pub(super) platform: &'a SideSummary,
+    pub(super) channel: &'a SideSummary,
+    pub(super) tie: &'a Tie,
+    pub(super) differences: u64,
+    /// The platform's format ends with a trailer.
+    pub(super) platform_must_prove: bool,
+    /// The channel's format is proven by a balance summary.
+    pub(super) channel_must_prove: bool,
+}
+
+/// The verdict and its reasons, the weightiest first.
+pub(super) fn judge(evidence: Evidence<'_>) -> (Verdict, Vec<Reason>) {
+    let mut reasons = Vec::new();
+    for (side, summary) in [(Side::Platform, evidence.platform), (Side::Channel, evidence.channel)] {
+        if summary.rejects.count > 0 {
+            reasons.push(Reason::Rejects { side, count: summary.rejects.count });
+        }
+        if summary.control.proof == Proof::Failed {
+            reasons.push(Reason::ControlTotalsFailed { side });
+        }
+        if summary.unbalanced.rows > 0 {
+            reasons.push(Reason::UnbalancedRows { side, count: summary.unbalanced.rows });
+        }
+    }
+    let tie = evidence.tie;
+    let counted = [
+        (tie.rejects.count, Reason::SummaryRejects { count: tie.rejects.count }),
+        (tie.broken(), Reason::TieBroken { currencies: tie.broken() }),
+        (tie.payouts.failed, Reason::PayoutsBroken { count: tie.payouts.failed }),
+        (evidence.differences, Reason::Differences { count: evidence.differences }),
+    ];
+    reasons.extend(counted.into_iter().filter(|(count, _)| *count > 0).map(|(_, reason)| reason));
+    if evidence.channel_must_prove && tie.proof == Proof::NotProvable {
+        reasons.push(Reason::SummaryMissing);
+    }
+    if evidence.platform_must_prove && evidence.platform.control.proof == Proof::NotProvable {
+        reasons.push(Reason::TrailerMissing);
+    }
+    let rows = evidence.platform.rows + evidence.channel.rows;
+    if rows > 0 && rows == evidence.platform.rows_outside_window + evidence.channel.rows_outside_window {
+        reasons.push(Reason::NothingOnTheDay);
+    }
+    let weightiest = [Verdict::Incomplete, Verdict::Differences, Verdict::NotProvable];
+    let verdict =
+        weightiest.into_iter().find(|verdict| reasons.iter().any(|reason| reason.verdict() == *verdict));
+    (verdict.unwrap_or(Verdict::Reconciled), reasons)
+}

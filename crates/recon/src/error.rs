@@ -1,0 +1,148 @@
+//! What reconciliation refuses, in stable words. The API lists them in its documentation.
+
+use chrono::NaiveDate;
+use payops_platform::error::{Error, ErrorKind};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::model::TaskStatus;
+use crate::store::{record, task};
+
+pub(crate) fn task_not_found(id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "TASK_NOT_FOUND",
+        format!("there is no reconciliation task {id}"),
+        format!("对账任务 {id} 不存在"),
+    )
+}
+
+pub(crate) fn record_not_found(id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "RECORD_NOT_FOUND",
+        format!("there is no reconciliation record {id}"),
+        format!("对账记录 {id} 不存在"),
+    )
+}
+
+pub(crate) fn file_not_found(file_no: &str) -> Error {
+    let file_no: String = file_no.chars().take(64).collect();
+    Error::new(
+        ErrorKind::NotFound,
+        "FILE_NOT_FOUND",
+        format!("there is no settlement file {file_no}"),
+        format!("结算文件 {file_no} 不存在"),
+    )
+}
+
+pub(crate) fn task_exists(task: &task::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "TASK_EXISTS",
+        format!("{} already reconciles this day; execute it again or cancel it first", task.task_no),
+        format!("该日期已有对账任务 {}，请重新执行或先取消它", task.task_no),
+    )
+    .with_data(json!({ "task_id": task.id, "task_no": task.task_no, "status": task.status }))
+}
+
+pub(crate) fn task_state(task: &task::Model, wanted: &str, wanted_zh: &str) -> Error {
+    let status = match task.status {
+        TaskStatus::Pending => "pending",
+        TaskStatus::Processing => "processing",
+        TaskStatus::Completed => "completed",
+        TaskStatus::Failed => "failed",
+        TaskStatus::Cancelled => "cancelled",
+    };
+    Error::new(
+        ErrorKind::Conflict,
+        "TASK_STATE",
+        format!("task {} is {status} and cannot be {wanted}", task.task_no),
+        format!("任务 {} 当前状态为 {status}，不能{wanted_zh}", task.task_no),
+    )
+    .with_data(json!({ "status": task.status }))
+}
+
+pub(crate) fn record_closed(record: &record::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "RECORD_ALREADY_CLOSED",
+        "the record was closed by somebody else; reopen it with a reason to change that",
+        "该记录已被他人处理；如需更改请说明原因并重新打开",
+    )
+    .with_data(json!({
+        "status": record.status,
+        "resolved_by": record.resolved_by,
+        "resolved_at": record.resolved_at,
+        "version": record.version,
+    }))
+}
+
+pub(crate) fn record_not_closed(record: &record::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "RECORD_NOT_CLOSED",
+        "the record is open already, so there is nothing to take back",
+        "该记录尚未关闭，无需重新打开",
+    )
+    .with_data(json!({ "status": record.status, "version": record.version }))
+}
+
+pub(crate) fn record_gone(id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "RECORD_GONE",
+        format!(
+            "a later run of the task no longer has record {id}; its history stands, it cannot be changed"
+        ),
+        format!("后续运行已不再包含记录 {id}；其历史保留，但不能再更改"),
+    )
+}
+
+pub(crate) fn not_reconciled_yet(task: &task::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "TASK_NOT_COMPLETED",
+        format!("task {} has no result yet; execute it and wait until it is completed", task.task_no),
+        format!("任务 {} 尚无结果，请执行并等待完成", task.task_no),
+    )
+    .with_data(json!({ "status": task.status }))
+}
+
+pub(crate) fn file_unreadable(rejects: &serde_json::Value) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "FILE_UNREADABLE",
+        "no row of the file could be read; nothing was stored",
+        "文件中没有可读取的行；未保存任何内容",
+    )
+    .with_data(json!({ "rejects": rejects }))
+}
+
+pub(crate) fn no_download(channel: &str) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "CHANNEL_WITHOUT_DOWNLOAD",
+        format!(
+            "files of {channel} cannot be fetched; upload them to /api/v1/reconciliation/settlement-files"
+        ),
+        format!("{channel} 的文件无法自动下载，请上传至 /api/v1/reconciliation/settlement-files"),
+    )
+}
+
+pub(crate) fn not_configured(setting: &'static str) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "NOT_CONFIGURED",
+        format!("{setting} is not set, so there is nowhere to fetch from; set it or upload the file"),
+        format!("未设置 {setting}，无法下载；请设置该项或上传文件"),
+    )
+}
+
+pub(crate) fn no_such_day(date: NaiveDate, timezone: &str) -> Error {
+    Error::invalid_field(
+        "timezone",
+        format!("{date} is no day in {timezone}"),
+        format!("{timezone} 没有 {date} 这一天"),
+    )
+}

@@ -1,0 +1,149 @@
+//! Files on disk: received under a temporary name, placed under the hash of their bytes once whole.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use payops_platform::error::{Error, ErrorKind, Result};
+use sha2::{Digest, Sha256};
+use tokio::fs::{self, File, OpenOptions};
+use tokio::io::AsyncWriteExt;
+use uuid::Uuid;
+
+use crate::model::FileRole;
+use crate::store::file::{Model as StoredFile, Subject};
+
+/// The folder that holds every file of reconciliation. Instances that share a database share this folder;
+/// one that does not find a file fetches it again.
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    root: PathBuf,
+}
+
+/// A file that lies in the folder for incoming ones, whole and synced.
+#[derive(Debug)]
+pub struct Received {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes, lower-case hex.
+    pub sha256: String,
+}
+
+impl FileStore {
+    /// Opens the store and makes its folders.
+    pub async fn open(root: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root.join("incoming")).await?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// Where a file that is being received lies until it is whole.
+    pub fn incoming(&self, id: Uuid) -> PathBuf {
+        self.root.join("incoming").join(id.to_string())
+    }
+
+    /// The folder for files that live as long as one run.
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join("incoming")
+    }
+
+    /// Where a stored file lies. The name is made of its hash and its day, never of a sender's words.
+    pub fn path_of(&self, file: &StoredFile) -> PathBuf {
+        self.path(&file.subject(), file.file_hash.as_deref().unwrap_or("unknown"))
+    }
+
+    /// Whether the file is on this machine's disk, whole.
+    pub async fn has(&self, file: &StoredFile) -> bool {
+        let size = fs::metadata(self.path_of(file)).await.map(|metadata| metadata.len()).ok();
+        size.is_some() && size == file.file_size.and_then(|size| u64::try_from(size).ok())
+    }
+
+    /// Writes a stream to disk; more than `limit` bytes are refused. What was written so far is removed when
+    /// anything fails.
+    pub async fn receive<E>(
+        &self,
+        id: Uuid,
+        body: impl Stream<Item = Result<Bytes, E>>,
+        limit: u64,
+    ) -> Result<Received>
+    where
+        E: Into<Error>,
+    {
+        let path = self.incoming(id);
+        match write(&path, body, limit).await {
+            Ok((size, sha256)) => Ok(Received { path, size, sha256 }),
+            Err(error) => {
+                self.discard(&path).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Moves a received file to its place. The rename is one step: a file in its place is whole. The same bytes
+    /// have the same place, so two deliveries cannot disturb one another.
+    pub async fn place(&self, received: &Path, subject: &Subject, sha256: &str) -> Result<()> {
+        let target = self.path(subject, sha256);
+        let folder = target.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).await.map_err(disk)?;
+        fs::rename(received, &target).await.map_err(disk)?;
+        File::open(folder).await.map_err(disk)?.sync_all().await.map_err(disk)?;
+        Ok(())
+    }
+
+    /// Removes a file that nothing refers to. A file that is not there is no error.
+    pub async fn discard(&self, path: &Path) {
+        if let Err(error) = fs::remove_file(path).await
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "a file that is no longer needed could not be removed");
+        }
+    }
+
+    fn path(&self, subject: &Subject, sha256: &str) -> PathBuf {
+        let role = match subject.role {
+            FileRole::Settlement => "settlement",
+            FileRole::BalanceSummary => "balance-summary",
+            FileRole::Platform => "platform",
+        };
+        let day = subject.date.format("%Y-%m-%d").to_string();
+        self.root.join(subject.channel.as_str()).join(day).join(format!("{role}-{sha256}"))
+    }
+}
+
+async fn write<E: Into<Error>>(
+    path: &Path,
+    body: impl Stream<Item = Result<Bytes, E>>,
+    limit: u64,
+) -> Result<(u64, String)> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).open(path).await.map_err(disk)?;
+    let (mut size, mut hash) = (0_u64, Sha256::new());
+    futures::pin_mut!(body);
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(Into::into)?;
+        size += chunk.len() as u64;
+        if size > limit {
+            return Err(too_large(limit));
+        }
+        hash.update(&chunk);
+        file.write_all(&chunk).await.map_err(disk)?;
+    }
+    file.sync_all().await.map_err(disk)?;
+    Ok((size, hex::encode(hash.finalize())))
+}
+
+fn too_large(limit: u64) -> Error {
+    Error::new(
+        ErrorKind::PayloadTooLarge,
+        "FILE_TOO_LARGE",
+        format!("the file is larger than {limit} bytes; nothing was stored"),
+        format!("文件大于 {limit} 字节；未保存任何内容"),
+    )
+}
+
+/// A disk that refuses is worth another try later: it may have been full.
+pub(crate) fn disk(error: io::Error) -> Error {
+    Error::unavailable(format!("file store: {error}"), std::time::Duration::from_secs(30))
+}

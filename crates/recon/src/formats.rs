@@ -1,0 +1,167 @@
+//! From a stored file's row to the reader that reads it.
+
+use std::io::Read;
+use std::path::Path;
+
+use payops_channels::decode::{PlainFile, SpoolError, spool};
+use payops_channels::options::{Limits, ReadOptions};
+use payops_channels::read::{Format, read_rows};
+use payops_channels::row::RejectReason;
+use payops_channels::row::{Position, Reject, Row, RowSink};
+use payops_channels::stripe::balance_summary::{BalanceSummary, read_balance_summary};
+use payops_channels::{Mapping, MappingError};
+use payops_platform::error::{Error, ErrorKind, Result};
+use serde_json::json;
+
+use crate::Reconciliation;
+use crate::engine::{SideSummary, StatedBalance, StatedBalances};
+use crate::file_store::disk;
+use crate::model::FileFormat;
+use crate::store::file::Model as StoredFile;
+
+/// How many rejects are kept beside a file.
+const KEPT_REJECTS: usize = 20;
+
+/// What one reading of a file found.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// Rows that could be read.
+    pub rows: i64,
+    /// Rows that could not.
+    pub rejects: i64,
+    /// The first of them.
+    pub first_rejects: serde_json::Value,
+}
+
+impl Inspection {
+    /// What the engine found when it read the file.
+    pub fn of(side: &SideSummary) -> Self {
+        let first: Vec<&Reject> = side.rejects.first.iter().take(KEPT_REJECTS).collect();
+        Self {
+            rows: i64::try_from(side.rows).unwrap_or(i64::MAX),
+            rejects: i64::try_from(side.rejects.count).unwrap_or(i64::MAX),
+            first_rejects: json!(first),
+        }
+    }
+}
+
+/// The reader of a stored file.
+pub fn format_of(file: &StoredFile) -> Result<Format> {
+    match file.format {
+        FileFormat::StripeItemized => Ok(Format::StripeItemized),
+        FileFormat::PlatformCsv => Ok(Format::PlatformCsv),
+        FileFormat::PlatformNdjson => Ok(Format::PlatformNdjson),
+        FileFormat::Mapped => {
+            let text = file.mapping.as_deref().unwrap_or_default();
+            let mapping = Mapping::parse(text).map_err(|error| {
+                Error::impossible_row("channel_settlement_files", "mapping", file.id, error.to_string())
+            })?;
+            Ok(Format::Mapped(mapping))
+        }
+        FileFormat::StripeSummary => {
+            let why = "a balance summary has no rows to match";
+            Err(Error::impossible_row("channel_settlement_files", "format", file.id, why))
+        }
+    }
+}
+
+/// Reads the mapping that came with an upload; what is wrong with it is told with its line.
+pub fn parse_mapping(text: &str) -> Result<Mapping> {
+    Mapping::parse(text).map_err(|error: MappingError| {
+        let why = error.to_string();
+        Error::invalid_field("mapping", why.clone(), format!("映射无效：{why}"))
+    })
+}
+
+/// Reads a file that was handed over once, to tell its sender what it holds. `format` is `None` for a balance
+/// summary. Blocks.
+pub fn inspect(app: &Reconciliation, path: &Path, format: Option<&Format>) -> Result<Inspection> {
+    let plain = open_plain(app, path)?;
+    let mut counts = Counts { rows: 0, rejects: plain.damage.len() as u64, first: plain.damage.clone() };
+    match format {
+        Some(format) => {
+            let source = plain.open().map_err(disk)?;
+            read_rows(source, format, &ReadOptions::default(), &mut counts);
+        }
+        None => {
+            let summary = read_balance_summary(plain.open().map_err(disk)?, &ReadOptions::default());
+            counts.rows += summary.currencies.len() as u64;
+            summary.rejects.into_iter().for_each(|reject| counts.reject(reject));
+        }
+    }
+    counts.first.truncate(KEPT_REJECTS);
+    Ok(Inspection {
+        rows: i64::try_from(counts.rows).unwrap_or(i64::MAX),
+        rejects: i64::try_from(counts.rejects).unwrap_or(i64::MAX),
+        first_rejects: json!(counts.first),
+    })
+}
+
+/// Whether a platform file is one JSON object a line rather than a CSV. Blocks.
+pub fn is_ndjson(app: &Reconciliation, path: &Path) -> Result<bool> {
+    let plain = open_plain(app, path)?;
+    let mut start = Vec::with_capacity(4096);
+    let file = plain.open().map_err(disk)?;
+    file.take(4096).read_to_end(&mut start).map_err(disk)?;
+    Ok(start.trim_ascii_start().starts_with(b"{"))
+}
+
+/// The balances that a stored summary states. Blocks.
+pub fn balances(app: &Reconciliation, file: &StoredFile) -> Result<StatedBalances> {
+    let plain = open_plain(app, &app.files.path_of(file))?;
+    let source = plain.open().map_err(disk)?;
+    let summary = read_balance_summary(source, &ReadOptions::default());
+    Ok(stated(summary, &plain.damage))
+}
+
+/// What a summary states; a currency of which it leaves something out is among its rejects.
+fn stated(summary: BalanceSummary, damage: &[Reject]) -> StatedBalances {
+    let mut stated = StatedBalances::default();
+    for reject in damage.iter().cloned().chain(summary.rejects) {
+        stated.rejects.add(reject);
+    }
+    for balance in summary.currencies {
+        let parts = (balance.opening, balance.activity, balance.payouts, balance.ending);
+        if let (Some(opening), Some(activity), Some(payouts), Some(ending)) = parts {
+            let [opening, activity, payouts, ending] = [opening, activity, payouts, ending].map(i128::from);
+            stated.currencies.insert(balance.currency, StatedBalance { opening, activity, payouts, ending });
+        } else {
+            let message = format!("the summary leaves out a part of the balance in {}", balance.currency);
+            stated.rejects.add(Reject { line: 0, column: None, reason: RejectReason::ShortRow, message });
+        }
+    }
+    stated
+}
+
+fn open_plain(app: &Reconciliation, path: &Path) -> Result<PlainFile> {
+    spool(path, &app.files.scratch(), &Limits::default()).map_err(unreadable)
+}
+
+/// A file that cannot be unpacked at all.
+pub fn unreadable(error: SpoolError) -> Error {
+    if matches!(error, SpoolError::Io(_)) {
+        return Error::unavailable(error, std::time::Duration::from_secs(10));
+    }
+    let why = error.to_string();
+    Error::new(ErrorKind::Unprocessable, "FILE_UNREADABLE", why.clone(), format!("无法读取文件：{why}"))
+}
+
+#[derive(Debug)]
+struct Counts {
+    rows: u64,
+    rejects: u64,
+    first: Vec<Reject>,
+}
+
+impl RowSink for Counts {
+    fn row(&mut self, _: Position, _: &Row<'_>) {
+        self.rows += 1;
+    }
+
+    fn reject(&mut self, reject: Reject) {
+        self.rejects += 1;
+        if self.first.len() < KEPT_REJECTS {
+            self.first.push(reject);
+        }
+    }
+}

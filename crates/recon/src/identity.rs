@@ -1,0 +1,104 @@
+//! When is a difference of a new run the same as one of the run before? When it states the same facts, wherever
+//! in its file it stands. Its resolution then stands too.
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::engine::{Difference, ListedRow};
+
+/// Names the differences of one run.
+#[derive(Debug, Default)]
+pub struct Identities {
+    seen: HashMap<[u8; 16], u32>,
+}
+
+impl Identities {
+    /// The identity of the next difference: a hash of its facts, and its number among equal ones, so that two
+    /// equal rows stay two.
+    pub fn next(&mut self, difference: &Difference<'_>) -> String {
+        let facts = facts(difference);
+        let number = self.seen.entry(facts).or_default();
+        *number += 1;
+        format!("{}-{number}", hex::encode(facts))
+    }
+}
+
+/// 128 bits of SHA-256 over the facts, each with its length, so that no two different lists of facts are
+/// written alike.
+fn facts(difference: &Difference<'_>) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    let mut add = |fact: &[u8]| {
+        hash.update((fact.len() as u64).to_le_bytes());
+        hash.update(fact);
+    };
+    add(difference.diff_type.as_str().as_bytes());
+    add(difference.kind().as_str().as_bytes());
+    for side in [&difference.platform, &difference.channel] {
+        match side {
+            None => add(b"absent"),
+            Some(ListedRow { row, .. }) => {
+                add(b"present");
+                add(row.row_id);
+                add(row.channel_trade_no);
+                add(row.currency.as_str().as_bytes());
+                add(&row.amount.to_le_bytes());
+                add(row.raw_status);
+            }
+        }
+    }
+    let mut short = [0; 16];
+    short.copy_from_slice(&hash.finalize()[..16]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use payops_channels::row::{Kind, Position, Row};
+    use payops_core::currency::Currency;
+
+    use super::*;
+    use crate::engine::DiffType;
+
+    fn listed(amount: i64, line: u64) -> ListedRow<'static> {
+        let row = Row {
+            kind: Kind::Payment,
+            channel_trade_no: b"ch_1",
+            charge_id: b"",
+            payment_intent_id: b"",
+            row_id: b"PAY-1",
+            amount,
+            currency: Currency::USD,
+            status: None,
+            raw_status: b"",
+            fee: None,
+            net: None,
+            payout_id: b"",
+            merchant_id: b"",
+            occurred_at: b"",
+            in_window: true,
+        };
+        ListedRow { position: Position { offset: 0, line, ordinal: line }, row }
+    }
+
+    fn only(amount: i64, line: u64) -> Difference<'static> {
+        Difference { diff_type: DiffType::PlatformOnly, platform: Some(listed(amount, line)), channel: None }
+    }
+
+    #[test]
+    fn the_same_facts_elsewhere_in_the_file_are_the_same() {
+        let (mut before, mut after) = (Identities::default(), Identities::default());
+        assert_eq!(before.next(&only(100, 2)), after.next(&only(100, 9)));
+    }
+
+    #[test]
+    fn other_facts_and_further_equals_are_others() {
+        let mut identities = Identities::default();
+        let first = identities.next(&only(100, 2));
+        assert_ne!(first, identities.next(&only(101, 2)));
+        assert_ne!(first, identities.next(&only(100, 2)));
+        let channel =
+            Difference { diff_type: DiffType::ChannelOnly, platform: None, channel: Some(listed(100, 2)) };
+        assert_ne!(first, identities.next(&channel));
+    }
+}

@@ -1,0 +1,121 @@
+//! What reconciliation does outside of requests.
+
+use futures::FutureExt;
+use payops_platform::auth::Actor;
+use payops_platform::db::Tx;
+use payops_platform::error::{Error, Result};
+use payops_platform::jobs::{Job, JobError, JobRef, Lease, Runner, Worker};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Reconciliation;
+use crate::ops::{inputs, run, webhooks};
+
+/// How often a run is tried before its task has failed. With the doubling back-off that is more than a day of
+/// a source being away.
+pub const MOST_ATTEMPTS: u32 = 12;
+
+/// Runs a task once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunTask {
+    /// The task.
+    pub task_id: Uuid,
+    /// The run; an older one does nothing.
+    pub run_no: i64,
+}
+
+impl Job for RunTask {
+    const NAME: &'static str = "reconciliation.run_task";
+}
+
+impl RunTask {
+    /// What this run is known by among unfinished jobs.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.task_id, self.run_no)
+    }
+}
+
+/// Fetches a file that somebody asked for outside of a task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FetchFile {
+    /// The file's row.
+    pub file_id: Uuid,
+}
+
+impl Job for FetchFile {
+    const NAME: &'static str = "reconciliation.fetch_file";
+}
+
+impl FetchFile {
+    /// What this fetch is known by among unfinished jobs.
+    pub fn key(&self) -> String {
+        self.file_id.to_string()
+    }
+}
+
+/// Acts upon a stored event of Stripe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HandleStripeEvent {
+    /// The event.
+    pub event_id: String,
+}
+
+impl Job for HandleStripeEvent {
+    const NAME: &'static str = "reconciliation.stripe_event";
+}
+
+/// The unfinished job of a kind with this key.
+pub(crate) fn by_key<J: Job>(key: &str) -> JobRef<'_> {
+    JobRef::Key { name: J::NAME, dedup_key: key }
+}
+
+/// Registers the service's workers.
+pub fn register(app: &Reconciliation, runner: Runner) -> Runner {
+    runner
+        .register::<RunTask>(Works(app.clone()))
+        .register::<FetchFile>(Works(app.clone()))
+        .register::<HandleStripeEvent>(Works(app.clone()))
+}
+
+/// The service as a worker.
+struct Works(Reconciliation);
+
+impl Worker<RunTask> for Works {
+    async fn run(&self, job: RunTask, lease: Lease) -> Result<(), JobError> {
+        run::run(&self.0, &job, &lease).await
+    }
+
+    async fn gave_up(&self, tx: &Tx, job: RunTask, error: &Error) -> Result<()> {
+        run::give_up(&self.0, tx, &job, error).await
+    }
+}
+
+impl Worker<FetchFile> for Works {
+    async fn run(&self, job: FetchFile, lease: Lease) -> Result<(), JobError> {
+        inputs::fetch_asked(&self.0, job.file_id, &lease).await
+    }
+
+    async fn gave_up(&self, tx: &Tx, job: FetchFile, error: &Error) -> Result<()> {
+        inputs::give_up(&self.0, tx, job.file_id, error).await
+    }
+}
+
+impl Worker<HandleStripeEvent> for Works {
+    async fn run(&self, job: HandleStripeEvent, _: Lease) -> Result<(), JobError> {
+        let shared = std::sync::Arc::new((self.0.clone(), job));
+        self.0
+            .context
+            .db
+            .write("reconciliation.handle_stripe_event", move |tx| {
+                let shared = std::sync::Arc::clone(&shared);
+                async move { webhooks::handle(&shared.0, tx, &shared.1.event_id).await }.boxed()
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+/// The service itself, where no person acts.
+pub(crate) fn system() -> Actor {
+    Actor::system("reconciliation")
+}

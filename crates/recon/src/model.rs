@@ -1,0 +1,201 @@
+//! The words of reconciliation: states, phases, roles and reasons, each a closed list.
+
+use sea_orm::sea_query::StringLen;
+use sea_orm::{DeriveActiveEnum, EnumIter};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Where a task stands. `failed` can be retried, `completed` can be executed again.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// Created, not started.
+    Pending,
+    /// A job works on it.
+    Processing,
+    /// Done; the verdict says how it went.
+    Completed,
+    /// It could not be done; the reason is kept.
+    Failed,
+    /// Called off; the day is free for another task.
+    Cancelled,
+}
+
+/// What a processing task is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// For the channel's data of the day, or for a source that is away.
+    Waiting,
+    /// Fetching the channel's files.
+    Downloading,
+    /// Fetching the platform's payments.
+    Fetching,
+    /// Comparing.
+    Matching,
+    /// Writing what was found.
+    Saving,
+}
+
+impl Phase {
+    /// The progress, in percent, with which the phase begins and ends.
+    pub fn progress(self) -> (i32, i32) {
+        match self {
+            Self::Waiting => (0, 0),
+            Self::Downloading => (2, 30),
+            Self::Fetching => (30, 50),
+            Self::Matching => (50, 90),
+            Self::Saving => (90, 99),
+        }
+    }
+}
+
+/// What a task covers.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum TaskType {
+    /// One business day.
+    #[default]
+    Daily,
+}
+
+/// The channels that tasks exist for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(50))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// Stripe: files are fetched by its reporting API, or uploaded.
+    Stripe,
+    /// PayPal: files are uploaded with a mapping.
+    Paypal,
+    /// Alipay: files are uploaded with a mapping.
+    Alipay,
+    /// WeChat Pay: files are uploaded with a mapping.
+    Wechat,
+    /// Adyen: files are uploaded with a mapping.
+    Adyen,
+}
+
+impl Channel {
+    /// The channel's word on the wire and in numbers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stripe => "stripe",
+            Self::Paypal => "paypal",
+            Self::Alipay => "alipay",
+            Self::Wechat => "wechat",
+            Self::Adyen => "adyen",
+        }
+    }
+}
+
+/// What people have done about a difference.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum RecordStatus {
+    /// Nobody has taken it.
+    Open,
+    /// Somebody works on it.
+    Assigned,
+    /// Explained or put right.
+    Resolved,
+    /// Known and left as it is.
+    Ignored,
+}
+
+/// Why a difference was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(40))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonCode {
+    /// The other side books it on another day.
+    TimingDifference,
+    /// The channel kept a fee.
+    ChannelFee,
+    /// An exchange rate explains the difference.
+    ExchangeRate,
+    /// The payment was captured twice and one capture goes back.
+    DuplicateCapture,
+    /// The platform's books were corrected.
+    PlatformCorrected,
+    /// The channel corrected its report or its money.
+    ChannelCorrected,
+    /// The money is given up.
+    WrittenOff,
+    /// The rows are not real payments.
+    TestTransaction,
+    /// Anything else: the note says what.
+    Other,
+}
+
+/// What a stored file says.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum FileRole {
+    /// The channel's movements of the day.
+    Settlement,
+    /// The channel's opening and closing balance of the day.
+    BalanceSummary,
+    /// The platform's payments of the day.
+    Platform,
+}
+
+/// Where a file stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum FileStatus {
+    /// Asked of its source, not there yet.
+    Requested,
+    /// On disk, whole, hashed; in force for its day.
+    Stored,
+    /// The same bytes were there already; `same_as` names them.
+    Duplicate,
+    /// A corrected file took its place.
+    Superseded,
+    /// It could not be fetched.
+    Failed,
+}
+
+/// How a file came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum FileSource {
+    /// payops fetched it.
+    Download,
+    /// A person or system handed it over.
+    Upload,
+}
+
+/// Which reader reads a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum FileFormat {
+    /// Stripe's itemised reports.
+    StripeItemized,
+    /// Stripe's balance summary.
+    StripeSummary,
+    /// Any CSV, read through the file's own mapping.
+    Mapped,
+    /// The platform's CSV.
+    PlatformCsv,
+    /// The platform's feed, one JSON object a line.
+    PlatformNdjson,
+}

@@ -1,0 +1,358 @@
+//! Getting the files of a day: what somebody handed over is used as it is, everything else is fetched anew for
+//! each run. A run that goes on after a crash goes on with the files it already has.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::FutureExt;
+use payops_channels::platform_feed::FeedQuery;
+use payops_channels::stripe::reporting::{NewReportRun, ReportRun, ReportingClient, RunStatus};
+use payops_channels::{RemoteError, RemoteErrorKind};
+use payops_core::time::{DayWindow, Zone};
+use payops_platform::db::Tx;
+use payops_platform::error::{Error, ErrorKind, Result};
+use payops_platform::jobs::{JobError, Lease};
+use sea_orm::ActiveValue::Set;
+use uuid::Uuid;
+
+use crate::Reconciliation;
+use crate::error;
+use crate::jobs::system;
+use crate::lifecycle::{TaskEvent, task_step};
+use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus, TaskStatus};
+use crate::ops::files::{self, Announced, Contents, Taken};
+use crate::ops::run::{Running, Stop, next_look};
+use crate::store::file::{self, Model as StoredFile, Subject};
+use crate::store::task;
+
+/// How long a report may stay pending before it is given up. Runs of more than ten minutes are usual, of
+/// hours known.
+const REPORT_PATIENCE: TimeDelta = TimeDelta::hours(12);
+/// When to look again for a day that the channel has no data for yet.
+const DATA_PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+/// The files of one run.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// The channel's movements.
+    pub settlement: StoredFile,
+    /// The channel's balances, where they could be had.
+    pub summary: Option<StoredFile>,
+    /// The platform's payments.
+    pub platform: StoredFile,
+}
+
+/// The channel's movements of the task's day.
+pub async fn settlement(running: &Running<'_>) -> Result<StoredFile, Stop> {
+    obtain(running, FileRole::Settlement).await
+}
+
+/// The channel's balances of the task's day; `None` where the channel has no such report or it fails. The
+/// verdict then says so.
+pub async fn balance_summary(running: &Running<'_>) -> Result<Option<StoredFile>, Stop> {
+    match obtain(running, FileRole::BalanceSummary).await {
+        Ok(file) => Ok(Some(file)),
+        Err(Stop::Error(error)) if error.kind() == ErrorKind::Unprocessable => {
+            tracing::warn!(task_id = %running.task.id, ?error, "the day has no balance summary");
+            Ok(None)
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+/// The platform's payments of the task's day.
+pub async fn platform(running: &Running<'_>) -> Result<StoredFile, Stop> {
+    obtain(running, FileRole::Platform).await
+}
+
+/// What would be fetched for a subject; an error that says what is missing when it cannot be.
+pub fn download_of(app: &Reconciliation, subject: &Subject) -> Result<Announced> {
+    let (format, report_type) = match (subject.role, subject.channel) {
+        (FileRole::Platform, _) => {
+            if app.sources.gateway.is_none() {
+                return Err(error::not_configured("PAYMENT_GATEWAY_URL"));
+            }
+            (FileFormat::PlatformNdjson, None)
+        }
+        (role, Channel::Stripe) => {
+            if app.sources.stripe.is_none() {
+                return Err(error::not_configured("STRIPE_API_KEY"));
+            }
+            match role {
+                FileRole::BalanceSummary => {
+                    (FileFormat::StripeSummary, Some(&app.options.summary_report_type))
+                }
+                _ => (FileFormat::StripeItemized, Some(&app.options.settlement_report_type)),
+            }
+        }
+        (_, other) => return Err(error::no_download(other.as_str())),
+    };
+    Ok(Announced {
+        subject: subject.clone(),
+        source: FileSource::Download,
+        format,
+        mapping: None,
+        report_type: report_type.cloned(),
+        file_name: None,
+    })
+}
+
+/// Fetches a file that was asked for outside of a task.
+pub async fn fetch_asked(app: &Reconciliation, file_id: Uuid, lease: &Lease) -> Result<(), JobError> {
+    let row = file::by_id(app.context.db.read(), file_id).await?;
+    let Some(row) = row.filter(|row| row.status == FileStatus::Requested) else {
+        return Ok(());
+    };
+    match fetch(app, row, lease).await {
+        Ok(_) | Err(Stop::Unwanted) => Ok(()),
+        Err(Stop::Wait { until, reason }) => Err(JobError::Wait { until, reason }),
+        Err(Stop::Error(error)) => Err(error.into()),
+    }
+}
+
+/// Marks a file whose fetching was given up, in the transaction that marks the job.
+pub async fn give_up(app: &Reconciliation, tx: &Tx, file_id: Uuid, error: &Error) -> Result<()> {
+    match file::by_id(tx.conn(), file_id).await?.filter(|row| row.status == FileStatus::Requested) {
+        Some(row) => files::mark_failed(app, tx, row, &error.text().en).await,
+        None => Ok(()),
+    }
+}
+
+/// The file of one role for a run: the one this run has already, the one that was handed over, or a new one.
+async fn obtain(running: &Running<'_>, role: FileRole) -> Result<StoredFile, Stop> {
+    let (app, task) = (running.app, &running.task);
+    let conn = app.context.db.read();
+    let chosen = match role {
+        FileRole::Settlement => task.settlement_file_id,
+        FileRole::BalanceSummary => task.summary_file_id,
+        FileRole::Platform => task.platform_file_id,
+    };
+    if let Some(id) = chosen
+        && let Some(file) = file::by_id(conn, id).await?
+        && app.files.has(&file).await
+    {
+        return Ok(file);
+    }
+    let subject = Subject {
+        role,
+        channel: task.channel,
+        account: task.account.clone(),
+        date: task.task_date,
+        timezone: task.timezone.clone(),
+    };
+    let current = file::current(conn, &subject).await?;
+    let file = match current {
+        Some(file) if file.source == FileSource::Upload && app.files.has(&file).await => file,
+        _ => fetch(app, begin(app, &subject).await?, running.lease).await?,
+    };
+    choose(running, &file).await?;
+    Ok(file)
+}
+
+/// The row of a fetch: the one that is under way, or a new one. Its id is the idempotency key of the request
+/// that follows, so it is stored before.
+async fn begin(app: &Reconciliation, subject: &Subject) -> Result<StoredFile> {
+    let shared = Arc::new((app.clone(), download_of(app, subject)?));
+    app.context
+        .db
+        .write("reconciliation.begin_fetch", move |tx| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let (app, announced) = &*shared;
+                file::lock_subject(tx, &announced.subject).await?;
+                if let Some(under_way) = file::requested(tx.conn(), &announced.subject).await? {
+                    return Ok(under_way);
+                }
+                files::announce(app, tx, &system(), app.context.new_id(), announced).await
+            }
+            .boxed()
+        })
+        .await
+}
+
+async fn fetch(app: &Reconciliation, row: StoredFile, lease: &Lease) -> Result<StoredFile, Stop> {
+    let path = app.files.incoming(app.context.new_id());
+    let (size, sha256) = match row.role {
+        FileRole::Platform => fetch_feed(app, &row, &path).await?,
+        FileRole::Settlement | FileRole::BalanceSummary => fetch_report(app, &row, &path).await?,
+    };
+    if lease.cancelled().is_cancelled() {
+        let why = Error::unavailable("this process is stopping", Duration::from_secs(1));
+        return Err(Stop::Error(why));
+    }
+    app.files.place(&path, &row.subject(), &sha256).await?;
+    Ok(take_in(app, &row, size, sha256).await?.file)
+}
+
+async fn take_in(app: &Reconciliation, row: &StoredFile, size: u64, sha256: String) -> Result<Taken> {
+    let shared = Arc::new((app.clone(), row.clone(), sha256));
+    app.context
+        .db
+        .write("reconciliation.store_file", move |tx| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let (app, row, sha256) = &*shared;
+                let contents = Contents { size, sha256, inspection: None };
+                files::take_in(app, tx, &system(), row, &contents).await
+            }
+            .boxed()
+        })
+        .await
+}
+
+async fn fetch_feed(app: &Reconciliation, row: &StoredFile, path: &Path) -> Result<(u64, String), Stop> {
+    let gateway = app.sources.gateway.as_ref().ok_or_else(|| error::not_configured("PAYMENT_GATEWAY_URL"))?;
+    let query = FeedQuery {
+        date: row.settlement_date,
+        channel: row.channel.as_str().to_owned(),
+        timezone: Some(row.timezone.clone()),
+    };
+    let fetched =
+        gateway.fetch(&query, path).await.map_err(|error| outside("the payment gateway", &error))?;
+    Ok((fetched.bytes, fetched.sha256))
+}
+
+async fn fetch_report(app: &Reconciliation, row: &StoredFile, path: &Path) -> Result<(u64, String), Stop> {
+    let stripe = app.sources.stripe.as_ref().ok_or_else(|| error::not_configured("STRIPE_API_KEY"))?;
+    let run = match &row.external_id {
+        Some(id) => stripe.run(id).await.map_err(|error| outside("Stripe", &error))?,
+        None => ask_for_report(app, stripe, row).await?,
+    };
+    match &run.status {
+        // A word that is new to us may be a new kind of pending; patience ends it if it is not.
+        RunStatus::Pending | RunStatus::Unknown(_) => {
+            let now = app.context.now();
+            if now - row.created_at > REPORT_PATIENCE {
+                return Err(report_failed(&run.id, "it stayed pending for 12 hours"));
+            }
+            let reason = format!("Stripe prepares report run {}", run.id);
+            Err(Stop::Wait { until: next_look(row.created_at, now), reason })
+        }
+        RunStatus::Failed => {
+            let why = run.error.as_deref().unwrap_or("Stripe gives no reason").to_owned();
+            fail(app, row, &why).await?;
+            Err(report_failed(&run.id, &why))
+        }
+        RunStatus::Succeeded => {
+            let result = run.result.as_ref().ok_or_else(|| report_failed(&run.id, "it has no file"))?;
+            let waited = (app.context.now() - row.created_at).to_std().unwrap_or_default();
+            app.metrics.report_ready(waited);
+            let fetched = stripe.download(result, path).await.map_err(|error| outside("Stripe", &error))?;
+            Ok((fetched.bytes, fetched.sha256))
+        }
+    }
+}
+
+async fn ask_for_report(
+    app: &Reconciliation,
+    stripe: &ReportingClient,
+    row: &StoredFile,
+) -> Result<ReportRun, Stop> {
+    let window = window(row)?;
+    let report_type = row.report_type.clone().unwrap_or_default();
+    let available = stripe.report_type(&report_type).await.map_err(|error| outside("Stripe", &error))?;
+    if available.data_available_end < window.end {
+        let reason = format!(
+            "Stripe has data until {}; the day ends at {}",
+            available.data_available_end.to_rfc3339(),
+            window.end.to_rfc3339()
+        );
+        return Err(Stop::Wait { until: app.context.now() + DATA_PATIENCE, reason });
+    }
+    let wanted = NewReportRun {
+        report_type,
+        interval_start: window.start,
+        interval_end: window.end,
+        timezone: None,
+        columns: Vec::new(),
+        connected_account: Some(row.account.clone()).filter(|account| !account.is_empty()),
+    };
+    let run =
+        stripe.create_run(&wanted, &row.id.to_string()).await.map_err(|error| outside("Stripe", &error))?;
+    let shared = Arc::new((row.clone(), run.id.clone()));
+    let now = app.context.now();
+    app.context
+        .db
+        .write("reconciliation.report_run", move |tx| {
+            let shared = Arc::clone(&shared);
+            async move {
+                file::update(tx, shared.0.clone(), now, |file| file.external_id = Set(Some(shared.1.clone())))
+                    .await
+            }
+            .boxed()
+        })
+        .await?;
+    Ok(run)
+}
+
+fn window(row: &StoredFile) -> Result<DayWindow> {
+    let broken = |why: String| Error::impossible_row("channel_settlement_files", "timezone", row.id, why);
+    let zone = Zone::named(&row.timezone).map_err(|error| broken(error.to_string()))?;
+    zone.day(row.settlement_date).map_err(|error| broken(error.to_string()))
+}
+
+async fn fail(app: &Reconciliation, row: &StoredFile, why: &str) -> Result<()> {
+    let shared = Arc::new((app.clone(), row.clone(), why.to_owned()));
+    app.context
+        .db
+        .write("reconciliation.fail_file", move |tx| {
+            let shared = Arc::clone(&shared);
+            async move { files::mark_failed(&shared.0, tx, shared.1.clone(), &shared.2).await }.boxed()
+        })
+        .await
+}
+
+/// Writes down which file the run uses, so that a run that goes on after a crash uses the same.
+async fn choose(running: &Running<'_>, chosen: &StoredFile) -> Result<(), Stop> {
+    let (id, run_no) = (running.task.id, running.task.run_no);
+    let (role, file_id, now) = (chosen.role, chosen.id, running.app.context.now());
+    let lease = running.lease.clone();
+    let wanted = running
+        .app
+        .context
+        .db
+        .write("reconciliation.choose_file", move |tx| {
+            let lease = lease.clone();
+            async move {
+                lease.still_mine(tx).await?;
+                let task = task::lock(tx, id).await?;
+                let running = task_step(task.status, TaskEvent::Complete) == Some(TaskStatus::Completed);
+                if !running || task.run_no != run_no {
+                    return Ok(false);
+                }
+                task::update(tx, task, now, |row| match role {
+                    FileRole::Settlement => row.settlement_file_id = Set(Some(file_id)),
+                    FileRole::BalanceSummary => row.summary_file_id = Set(Some(file_id)),
+                    FileRole::Platform => row.platform_file_id = Set(Some(file_id)),
+                })
+                .await?;
+                Ok(true)
+            }
+            .boxed()
+        })
+        .await?;
+    if wanted { Ok(()) } else { Err(Stop::Unwanted) }
+}
+
+/// A report that will never come: final for this run.
+fn report_failed(run: &str, why: &str) -> Stop {
+    Stop::Error(Error::new(
+        ErrorKind::Unprocessable,
+        "REPORT_FAILED",
+        format!("Stripe report run {run} failed: {why}"),
+        format!("Stripe 报告任务 {run} 失败：{why}"),
+    ))
+}
+
+/// A call to another system that failed: worth another try, or final with the other side's own words.
+fn outside(whom: &str, error: &RemoteError) -> Stop {
+    let retryable = error.is_retryable() || error.kind == RemoteErrorKind::LocalDisk;
+    let (kind, code) = match retryable {
+        true => (ErrorKind::Unavailable, "SOURCE_UNAVAILABLE"),
+        false => (ErrorKind::Unprocessable, "SOURCE_REFUSED"),
+    };
+    let stop = Error::new(kind, code, format!("{whom}: {error}"), format!("{whom}：{error}"));
+    Stop::Error(error.retry_after.into_iter().fold(stop, Error::with_retry_after))
+}

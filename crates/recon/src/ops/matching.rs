@@ -1,0 +1,160 @@
+//! Comparing the files of a run: on threads that may block, with the run's progress shown as it goes.
+
+use std::io::{BufWriter, Write, sink};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use payops_channels::decode::{PlainFile, spool};
+use payops_channels::options::{Limits, ReadOptions, Window};
+use payops_core::time::Zone;
+use payops_platform::error::{Error, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::Reconciliation;
+use crate::engine::{
+    self, Certificate, CertifiedInput, EngineError, Hashed, Input, Observer, Outcome, Progress, Settings,
+    export,
+};
+use crate::formats::{self, Inspection};
+use crate::model::{FileRole, Phase};
+use crate::ops::inputs::Inputs;
+use crate::ops::run::{Running, Stop};
+use crate::ops::save::Findings;
+use crate::store::file::Model as StoredFile;
+use crate::store::task::Model as Task;
+
+/// How often the progress of the engine is written down.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
+
+/// Compares the files. The engine's own work is one part of the phase, hashing its output the other.
+pub async fn perform(running: &Running<'_>, files: &Inputs) -> Result<Findings, Stop> {
+    let permit = running.app.engines.acquire().await.map_err(Error::internal)?;
+    let stop = running.lease.cancelled().child_token();
+    let guard = stop.clone().drop_guard();
+    let done = Arc::new(AtomicU64::new(0));
+    let work = {
+        let (app, task, files, done) =
+            (running.app.clone(), running.task.clone(), files.clone(), Arc::clone(&done));
+        let span = tracing::Span::current();
+        tokio::task::spawn_blocking(move || span.in_scope(|| compare(&app, task, &files, &done, &stop)))
+    };
+    tokio::pin!(work);
+    let findings = loop {
+        tokio::select! {
+            result = &mut work => break result.map_err(Error::internal)??,
+            () = tokio::time::sleep(SHOW_EVERY) => {
+                let hundredths = i32::try_from(done.load(Ordering::Relaxed)).unwrap_or(100);
+                running.report(Phase::Matching, hundredths, None).await?;
+            }
+        }
+    };
+    drop((guard, permit));
+    Ok(findings)
+}
+
+fn compare(
+    app: &Reconciliation,
+    task: Task,
+    files: &Inputs,
+    done: &AtomicU64,
+    stop: &CancellationToken,
+) -> Result<Findings, Error> {
+    let platform = Opened::open(app, &files.platform, &task)?;
+    let channel = Opened::open(app, &files.settlement, &task)?;
+    let balance = files.summary.as_ref().map(|file| formats::balances(app, file)).transpose()?;
+    let mut settings =
+        Settings::new([app.context.random.next_u64(), app.context.random.next_u64()], app.files.scratch());
+    settings.memory = app.options.engine_memory_bytes;
+    settings.keep_matched = task.store_matched;
+    let observer = Observer {
+        progress: &|progress| done.store(hundredths(progress), Ordering::Relaxed),
+        cancelled: &|| stop.is_cancelled(),
+    };
+    let outcome = engine::reconcile(&platform.input, &channel.input, balance.as_ref(), &settings, observer)
+        .map_err(engine_error)?;
+    let certificate = certify(&task, files, &outcome)?;
+    let readings = vec![
+        (files.platform.id, Inspection::of(&outcome.summary.platform)),
+        (files.settlement.id, Inspection::of(&outcome.summary.channel)),
+    ];
+    Ok(Findings { task, outcome, certificate, readings })
+}
+
+/// A stored file as plain text, for as long as it is needed.
+struct Opened {
+    input: Input,
+    _plain: PlainFile,
+}
+
+impl Opened {
+    fn open(app: &Reconciliation, file: &StoredFile, task: &Task) -> Result<Self> {
+        let limits = Limits::default();
+        let plain =
+            spool(&app.files.path_of(file), &app.files.scratch(), &limits).map_err(formats::unreadable)?;
+        let zone = Zone::named(&task.timezone).map_err(|error| {
+            Error::impossible_row("reconciliation_tasks", "timezone", task.id, error.to_string())
+        })?;
+        let options = ReadOptions {
+            limits,
+            window: Some(Window { zone, day: task.task_date }),
+            ..ReadOptions::default()
+        };
+        let input = Input {
+            path: plain.path().to_owned(),
+            damage: plain.damage.clone(),
+            format: formats::format_of(file)?,
+            options,
+        };
+        Ok(Self { input, _plain: plain })
+    }
+}
+
+fn certify(task: &Task, files: &Inputs, outcome: &Outcome) -> Result<Certificate> {
+    let mut out = BufWriter::with_capacity(1 << 16, Hashed::new(sink()));
+    serde_json::to_writer(&mut out, &outcome.summary).map_err(Error::internal)?;
+    out.write_all(b"\n").map_err(Error::internal)?;
+    export::write_csv_header(&mut out).map_err(Error::internal)?;
+    outcome
+        .for_each_difference(|difference| {
+            export::write_csv_line(&mut out, difference).map_err(EngineError::from)
+        })
+        .map_err(engine_error)?;
+    let hashed = out.into_inner().map_err(|error| Error::internal(error.into_error()))?;
+    let parameters = [
+        ("channel", task.channel.as_str().to_owned()),
+        ("date", task.task_date.to_string()),
+        ("timezone", task.timezone.clone()),
+    ];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
+    Ok(Certificate::new(files.certified(), parameters, hashed.finish().1))
+}
+
+impl Inputs {
+    fn certified(&self) -> Vec<CertifiedInput> {
+        let files = [Some(&self.platform), Some(&self.settlement), self.summary.as_ref()];
+        let certified = |file: &StoredFile| CertifiedInput {
+            role: match file.role {
+                FileRole::Settlement => "channel".to_owned(),
+                FileRole::BalanceSummary => "balance_summary".to_owned(),
+                FileRole::Platform => "platform".to_owned(),
+            },
+            bytes: file.file_size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+            sha256: file.file_hash.clone().unwrap_or_default(),
+        };
+        files.into_iter().flatten().map(certified).collect()
+    }
+}
+
+fn hundredths(progress: Progress) -> u64 {
+    let part = (progress.done * 50).checked_div(progress.total).unwrap_or(50).min(50);
+    match progress.phase {
+        engine::Phase::Reading => part,
+        engine::Phase::Matching => 50 + part,
+    }
+}
+
+/// A file or a disk that fails while the engine works may be well again at the next try.
+fn engine_error(error: EngineError) -> Error {
+    Error::unavailable(error, Duration::from_secs(5))
+}

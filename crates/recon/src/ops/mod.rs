@@ -1,0 +1,12 @@
+//! The use cases: the only place where rules and store meet.
+
+pub mod files;
+pub mod inputs;
+pub mod matching;
+pub mod overview;
+pub mod records;
+pub mod run;
+pub mod save;
+pub mod tasks;
+pub mod uploads;
+pub mod webhooks;

@@ -1,0 +1,173 @@
+//! What people do about differences: take, close, reopen, discuss.
+
+use payops_platform::audit;
+use payops_platform::auth::Actor;
+use payops_platform::db::{Locked, Tx};
+use payops_platform::error::{Error, Result};
+use payops_platform::http::IfMatch;
+use sea_orm::ActiveEnum;
+use sea_orm::ActiveValue::Set;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::Reconciliation;
+use crate::error;
+use crate::lifecycle::{RecordEvent, record_step};
+use crate::model::{ReasonCode, RecordStatus};
+use crate::store::record::{self, Model as Record, event};
+
+/// How a record is closed.
+#[derive(Debug, Clone)]
+pub struct Closing {
+    /// True leaves the difference as it is, false says it is explained or put right.
+    pub ignore: bool,
+    /// Why.
+    pub reason_code: ReasonCode,
+    /// In words; needed with [`ReasonCode::Other`].
+    pub note: Option<String>,
+}
+
+impl Closing {
+    /// Refuses `other` without a note.
+    pub fn check(&self) -> Result<()> {
+        let silent = self.note.as_deref().is_none_or(|note| note.trim().is_empty());
+        if self.reason_code == ReasonCode::Other && silent {
+            return Err(Error::invalid_field(
+                "note",
+                "reason_code 'other' needs a note that says what it was",
+                "reason_code 为 'other' 时必须填写 note",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Closes a record. Of two callers one wins; the other gets 409 with the winner's name.
+pub async fn close(
+    app: &Reconciliation,
+    tx: &Tx,
+    by: &Change<'_>,
+    id: Uuid,
+    closing: &Closing,
+) -> Result<Record> {
+    let record = locked(tx, id, by.if_match).await?;
+    let step = if closing.ignore { RecordEvent::Ignore } else { RecordEvent::Resolve };
+    let status = record_step(record.status, step).ok_or_else(|| error::record_closed(&record))?;
+    let now = app.context.now();
+    let record = record::update(tx, record, now, |row| {
+        row.status = Set(status);
+        row.reason_code = Set(Some(closing.reason_code));
+        row.resolution_note = Set(closing.note.clone());
+        row.resolved_by = Set(Some(by.actor.id.clone()));
+        row.resolved_at = Set(Some(now));
+    })
+    .await?;
+    let action = if status == RecordStatus::Ignored { "ignored" } else { "resolved" };
+    note(app, tx, by.actor, &record, action, Some(closing.reason_code), closing.note.as_deref()).await?;
+    Ok(record)
+}
+
+/// Takes a closing back, with a reason.
+pub async fn reopen(
+    app: &Reconciliation,
+    tx: &Tx,
+    by: &Change<'_>,
+    id: Uuid,
+    reason: &str,
+) -> Result<Record> {
+    let record = locked(tx, id, by.if_match).await?;
+    let status =
+        record_step(record.status, RecordEvent::Reopen).ok_or_else(|| error::record_not_closed(&record))?;
+    let record = record::update(tx, record, app.context.now(), |row| {
+        row.status = Set(status);
+        row.reason_code = Set(None);
+        row.resolution_note = Set(None);
+        row.resolved_by = Set(None);
+        row.resolved_at = Set(None);
+        row.assigned_to = Set(None);
+        row.assigned_at = Set(None);
+    })
+    .await?;
+    note(app, tx, by.actor, &record, "reopened", None, Some(reason)).await?;
+    Ok(record)
+}
+
+/// Gives a record an owner.
+pub async fn assign(app: &Reconciliation, tx: &Tx, by: &Change<'_>, id: Uuid, owner: &str) -> Result<Record> {
+    let record = locked(tx, id, by.if_match).await?;
+    let status =
+        record_step(record.status, RecordEvent::Assign).ok_or_else(|| error::record_closed(&record))?;
+    let now = app.context.now();
+    let record = record::update(tx, record, now, |row| {
+        row.status = Set(status);
+        row.assigned_to = Set(Some(owner.to_owned()));
+        row.assigned_at = Set(Some(now));
+    })
+    .await?;
+    note(app, tx, by.actor, &record, "assigned", None, Some(owner)).await?;
+    Ok(record)
+}
+
+/// Adds a comment to a record's history. Closed records can be discussed too.
+pub async fn comment(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    id: Uuid,
+    text: &str,
+) -> Result<event::Model> {
+    let record = record::lock(tx, id).await?;
+    let event = event_of(app, &record, "commented", None, Some(text), actor);
+    record::insert_events(tx, vec![event.clone()]).await?;
+    Ok(event)
+}
+
+/// Who changes a record, and which version of it they looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Who.
+    pub actor: &'a Actor,
+    /// The version they edited, if they say so.
+    pub if_match: &'a IfMatch,
+}
+
+async fn locked(tx: &Tx, id: Uuid, if_match: &IfMatch) -> Result<Locked<Record>> {
+    let record = record::lock(tx, id).await?;
+    if_match.check(record.version)?;
+    Ok(record)
+}
+
+async fn note(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    record: &Record,
+    action: &'static str,
+    reason: Option<ReasonCode>,
+    text: Option<&str>,
+) -> Result<()> {
+    record::insert_events(tx, vec![event_of(app, record, action, reason, text, actor)]).await?;
+    let detail = json!({ "reason_code": reason, "note": text, "version": record.version });
+    let id = record.id.to_string();
+    let action = format!("reconciliation_record.{action}");
+    audit::record(tx, &app.context, actor, &action, "reconciliation_record", &id, detail).await
+}
+
+fn event_of(
+    app: &Reconciliation,
+    record: &Record,
+    action: &str,
+    reason: Option<ReasonCode>,
+    text: Option<&str>,
+    actor: &Actor,
+) -> event::Model {
+    event::Model {
+        id: app.context.new_id(),
+        record_id: record.id,
+        action: action.to_owned(),
+        reason_code: reason.map(|reason| reason.to_value()),
+        note: text.map(str::to_owned),
+        actor: actor.id.clone(),
+        created_at: app.context.now(),
+    }
+}

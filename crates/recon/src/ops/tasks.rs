@@ -1,0 +1,214 @@
+//! Creating, starting and cancelling tasks.
+
+use chrono::NaiveDate;
+use payops_core::id::readable_number;
+use payops_core::time::Zone;
+use payops_platform::audit;
+use payops_platform::auth::Actor;
+use payops_platform::db::Tx;
+use payops_platform::error::{Error, Result};
+use payops_platform::http::IfMatch;
+use payops_platform::jobs::{self, EnqueueOptions};
+use sea_orm::ActiveValue::Set;
+use sea_orm::prelude::Json;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::Reconciliation;
+use crate::error;
+use crate::jobs::{MOST_ATTEMPTS, RunTask};
+use crate::lifecycle::{TaskEvent, task_step};
+use crate::model::{Channel, Phase, TaskStatus, TaskType};
+use crate::store::task::{self, Model as Task};
+
+/// What a task is to reconcile.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// The business day.
+    pub task_date: NaiveDate,
+    /// The IANA name of the zone that defines it.
+    pub timezone: String,
+    /// The channel.
+    pub channel: Channel,
+    /// The channel account; empty where there is only one.
+    pub account: String,
+    /// What it covers.
+    pub task_type: TaskType,
+    /// Whether matched rows are stored too.
+    pub store_matched: bool,
+}
+
+/// Creates a task; the day must not have one that is not cancelled (409 names it).
+pub async fn create(app: &Reconciliation, tx: &Tx, actor: &Actor, new: &NewTask) -> Result<Task> {
+    let zone = check_day(app, new.task_date, &new.timezone)?;
+    let day = (new.task_date, zone.name());
+    if let Some(existing) = task::holding(tx.conn(), day, new.channel, &new.account).await? {
+        return Err(error::task_exists(&existing));
+    }
+    let context = &app.context;
+    let (now, random) = (context.now(), context.random.as_ref());
+    let task = Task {
+        id: context.new_id(),
+        task_no: readable_number("RECON", new.channel.as_str(), new.task_date, random),
+        task_date: new.task_date,
+        timezone: zone.name().to_owned(),
+        channel: new.channel,
+        account: new.account.clone(),
+        task_type: new.task_type,
+        status: TaskStatus::Pending,
+        store_matched: new.store_matched,
+        traceparent: payops_platform::telemetry::current_traceparent(),
+        created_by: actor.id.clone(),
+        created_at: now,
+        updated_at: now,
+        ..blank()
+    };
+    // Lost a race for the day or for the number: the next try sees the other task, or draws another number.
+    let task = task::insert(tx, task).await.map_err(retry_unique)?;
+    record(app, tx, actor, "reconciliation_task.created", &task, json!({ "task_no": task.task_no })).await?;
+    Ok(task)
+}
+
+/// Starts a run: the first, or another one of a completed or failed task.
+pub async fn execute(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid) -> Result<Task> {
+    start(app, tx, actor, id, TaskEvent::Execute).await
+}
+
+/// Starts a failed task again.
+pub async fn retry(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid) -> Result<Task> {
+    start(app, tx, actor, id, TaskEvent::Retry).await
+}
+
+/// Calls a task off. A run in progress notices and stores nothing.
+pub async fn cancel(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    id: Uuid,
+    if_match: &IfMatch,
+) -> Result<Task> {
+    let task = task::lock(tx, id).await?;
+    if_match.check(task.version)?;
+    let status = task_step(task.status, TaskEvent::Cancel)
+        .ok_or_else(|| error::task_state(&task, "cancelled", "取消"))?;
+    let task = task::update(tx, task, app.context.now(), |row| {
+        row.status = Set(status);
+        row.phase = Set(None);
+        row.status_message = Set(None);
+    })
+    .await?;
+    record(app, tx, actor, "reconciliation_task.cancelled", &task, json!({})).await?;
+    app.metrics.task_ended(TaskStatus::Cancelled);
+    Ok(task)
+}
+
+/// The zone of a day that has begun; a day that has not, or that the zone does not have, is an error that
+/// names the field.
+pub(crate) fn check_day(app: &Reconciliation, date: NaiveDate, timezone: &str) -> Result<Zone> {
+    let zone = Zone::named(timezone).map_err(|unknown| {
+        let zh = format!("'{timezone}' 不是有效的 IANA 时区名，例如 Asia/Shanghai");
+        Error::invalid_field("timezone", unknown.to_string(), zh)
+    })?;
+    let window = zone.day(date).map_err(|_| error::no_such_day(date, timezone))?;
+    if window.start == window.end {
+        return Err(error::no_such_day(date, timezone));
+    }
+    if window.start > app.context.now() {
+        return Err(Error::invalid_field(
+            "task_date",
+            format!("{date} has not begun in {timezone}"),
+            format!("{timezone} 的 {date} 尚未开始"),
+        ));
+    }
+    Ok(zone)
+}
+
+async fn start(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid, event: TaskEvent) -> Result<Task> {
+    let task = task::lock(tx, id).await?;
+    let (verb, verb_zh) =
+        if event == TaskEvent::Retry { ("retried", "重试") } else { ("executed", "执行") };
+    let status = task_step(task.status, event).ok_or_else(|| error::task_state(&task, verb, verb_zh))?;
+    let (now, run_no) = (app.context.now(), task.run_no + 1);
+    let task = task::update(tx, task, now, |row| {
+        row.status = Set(status);
+        row.phase = Set(Some(Phase::Waiting));
+        row.progress = Set(0);
+        row.status_message = Set(None);
+        row.run_no = Set(run_no);
+        row.settlement_file_id = Set(None);
+        row.summary_file_id = Set(None);
+        row.platform_file_id = Set(None);
+        row.error_code = Set(None);
+        row.error_message = Set(None);
+        row.started_at = Set(Some(now));
+    })
+    .await?;
+    let job = RunTask { task_id: id, run_no };
+    jobs::enqueue(
+        tx,
+        &app.context,
+        &job,
+        EnqueueOptions::default().attempts(MOST_ATTEMPTS).unique(job.key()),
+    )
+    .await?;
+    record(app, tx, actor, "reconciliation_task.executed", &task, json!({ "run_no": run_no })).await?;
+    Ok(task)
+}
+
+async fn record(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    action: &str,
+    task: &Task,
+    detail: Json,
+) -> Result<()> {
+    audit::record(tx, &app.context, actor, action, "reconciliation_task", &task.id.to_string(), detail).await
+}
+
+pub(crate) fn retry_unique(error: Error) -> Error {
+    if error.unique_violation() { error.retryable() } else { error }
+}
+
+fn blank() -> Task {
+    Task {
+        id: Uuid::nil(),
+        task_no: String::new(),
+        task_date: NaiveDate::default(),
+        timezone: String::new(),
+        channel: Channel::Stripe,
+        account: String::new(),
+        task_type: TaskType::Daily,
+        status: TaskStatus::Pending,
+        phase: None,
+        progress: 0,
+        status_message: None,
+        run_no: 0,
+        store_matched: false,
+        settlement_file_id: None,
+        summary_file_id: None,
+        platform_file_id: None,
+        verdict: None,
+        platform_count: None,
+        platform_amount: None,
+        channel_count: None,
+        channel_amount: None,
+        matched_count: None,
+        matched_amount: None,
+        diff_count: None,
+        diff_amount: None,
+        currency: None,
+        summary: None,
+        certificate: None,
+        error_code: None,
+        error_message: None,
+        traceparent: None,
+        created_by: String::new(),
+        version: 1,
+        created_at: chrono::DateTime::UNIX_EPOCH,
+        updated_at: chrono::DateTime::UNIX_EPOCH,
+        started_at: None,
+        completed_at: None,
+        deleted_at: None,
+    }
+}

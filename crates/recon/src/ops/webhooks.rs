@@ -1,0 +1,73 @@
+//! Stripe's events: stored as they come, acted upon by a job.
+
+use payops_platform::db::Tx;
+use payops_platform::error::Result;
+use payops_platform::jobs::{self, EnqueueOptions};
+
+use crate::Reconciliation;
+use crate::jobs::{FetchFile, HandleStripeEvent, RunTask, by_key};
+use crate::store::file;
+use crate::store::task;
+use crate::store::webhook::{self, Model as StoredEvent};
+
+/// An event as far as it matters here.
+#[derive(Debug, Clone)]
+pub struct Event {
+    id: String,
+    event_type: String,
+    object_id: String,
+    payload: serde_json::Value,
+}
+
+impl Event {
+    /// Reads an event; says what it lacks.
+    pub fn parse(payload: &[u8]) -> std::result::Result<Self, String> {
+        let payload: serde_json::Value =
+            serde_json::from_slice(payload).map_err(|error| format!("the event is not JSON: {error}"))?;
+        let text = |pointer: &str| {
+            let value = payload.pointer(pointer).and_then(|value| value.as_str());
+            let value = value.filter(|text| !text.is_empty() && text.len() <= 255);
+            value.map(str::to_owned).ok_or_else(|| format!("the event has no text at {pointer}"))
+        };
+        Ok(Self {
+            id: text("/id")?,
+            event_type: text("/type")?,
+            object_id: text("/data/object/id")?,
+            payload,
+        })
+    }
+}
+
+/// Stores a verified event and the job that acts upon it. A repeated event changes nothing.
+pub async fn receive(app: &Reconciliation, tx: &Tx, event: &Event) -> Result<()> {
+    let row = StoredEvent {
+        event_id: event.id.clone(),
+        event_type: event.event_type.clone(),
+        object_id: event.object_id.clone(),
+        payload: event.payload.clone(),
+        received_at: app.context.now(),
+        processed_at: None,
+    };
+    if webhook::insert_new(tx, row).await? {
+        let job = HandleStripeEvent { event_id: event.id.clone() };
+        jobs::enqueue(tx, &app.context, &job, EnqueueOptions::default()).await?;
+    }
+    Ok(())
+}
+
+/// Wakes whatever waits for the report run that an event is about.
+pub async fn handle(app: &Reconciliation, tx: &Tx, event_id: &str) -> Result<()> {
+    let Some(event) = webhook::find(tx.conn(), event_id).await? else {
+        return Ok(());
+    };
+    for file in file::waiting_for(tx.conn(), &event.object_id).await? {
+        let fetch = FetchFile { file_id: file.id }.key();
+        jobs::wake(tx, &app.context, by_key::<FetchFile>(&fetch)).await?;
+        let day = (file.settlement_date, file.timezone.as_str());
+        if let Some(task) = task::holding(tx.conn(), day, file.channel, &file.account).await? {
+            let run = RunTask { task_id: task.id, run_no: task.run_no }.key();
+            jobs::wake(tx, &app.context, by_key::<RunTask>(&run)).await?;
+        }
+    }
+    webhook::mark_processed(tx, event, app.context.now()).await
+}

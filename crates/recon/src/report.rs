@@ -1,0 +1,165 @@
+//! The forms in which a report is downloaded.
+
+use bytes::Bytes;
+use payops_platform::error::{Error, Result};
+
+use crate::api::wire::{Record, Report};
+
+/// A form of report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object: the report, with all records under `records`.
+    Json,
+    /// The records as CSV (RFC 4180, UTF-8).
+    Csv,
+}
+
+/// The columns of the CSV: those of the differences file, then what people did.
+const COLUMNS: [&str; 20] = [
+    "diff_type",
+    "kind",
+    "channel_trade_no",
+    "payment_no",
+    "channel_row_id",
+    "platform_amount",
+    "channel_amount",
+    "platform_currency",
+    "channel_currency",
+    "platform_status",
+    "channel_status",
+    "platform_line",
+    "channel_line",
+    "merchant_id",
+    "status",
+    "assigned_to",
+    "reason_code",
+    "resolution_note",
+    "resolved_by",
+    "resolved_at",
+];
+
+impl Format {
+    /// The format with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "json" => Some(Self::Json),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+
+    /// The ending of a file of this form.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// Its media type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+
+    /// Some records in this form; `begun` says that others went before.
+    pub fn records(self, records: &[Record], begun: bool) -> Result<Bytes> {
+        match self {
+            Self::Csv => csv_records(records),
+            Self::Json => {
+                let mut text = Vec::with_capacity(records.len() * 512);
+                for (index, record) in records.iter().enumerate() {
+                    if begun || index > 0 {
+                        text.push(b',');
+                    }
+                    serde_json::to_writer(&mut text, record).map_err(Error::internal)?;
+                }
+                Ok(text.into())
+            }
+        }
+    }
+
+    /// What ends the file.
+    pub fn tail(self) -> Bytes {
+        match self {
+            Self::Json => Bytes::from_static(b"]}\n"),
+            Self::Csv => Bytes::new(),
+        }
+    }
+}
+
+/// The report as JSON up to the place where its records begin.
+pub fn json_head(report: &Report) -> Result<Bytes> {
+    let mut text = serde_json::to_vec(report).map_err(Error::internal)?;
+    text.pop();
+    text.extend_from_slice(b",\"records\":[");
+    Ok(text.into())
+}
+
+/// The header line of the CSV.
+pub fn csv_head() -> Bytes {
+    Bytes::from(COLUMNS.join(",") + "\r\n")
+}
+
+fn csv_records(records: &[Record]) -> Result<Bytes> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    for record in records {
+        writer.write_record(fields(record)).map_err(Error::internal)?;
+    }
+    writer.into_inner().map(Bytes::from).map_err(|error| Error::internal(error.to_string()))
+}
+
+fn fields(record: &Record) -> [String; 20] {
+    let text = |value: &Option<String>| harmless(value.as_deref().unwrap_or_default());
+    let number = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let word = |value: serde_json::Result<serde_json::Value>| {
+        value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    [
+        record.diff_type.clone(),
+        record.kind.clone(),
+        text(&record.channel_trade_no),
+        text(&record.payment_no),
+        text(&record.channel_row_id),
+        number(record.platform_amount),
+        number(record.channel_amount),
+        text(&record.platform_currency),
+        text(&record.channel_currency),
+        text(&record.platform_status),
+        text(&record.channel_status),
+        number(record.platform_line),
+        number(record.channel_line),
+        text(&record.merchant_id),
+        word(serde_json::to_value(record.status)),
+        text(&record.assigned_to),
+        record.reason_code.map(|reason| word(serde_json::to_value(reason))).unwrap_or_default(),
+        text(&record.resolution_note),
+        text(&record.resolved_by),
+        record.resolved_at.map(|at| at.to_rfc3339()).unwrap_or_default(),
+    ]
+}
+
+/// A text that a spreadsheet would run as a formula gets an apostrophe in front: notes and ids come from
+/// outside.
+fn harmless(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_do_not_reach_a_spreadsheet() {
+        assert_eq!(harmless("=1+1"), "'=1+1");
+        assert_eq!(harmless("ch_1"), "ch_1");
+    }
+
+    #[test]
+    fn only_made_formats_are_known() {
+        assert_eq!(Format::parse("csv"), Some(Format::Csv));
+        assert_eq!(Format::parse("exe"), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! `channel_settlement_files`: every file that a reconciliation reads.
+
+use chrono::NaiveDate;
+use payops_core::page::{Page, PageRequest, Slice};
+use payops_core::time::Timestamp;
+use payops_platform::db::Tx;
+use payops_platform::error::Result;
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::error;
+use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus};
+
+/// One file; the columns are explained in the migration.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "channel_settlement_files")]
+#[expect(missing_docs, reason = "the migration is the data dictionary")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub file_no: String,
+    pub role: FileRole,
+    pub channel: Channel,
+    pub account: String,
+    pub settlement_date: NaiveDate,
+    pub timezone: String,
+    pub status: FileStatus,
+    pub source: FileSource,
+    pub format: FileFormat,
+    pub mapping: Option<String>,
+    pub report_type: Option<String>,
+    pub external_id: Option<String>,
+    pub file_name: Option<String>,
+    pub file_size: Option<i64>,
+    pub file_hash: Option<String>,
+    pub record_count: Option<i64>,
+    pub reject_count: Option<i64>,
+    pub rejects: Option<Json>,
+    pub same_as: Option<Uuid>,
+    pub superseded_by: Option<Uuid>,
+    pub error_message: Option<String>,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub downloaded_at: Option<Timestamp>,
+}
+
+/// Files stand alone; tasks name them.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// What a file is about: one role of one day of one channel account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// What the file says.
+    pub role: FileRole,
+    /// Whose.
+    pub channel: Channel,
+    /// The channel account; empty where there is only one.
+    pub account: String,
+    /// The business day.
+    pub date: NaiveDate,
+    /// The zone that defines it.
+    pub timezone: String,
+}
+
+impl Model {
+    /// What the file is about.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            role: self.role,
+            channel: self.channel,
+            account: self.account.clone(),
+            date: self.settlement_date,
+            timezone: self.timezone.clone(),
+        }
+    }
+}
+
+/// Which files a list shows; fields that are `None` do not filter.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Only of this channel.
+    pub channel: Option<Channel>,
+    /// Only of this business day.
+    pub settlement_date: Option<NaiveDate>,
+    /// Only in this state.
+    pub status: Option<FileStatus>,
+    /// Only of this role.
+    pub role: Option<FileRole>,
+}
+
+/// Stores a new file row.
+pub async fn insert(tx: &Tx, file: Model) -> Result<Model> {
+    Ok(file.into_active_model().reset_all().insert(tx.conn()).await?)
+}
+
+/// Writes what `change` does to a file row.
+pub async fn update(
+    tx: &Tx,
+    file: Model,
+    now: Timestamp,
+    change: impl FnOnce(&mut ActiveModel),
+) -> Result<Model> {
+    let mut row = file.into_active_model();
+    change(&mut row);
+    row.updated_at = ActiveValue::Set(now);
+    Ok(row.update(tx.conn()).await?)
+}
+
+/// The file with this id, if it exists.
+pub async fn by_id(conn: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>> {
+    Ok(Entity::find_by_id(id).one(conn).await?)
+}
+
+/// The file with this number, or 404.
+pub async fn by_number(conn: &impl ConnectionTrait, file_no: &str) -> Result<Model> {
+    let file = Entity::find().filter(Column::FileNo.eq(file_no)).one(conn).await?;
+    file.ok_or_else(|| error::file_not_found(file_no))
+}
+
+/// The file in force for a subject, locked where the database has row locks.
+pub async fn current(conn: &impl ConnectionTrait, subject: &Subject) -> Result<Option<Model>> {
+    Ok(about(subject).filter(Column::Status.eq(FileStatus::Stored)).one(conn).await?)
+}
+
+/// The file that already has these bytes for the subject, in force or superseded.
+pub async fn with_content(
+    conn: &impl ConnectionTrait,
+    subject: &Subject,
+    hash: &str,
+) -> Result<Option<Model>> {
+    let known = [FileStatus::Stored, FileStatus::Superseded];
+    let file = about(subject)
+        .filter(Column::FileHash.eq(hash))
+        .filter(Column::Status.is_in(known))
+        .one(conn)
+        .await?;
+    Ok(file)
+}
+
+/// The unfinished download of a subject, if one was begun.
+pub async fn requested(conn: &impl ConnectionTrait, subject: &Subject) -> Result<Option<Model>> {
+    let file = about(subject)
+        .filter(Column::Status.eq(FileStatus::Requested))
+        .order_by_desc(Column::Id)
+        .one(conn)
+        .await?;
+    Ok(file)
+}
+
+/// The unfinished downloads that wait for one of the channel's report runs.
+pub async fn waiting_for(conn: &impl ConnectionTrait, external_id: &str) -> Result<Vec<Model>> {
+    let files = Entity::find()
+        .filter(Column::ExternalId.eq(external_id))
+        .filter(Column::Status.eq(FileStatus::Requested))
+        .all(conn)
+        .await?;
+    Ok(files)
+}
+
+/// A page of files, newest first.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    filter: &Filter,
+    request: &PageRequest<Uuid>,
+) -> Result<Page<Model>> {
+    let all = Entity::find()
+        .apply_if(filter.channel, |rows, channel| rows.filter(Column::Channel.eq(channel)))
+        .apply_if(filter.settlement_date, |rows, date| rows.filter(Column::SettlementDate.eq(date)))
+        .apply_if(filter.status, |rows, status| rows.filter(Column::Status.eq(status)))
+        .apply_if(filter.role, |rows, role| rows.filter(Column::Role.eq(role)));
+    let mut rows = all.clone().order_by_desc(Column::Id);
+    if let Slice::After(id) = request.slice {
+        rows = rows.filter(Column::Id.lt(id));
+    }
+    super::paging::fetch(conn, all, rows, request, |file| file.id).await
+}
+
+/// Locks all files of a subject against other changes in the database, so that two deliveries of one day
+/// follow one another. On SQLite the one writer is lock enough.
+pub async fn lock_subject(tx: &Tx, subject: &Subject) -> Result<()> {
+    about(subject).lock_exclusive().all(tx.conn()).await?;
+    Ok(())
+}
+
+fn about(subject: &Subject) -> Select<Entity> {
+    Entity::find()
+        .filter(Column::Role.eq(subject.role))
+        .filter(Column::Channel.eq(subject.channel))
+        .filter(Column::Account.eq(subject.account.as_str()))
+        .filter(Column::SettlementDate.eq(subject.date))
+        .filter(Column::Timezone.eq(subject.timezone.as_str()))
+}

@@ -1,0 +1,8 @@
+//! The tables of reconciliation: rows, finders and filters. No rule lives here.
+
+pub mod file;
+mod paging;
+pub mod record;
+pub mod run;
+pub mod task;
+pub mod webhook;

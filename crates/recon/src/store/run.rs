@@ -1,0 +1,42 @@
+//! `reconciliation_runs`: what each completed run of a task found. Append-only.
+
+use payops_core::time::Timestamp;
+use payops_platform::db::Tx;
+use payops_platform::error::Result;
+use sea_orm::entity::prelude::*;
+use sea_orm::{IntoActiveModel, QueryOrder};
+
+/// One completed run; the columns are explained in the migration.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "reconciliation_runs")]
+#[expect(missing_docs, reason = "the migration is the data dictionary")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub task_id: Uuid,
+    pub run_no: i64,
+    pub verdict: String,
+    pub certificate: Json,
+    pub records_added: i64,
+    pub records_kept: i64,
+    pub records_gone: i64,
+    pub started_at: Timestamp,
+    pub completed_at: Timestamp,
+}
+
+/// Runs name their task; nothing is joined.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Adds a run. A second one of the same number is a unique violation.
+pub async fn insert(tx: &Tx, run: Model) -> Result<()> {
+    run.into_active_model().reset_all().insert(tx.conn()).await?;
+    Ok(())
+}
+
+/// All runs of a task, the first first.
+pub async fn of_task(conn: &impl ConnectionTrait, task_id: Uuid) -> Result<Vec<Model>> {
+    Ok(Entity::find().filter(Column::TaskId.eq(task_id)).order_by_asc(Column::RunNo).all(conn).await?)
+}

@@ -1,0 +1,221 @@
+//! `reconciliation_tasks`.
+
+use chrono::NaiveDate;
+use payops_core::page::{Page, PageRequest, Slice};
+use payops_core::time::Timestamp;
+use payops_platform::db::{Locked, Tx};
+use payops_platform::error::Result;
+use sea_orm::entity::prelude::*;
+use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::error;
+use crate::model::{Channel, Phase, TaskStatus, TaskType};
+
+/// One reconciliation task; the columns are explained in the migration.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "reconciliation_tasks")]
+#[expect(missing_docs, reason = "the migration is the data dictionary")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub task_no: String,
+    pub task_date: NaiveDate,
+    pub timezone: String,
+    pub channel: Channel,
+    pub account: String,
+    pub task_type: TaskType,
+    pub status: TaskStatus,
+    pub phase: Option<Phase>,
+    pub progress: i32,
+    pub status_message: Option<String>,
+    pub run_no: i64,
+    pub store_matched: bool,
+    pub settlement_file_id: Option<Uuid>,
+    pub summary_file_id: Option<Uuid>,
+    pub platform_file_id: Option<Uuid>,
+    pub verdict: Option<String>,
+    pub platform_count: Option<i64>,
+    pub platform_amount: Option<i64>,
+    pub channel_count: Option<i64>,
+    pub channel_amount: Option<i64>,
+    pub matched_count: Option<i64>,
+    pub matched_amount: Option<i64>,
+    pub diff_count: Option<i64>,
+    pub diff_amount: Option<i64>,
+    pub currency: Option<String>,
+    pub summary: Option<String>,
+    pub certificate: Option<Json>,
+    pub error_code: Option<String>,
+    pub error_message: Option<String>,
+    pub traceparent: Option<String>,
+    pub created_by: String,
+    pub version: i64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// Tasks stand alone; their records name them.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Which tasks a list shows; fields that are `None` do not filter.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Only in this state.
+    pub status: Option<TaskStatus>,
+    /// Only of this channel.
+    pub channel: Option<Channel>,
+    /// Only of this business day.
+    pub task_date: Option<NaiveDate>,
+    /// Only of this day and later.
+    pub date_from: Option<NaiveDate>,
+    /// Only of this day and earlier.
+    pub date_to: Option<NaiveDate>,
+    /// Only with this verdict.
+    pub verdict: Option<String>,
+}
+
+/// Stores a new task. A task of the same day, channel, account and type that is not cancelled is a unique
+/// violation.
+pub async fn insert(tx: &Tx, task: Model) -> Result<Model> {
+    Ok(reset(task).insert(tx.conn()).await?)
+}
+
+/// The task, or 404.
+pub async fn find(conn: &impl ConnectionTrait, id: Uuid) -> Result<Model> {
+    select().filter(Column::Id.eq(id)).one(conn).await?.ok_or_else(|| error::task_not_found(id))
+}
+
+/// The task, locked for the rest of the transaction, or 404.
+pub async fn lock(tx: &Tx, id: Uuid) -> Result<Locked<Model>> {
+    let task = select().filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?;
+    task.map(Locked::assert_locked).ok_or_else(|| error::task_not_found(id))
+}
+
+/// The task that holds a day, if any.
+pub async fn holding(
+    conn: &impl ConnectionTrait,
+    day: (NaiveDate, &str),
+    channel: Channel,
+    account: &str,
+) -> Result<Option<Model>> {
+    let task = select()
+        .filter(Column::TaskDate.eq(day.0))
+        .filter(Column::Timezone.eq(day.1))
+        .filter(Column::Channel.eq(channel))
+        .filter(Column::Account.eq(account))
+        .filter(Column::Status.ne(TaskStatus::Cancelled))
+        .one(conn)
+        .await?;
+    Ok(task)
+}
+
+/// Writes what `change` does to a locked task and grows its version.
+pub async fn update(
+    tx: &Tx,
+    task: Locked<Model>,
+    now: Timestamp,
+    change: impl FnOnce(&mut ActiveModel),
+) -> Result<Model> {
+    let version = task.version + 1;
+    let mut row = task.into_inner().into_active_model();
+    change(&mut row);
+    row.version = ActiveValue::Set(version);
+    row.updated_at = ActiveValue::Set(now);
+    Ok(row.update(tx.conn()).await?)
+}
+
+/// Moves a running task on: phase, progress (which never falls) and what it waits for. Does nothing once the
+/// run is over. Returns false then.
+pub async fn advance(tx: &Tx, step: &Step, now: Timestamp) -> Result<bool> {
+    let result = Entity::update_many()
+        .col_expr(Column::Phase, Expr::value(step.phase))
+        .col_expr(
+            Column::Progress,
+            sea_orm::sea_query::CaseStatement::new()
+                .case(Column::Progress.lt(step.progress), Expr::value(step.progress))
+                .finally(Expr::col(Column::Progress))
+                .into(),
+        )
+        .col_expr(Column::StatusMessage, Expr::value(step.message.clone()))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::Id.eq(step.task_id))
+        .filter(Column::RunNo.eq(step.run_no))
+        .filter(Column::Status.eq(TaskStatus::Processing))
+        .exec(tx.conn())
+        .await?;
+    Ok(result.rows_affected > 0)
+}
+
+/// Where a running task has got to.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The task.
+    pub task_id: Uuid,
+    /// The run that reports.
+    pub run_no: i64,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Percent, 0 to 100.
+    pub progress: i32,
+    /// What it waits for.
+    pub message: Option<String>,
+}
+
+/// A page of tasks, newest first.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    filter: &Filter,
+    request: &PageRequest<Uuid>,
+) -> Result<Page<Model>> {
+    let all = filtered(filter);
+    let mut rows = all.clone().order_by_desc(Column::Id);
+    if let Slice::After(id) = request.slice {
+        rows = rows.filter(Column::Id.lt(id));
+    }
+    super::paging::fetch(conn, all, rows, request, |task| task.id).await
+}
+
+/// The completed tasks of a span of days, for the overview.
+pub async fn completed_between(
+    conn: &impl ConnectionTrait,
+    from: NaiveDate,
+    to: NaiveDate,
+    channel: Option<Channel>,
+) -> Result<Vec<Model>> {
+    let filter = Filter {
+        status: Some(TaskStatus::Completed),
+        channel,
+        date_from: Some(from),
+        date_to: Some(to),
+        ..Filter::default()
+    };
+    Ok(filtered(&filter).order_by_desc(Column::TaskDate).order_by_asc(Column::Channel).all(conn).await?)
+}
+
+fn filtered(filter: &Filter) -> Select<Entity> {
+    select()
+        .apply_if(filter.status, |rows, status| rows.filter(Column::Status.eq(status)))
+        .apply_if(filter.channel, |rows, channel| rows.filter(Column::Channel.eq(channel)))
+        .apply_if(filter.task_date, |rows, date| rows.filter(Column::TaskDate.eq(date)))
+        .apply_if(filter.date_from, |rows, date| rows.filter(Column::TaskDate.gte(date)))
+        .apply_if(filter.date_to, |rows, date| rows.filter(Column::TaskDate.lte(date)))
+        .apply_if(filter.verdict.clone(), |rows, verdict| rows.filter(Column::Verdict.eq(verdict)))
+}
+
+fn select() -> Select<Entity> {
+    Entity::find().filter(Column::DeletedAt.is_null())
+}
+
+fn reset(task: Model) -> ActiveModel {
+    task.into_active_model().reset_all()
+}
