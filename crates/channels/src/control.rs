@@ -13,12 +13,31 @@ pub(crate) struct ControlTally {
     rows_after: u64,
 }
 
+/// What a line of totals says.
 #[derive(Debug, Default)]
-struct Stated {
-    counted: bool,
-    /// `None` when it should be stated and cannot be read.
-    count: Option<i64>,
-    sums: Vec<(Currency, Option<i128>)>,
+pub(crate) struct Stated {
+    /// The number of rows.
+    pub(crate) count: Statement<i64>,
+    /// The sum of the amounts as written, per currency. A currency that is not named is stated to be absent.
+    pub(crate) sums: Statement<Vec<(Currency, i128)>>,
+}
+
+/// A figure in a line of totals.
+#[derive(Debug, Default)]
+pub(crate) enum Statement<T> {
+    /// The format does not have it.
+    #[default]
+    NotMade,
+    /// It should be there and cannot be read.
+    Unreadable,
+    /// It says this.
+    Made(T),
+}
+
+impl<T> Statement<T> {
+    pub(crate) fn from_option(value: Option<T>) -> Self {
+        value.map_or(Self::Unreadable, Self::Made)
+    }
 }
 
 impl ControlTally {
@@ -38,15 +57,20 @@ impl ControlTally {
         }
     }
 
-    /// Notes the number of rows that the file states.
-    pub(crate) fn state_count(&mut self, count: Option<i64>) {
-        let stated = self.stated.get_or_insert_default();
-        (stated.counted, stated.count) = (true, count);
-    }
-
-    /// Notes a sum that the file states.
-    pub(crate) fn state_sum(&mut self, currency: Currency, sum: Option<i128>) {
-        self.stated.get_or_insert_default().sums.push((currency, sum));
+    /// Notes a line of totals. Where there are several, as with one per currency, sums are joined.
+    pub(crate) fn state(&mut self, new: Stated) {
+        let Some(before) = &mut self.stated else {
+            self.stated = Some(new);
+            return;
+        };
+        if let Statement::Made(_) | Statement::Unreadable = new.count {
+            before.count = new.count;
+        }
+        match (&mut before.sums, new.sums) {
+            (Statement::Made(list), Statement::Made(more)) => list.extend(more),
+            (_, Statement::NotMade) => {}
+            (place, new) => *place = new,
+        }
     }
 
     /// Whether the totals were met already.
@@ -61,20 +85,25 @@ impl ControlTally {
         let mut check = |name: &str, currency, stated, found| {
             checks.push(ControlCheck { name: name.to_owned(), currency, stated, found });
         };
-        if stated.counted {
-            check("count", None, stated.count.map(i128::from), i128::from(self.rows));
+        match stated.count {
+            Statement::NotMade => {}
+            Statement::Unreadable => check("count", None, None, i128::from(self.rows)),
+            Statement::Made(count) => check("count", None, Some(i128::from(count)), i128::from(self.rows)),
         }
-        if !stated.sums.is_empty() || !stated.counted {
-            let mut currencies: Vec<Currency> = self.sums.iter().map(|(currency, _)| *currency).collect();
-            currencies.extend(stated.sums.iter().map(|(currency, _)| *currency));
-            currencies.sort_unstable();
-            currencies.dedup();
-            for currency in currencies {
-                let found = self.sums.iter().find(|(other, _)| *other == currency).map_or(0, |(_, sum)| *sum);
-                let said = stated.sums.iter().find(|(other, _)| *other == currency);
-                // A currency that is not named is stated to be absent.
-                let said = said.map_or(Some(0), |(_, sum)| *sum);
-                check("sum", Some(currency), said, found);
+        match stated.sums {
+            Statement::NotMade => {}
+            Statement::Unreadable => check("sum", None, None, 0),
+            Statement::Made(said) => {
+                let of = |list: &[(Currency, i128)], currency: Currency| -> i128 {
+                    list.iter().filter(|(other, _)| *other == currency).map(|(_, sum)| sum).sum()
+                };
+                let mut currencies: Vec<Currency> =
+                    self.sums.iter().chain(&said).map(|(currency, _)| *currency).collect();
+                currencies.sort_unstable();
+                currencies.dedup();
+                for currency in currencies {
+                    check("sum", Some(currency), Some(of(&said, currency)), of(&self.sums, currency));
+                }
             }
         }
         if self.rows_after > 0 {

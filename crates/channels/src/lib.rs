@@ -7,6 +7,8 @@ mod amount;
 mod control;
 pub mod decode;
 mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 pub mod mapping;
 pub mod options;

@@ -16,19 +16,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use axum::Router;
+use axum::body::Body;
 use axum::routing::{get, post};
+use http::Request;
+use http_body_util::BodyExt;
 use payops_core::random::SystemRandom;
 use payops_core::time::SystemClock;
 use payops_platform::ServiceContext;
 use payops_platform::auth::{Authorized, ServiceOnly};
 use payops_platform::db::testing;
-use payops_platform::http::{Answer, Budgets, Limiter, ServiceHttp, serve, service_router};
 use payops_platform::http::testing::{SERVICE_NAME, SERVICE_SECRET, authenticator};
+use payops_platform::http::{Answer, Budgets, Limiter, ServiceHttp, serve, service_router};
 use payops_platform::telemetry::{self, Metrics, TelemetrySettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 
 const PATH: &str = "/api/v1/nothing";
@@ -54,12 +58,13 @@ fn main() -> anyhow::Result<()> {
         round(target, 1, plan.connections)?;
     }
     let mut ratios = Vec::new();
-    println!("{:>7} {:>14} {:>14} {:>7} {:>22}", "round", "bare axum/s", "payops/s", "ratio", "server µs per request");
+    println!(
+        "{:>7} {:>14} {:>14} {:>7} {:>22}",
+        "round", "bare axum/s", "payops/s", "ratio", "server µs per request"
+    );
     for number in 1..=plan.rounds {
-        let [plain, full] = [
-            round(&bare, plan.seconds, plan.connections)?,
-            round(&payops, plan.seconds, plan.connections)?,
-        ];
+        let [plain, full] =
+            [round(&bare, plan.seconds, plan.connections)?, round(&payops, plan.seconds, plan.connections)?];
         let ratio = full.rate / plain.rate;
         println!(
             "{number:>7} {:>14.0} {:>14.0} {ratio:>7.3} {:>10.1} {:>10.1}",
@@ -69,6 +74,11 @@ fn main() -> anyhow::Result<()> {
     }
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.3}", ratios[ratios.len() / 2]);
+    println!(
+        "without a network: bare axum {:.2} µs, payops {:.2} µs a request",
+        in_process_us(&bare)?,
+        in_process_us(&payops)?
+    );
     drop((bare_runtime, payops_runtime));
     Ok(())
 }
@@ -97,6 +107,7 @@ struct Target {
     threads: &'static str,
     address: SocketAddr,
     request: Vec<u8>,
+    router: Router,
 }
 
 fn runtime(threads: &'static str) -> std::io::Result<Runtime> {
@@ -112,8 +123,9 @@ fn bare_axum() -> anyhow::Result<(Runtime, Target)> {
     let router = Router::new().route(PATH, get(|| async { "{}" }));
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    runtime.spawn(async move { axum::serve(listener, router).await });
-    Ok((runtime, Target { threads: "bare", address, request: request("") }))
+    let served = router.clone();
+    runtime.spawn(async move { axum::serve(listener, served).await });
+    Ok((runtime, Target { threads: "bare", address, request: request(""), router }))
 }
 
 fn payops(plan: &Plan, collector: SocketAddr) -> anyhow::Result<(Runtime, Target)> {
@@ -146,9 +158,9 @@ fn payops(plan: &Plan, collector: SocketAddr) -> anyhow::Result<(Runtime, Target
         anyhow::Ok((TcpListener::bind("127.0.0.1:0").await?, service_router(service)))
     })?;
     let address = listener.local_addr()?;
-    runtime.spawn(serve(listener, router, CancellationToken::new(), Duration::ZERO));
+    runtime.spawn(serve(listener, router.clone(), CancellationToken::new(), Duration::ZERO));
     let credentials = format!("x-service-name: {SERVICE_NAME}\r\nx-service-secret: {SERVICE_SECRET}\r\n");
-    Ok((runtime, Target { threads: "payops", address, request: request(&credentials) }))
+    Ok((runtime, Target { threads: "payops", address, request: request(&credentials), router }))
 }
 
 /// Takes traces and throws them away.
@@ -161,6 +173,27 @@ fn collector() -> anyhow::Result<SocketAddr> {
     // It serves as long as the process lives.
     std::mem::forget(runtime);
     Ok(address)
+}
+
+/// The router alone, one request after another: what is left when parsing, sockets and load are taken away.
+fn in_process_us(target: &Target) -> anyhow::Result<f64> {
+    const CALLS: u32 = 200_000;
+    let runtime = runtime("calls")?;
+    let router = target.router.clone();
+    let calls = runtime.spawn(async move {
+        let started = Instant::now();
+        for _ in 0..CALLS {
+            let request = Request::get(PATH)
+                .header("host", "localhost")
+                .header("x-service-name", SERVICE_NAME)
+                .header("x-service-secret", SERVICE_SECRET)
+                .body(Body::empty())?;
+            let Ok(response) = router.clone().oneshot(request).await;
+            response.into_body().collect().await?;
+        }
+        anyhow::Ok(started.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS))
+    });
+    runtime.block_on(calls)?
 }
 
 struct Outcome {

@@ -90,10 +90,14 @@ mod tests {
             .unwrap();
             clock.advance(TimeDelta::days(1));
         }
-        let select = "SELECT actor_kind, actor_id, actor_role, action, object_id, detail FROM audit_log ORDER BY at";
+        let select =
+            "SELECT actor_kind, actor_id, actor_role, action, object_id, detail FROM audit_log ORDER BY at";
         let rows = db.read().query_all_raw(db.backend().statement(select, [])).await.unwrap();
         let text = |column: &str| rows[1].try_get_by::<String, _>(column).unwrap();
-        assert_eq!((text("actor_kind"), text("actor_id"), text("actor_role")), ("system".into(), "scheduler".into(), "system".into()));
+        assert_eq!(
+            (text("actor_kind"), text("actor_id"), text("actor_role")),
+            ("system".into(), "scheduler".into(), "system".into())
+        );
         assert_eq!((text("action"), text("object_id")), ("task.created".into(), "b".into()));
         assert_eq!(rows[1].try_get_by::<Value, _>("detail").unwrap(), json!({"n": 1}));
         let before = Timestamp::from_timestamp(1_700_000_001, 0).unwrap();

@@ -386,9 +386,6 @@ mod tests {
     #[test]
     fn an_impossible_row_is_named() {
         let error = Error::impossible_row("jobs", "state", 7, "'dancing' is no state");
-        assert_eq!(
-            error.internal_text(),
-            Some("impossible row: jobs.state of row 7: 'dancing' is no state")
-        );
+        assert_eq!(error.internal_text(), Some("impossible row: jobs.state of row 7: 'dancing' is no state"));
     }
 }

@@ -99,8 +99,13 @@ pub async fn store(tx: &Tx, caller: &str, key: &str, answer: &StoredAnswer) -> R
         UPDATE idempotency_keys SET status = $3, response_headers = $4, response_body = $5
         WHERE caller = $1 AND key = $2 AND status IS NULL";
     let headers = serde_json::to_value(&answer.headers).map_err(Error::internal)?;
-    let values =
-        [caller.into(), key.into(), i64::from(answer.status).into(), headers.into(), answer.body.clone().into()];
+    let values = [
+        caller.into(),
+        key.into(),
+        i64::from(answer.status).into(),
+        headers.into(),
+        answer.body.clone().into(),
+    ];
     match tx.execute_raw(tx.statement(UPDATE, values)).await?.rows_affected() {
         1 => Ok(()),
         _ => Err(Error::internal("an answer was stored under a key that was not claimed")),
@@ -244,9 +249,8 @@ mod tests {
     }
 
     async fn a_store_without_a_claim_is_refused(db: TestDb) {
-        let stored = db.write("store", |tx| {
-            Box::pin(async move { store(tx, "service:gateway", "k", &answer()).await })
-        });
+        let stored = db
+            .write("store", |tx| Box::pin(async move { store(tx, "service:gateway", "k", &answer()).await }));
         assert!(stored.await.is_err());
     }
 }

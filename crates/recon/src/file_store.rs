@@ -144,6 +144,7 @@ fn too_large(limit: u64) -> Error {
 }
 
 /// A disk that refuses is worth another try later: it may have been full.
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
 pub(crate) fn disk(error: io::Error) -> Error {
     Error::unavailable(format!("file store: {error}"), std::time::Duration::from_secs(30))
 }

@@ -78,16 +78,13 @@ pub fn parse_mapping(text: &str) -> Result<Mapping> {
 pub fn inspect(app: &Reconciliation, path: &Path, format: Option<&Format>) -> Result<Inspection> {
     let plain = open_plain(app, path)?;
     let mut counts = Counts { rows: 0, rejects: plain.damage.len() as u64, first: plain.damage.clone() };
-    match format {
-        Some(format) => {
-            let source = plain.open().map_err(disk)?;
-            read_rows(source, format, &ReadOptions::default(), &mut counts);
-        }
-        None => {
-            let summary = read_balance_summary(plain.open().map_err(disk)?, &ReadOptions::default());
-            counts.rows += summary.currencies.len() as u64;
-            summary.rejects.into_iter().for_each(|reject| counts.reject(reject));
-        }
+    if let Some(format) = format {
+        let source = plain.open().map_err(disk)?;
+        read_rows(source, format, &ReadOptions::default(), &mut counts);
+    } else {
+        let summary = read_balance_summary(plain.open().map_err(disk)?, &ReadOptions::default());
+        counts.rows += summary.currencies.len() as u64;
+        summary.rejects.into_iter().for_each(|reject| counts.reject(reject));
     }
     counts.first.truncate(KEPT_REJECTS);
     Ok(Inspection {

@@ -15,6 +15,8 @@ mod requests;
 mod server;
 mod stream;
 mod stripe;
+#[cfg(test)]
+mod tests;
 
 pub use clock::VirtualClock;
 pub use faults::{ActiveFault, CorruptMode, Fault, FaultKind, FaultTarget, InvalidFault, SummaryAbsence};

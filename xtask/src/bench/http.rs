@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 /// Builds the benchmark of the platform and runs it. `options` go to it: `--rounds N`, `--seconds N`,
 /// `--connections N`, `--no-traces`.
-pub fn run(options: &[String]) -> anyhow::Result<()> {
+pub(crate) fn run(options: &[String]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["bench", "--quiet", "--package", "payops-platform", "--bench", "http", "--"])

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: payops and its rivals on the same work in the same run. Prints ratios; speed is measured here
 //! and in no test.
 
-pub mod http;
+mod http;
 
 use anyhow::Result;
 

@@ -49,7 +49,7 @@ impl Encoding {
         }
     }
 
-    fn is_utf16(self) -> bool {
+    pub(crate) fn is_utf16(self) -> bool {
         matches!(self, Self::Utf16Le | Self::Utf16Be)
     }
 }

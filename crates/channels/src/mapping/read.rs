@@ -7,7 +7,7 @@ use payops_core::money::{AmountError, parse_scaled};
 
 use super::{Field, ProofRow, Rules, Unit};
 use crate::amount::{parse_fee, parse_minor};
-use crate::control::ControlTally;
+use crate::control::{ControlTally, Stated, Statement};
 use crate::fault::Fault;
 use crate::options::ReadOptions;
 use crate::records::Record;
@@ -180,22 +180,22 @@ impl<'a> MappedReader<'a> {
         if record.field(0).trim_ascii() != proof.marker.as_bytes() {
             return false;
         }
+        let mut stated = Stated::default();
         if let Some(count) = proof.count {
-            self.control.state_count(parse_minor(record.field(count)).ok());
+            stated.count = Statement::from_option(parse_minor(record.field(count)).ok());
         }
         if let Some(amount) = proof.amount {
-            let stated = match proof.currency {
+            let currency = match proof.currency {
                 Some(field) => self.currencies.read(record.field(field).trim_ascii()),
                 None => self.rules.currency.map(|currency| (currency, self.currencies.exponent(currency))),
             };
-            match stated {
-                Some((currency, exponent)) => {
-                    let sum = self.parse_money(record.field(amount), exponent);
-                    self.control.state_sum(currency, sum.ok().map(i128::from));
-                }
-                None => self.control.state_count(None),
-            }
+            let sum = currency.and_then(|(currency, exponent)| {
+                let sum = self.parse_money(record.field(amount), exponent).ok()?;
+                Some(vec![(currency, i128::from(sum))])
+            });
+            stated.sums = Statement::from_option(sum);
         }
+        self.control.state(stated);
         true
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::amount::parse_minor;
-use crate::control::ControlTally;
+use crate::control::{Stated, Statement};
 use crate::fault::Fault;
 use crate::row::{Kind, RejectReason, Status};
 
@@ -51,7 +51,7 @@ pub(super) struct Trailer<'a> {
     #[serde(borrow, default)]
     count: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    sums: BTreeMap<Cow<'a, str>, &'a RawValue>,
+    sums: Option<BTreeMap<Cow<'a, str>, &'a RawValue>>,
 }
 
 impl<'a> FeedLine<'a> {
@@ -81,20 +81,19 @@ fn json_error(error: &serde_json::Error) -> String {
 }
 
 impl Trailer<'_> {
-    pub(super) fn state(&self, control: &mut ControlTally) {
-        control.state_count(self.count.and_then(whole));
-        for (currency, sum) in &self.sums {
-            match Currency::parse(currency.as_bytes()) {
-                Ok(currency) => control.state_sum(currency, sum.get().parse().ok()),
-                // A sum of nothing known is a statement that no row can meet.
-                Err(_) => control.state_count(None),
-            }
+    /// Count and sums; a trailer that lacks one of them states it unreadably.
+    pub(super) fn stated(&self) -> Stated {
+        let sums = self.sums.as_ref().and_then(|sums| {
+            let sum = |(currency, sum): (&Cow<'_, str>, &&RawValue)| {
+                Some((Currency::parse(currency.as_bytes()).ok()?, sum.get().parse().ok()?))
+            };
+            sums.iter().map(sum).collect()
+        });
+        Stated {
+            count: Statement::from_option(self.count.and_then(|count| count.get().parse().ok())),
+            sums: Statement::from_option(sums),
         }
     }
-}
-
-fn whole(number: &RawValue) -> Option<i64> {
-    number.get().parse().ok()
 }
 
 impl Fields<'_> {
@@ -110,12 +109,12 @@ impl Fields<'_> {
     pub(super) fn amount(&self) -> Result<i64, Fault> {
         let Some(raw) = self.amount else { return Err(missing("amount")) };
         let text = raw.get().as_bytes();
-        parse_minor(text).map_err(|error| match error {
-            AmountError::OutOfRange => Fault::amount("amount", error, text),
-            _ => {
-                let what = "is not a JSON integer of minor units";
-                Fault::value(RejectReason::BadAmount, "amount", what, text)
+        parse_minor(text).map_err(|error| {
+            if error == AmountError::OutOfRange {
+                return Fault::amount("amount", error, text);
             }
+            let what = "is not a JSON integer of minor units";
+            Fault::value(RejectReason::BadAmount, "amount", what, text)
         })
     }
 

@@ -97,7 +97,7 @@ impl Feed {
         }
         let fields = match line {
             Ok(FeedLine::Trailer(trailer)) => {
-                trailer.state(&mut self.control);
+                self.control.state(trailer.stated());
                 return Ok(());
             }
             Ok(FeedLine::Row(fields)) => {

@@ -28,7 +28,7 @@ use progress::Display;
 /// Exit codes: 0 reconciled with nothing open; 1 differences, incomplete or not provable; 2 wrong usage;
 /// 3 an input that cannot be read or an output that cannot be written.
 #[derive(Debug, Args)]
-pub struct ReconcileArgs {
+pub(crate) struct ReconcileArgs {
     /// The channel that the settlement file comes from. `generic` reads any CSV through `--mapping`.
     #[arg(long, value_enum)]
     channel: Channel,
@@ -119,7 +119,7 @@ impl fmt::Display for Failure {
 }
 
 /// Runs the command and says on stderr what went wrong.
-pub fn run(args: &ReconcileArgs) -> ExitCode {
+pub(crate) fn run(args: &ReconcileArgs) -> ExitCode {
     let language = Language::of_environment();
     match reconcile(args, language) {
         Ok(Verdict::Reconciled) => ExitCode::SUCCESS,

@@ -57,12 +57,7 @@ struct Readings {
 
 impl Jwks {
     pub(super) fn new(source: Source) -> Self {
-        Self {
-            source,
-            keys: RwLock::default(),
-            reading: Mutex::default(),
-            fresh_until: RwLock::new(None),
-        }
+        Self { source, keys: RwLock::default(), reading: Mutex::default(), fresh_until: RwLock::new(None) }
     }
 
     /// The key that a token's header names. Errors: inside, the token's fault; outside, no keys to be had.
@@ -107,7 +102,9 @@ impl Jwks {
                         Some(Instant::now() + LONGEST_USE);
                     readings.have_keys = true;
                 }
-                Err(error) => tracing::warn!(error, source = ?self.source, "the token keys could not be read"),
+                Err(error) => {
+                    tracing::warn!(error, source = ?self.source, "the token keys could not be read")
+                }
             }
         }
         if readings.have_keys {

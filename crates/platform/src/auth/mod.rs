@@ -13,7 +13,8 @@ mod token;
 pub use authenticator::{AuthSettings, AuthSetupError, Authenticator, TokenKeys};
 pub use caller::{Actor, ActorKind, Caller, Role};
 pub use permission::{
-    AdminOnly, AdminOrService, AnyCaller, Authorized, OperatorOnly, OperatorOrService, Permission, ServiceOnly,
+    AdminOnly, AdminOrService, AnyCaller, Authorized, OperatorOnly, OperatorOrService, Permission,
+    ServiceOnly,
 };
 pub use services::ServiceSecrets;
 pub use token::{MintError, TokenRequest};

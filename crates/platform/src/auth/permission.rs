@@ -70,9 +70,7 @@ impl<P: Permission, S: Sync> FromRequestParts<S> for Authorized<P> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
         match parts.extensions.get::<Admission>().and_then(|admission| admission.caller.as_ref()) {
             None => Err(unauthenticated()),
-            Some(caller) if P::allows(caller) => {
-                Ok(Self { caller: caller.clone(), permission: PhantomData })
-            }
+            Some(caller) if P::allows(caller) => Ok(Self { caller: caller.clone(), permission: PhantomData }),
             Some(caller) => Err(Error::new(
                 ErrorKind::Forbidden,
                 "FORBIDDEN",

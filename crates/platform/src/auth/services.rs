@@ -34,7 +34,10 @@ impl ServiceTable {
                 return Err(AuthSetupError::ServiceName(service.name.clone()));
             }
             if service.secrets.iter().any(|secret| secret.expose_secret().len() < SHORTEST) {
-                return Err(AuthSetupError::ShortServiceSecret { name: service.name.clone(), least: SHORTEST });
+                return Err(AuthSetupError::ShortServiceSecret {
+                    name: service.name.clone(),
+                    least: SHORTEST,
+                });
             }
             let digests = service.secrets.iter().map(|secret| digest(secret.expose_secret().as_bytes()));
             if table.insert(name, digests.collect()).is_some() {

@@ -36,89 +36,193 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         title: "Process",
         settings: &[
-            plain("ENV", "development", "`development` or `production`. Production refuses missing secrets, default passwords and the sandbox."),
-            plain("PAYOPS_DATA_DIR", "./data", "Folder of the SQLite databases, of generated secrets, and by default of files and reports."),
+            plain(
+                "ENV",
+                "development",
+                "`development` or `production`. Production refuses missing secrets, default passwords and the sandbox.",
+            ),
+            plain(
+                "PAYOPS_DATA_DIR",
+                "./data",
+                "Folder of the SQLite databases, of generated secrets, and by default of files and reports.",
+            ),
             open("PAYOPS_BIND", "Address to listen on. 127.0.0.1 in development, 0.0.0.0 in production."),
             open("PORT", "Port of the one service that is served; refused with `serve all`."),
             plain("PAYOPS_RECONCILIATION_PORT", "40020", "Port of the reconciliation service."),
             plain("PAYOPS_DISPUTES_PORT", "40021", "Port of the dispute service."),
             plain("PAYOPS_LIMITS_PORT", "40022", "Port of the merchant limit service."),
-            plain("PAYOPS_DRAIN_TIME", "20s", "How long requests and jobs under way may go on after SIGTERM."),
+            plain(
+                "PAYOPS_DRAIN_TIME",
+                "20s",
+                "How long requests and jobs under way may go on after SIGTERM.",
+            ),
         ],
     },
     Group {
         title: "Database",
         settings: &[
-            open("DB_HOST", "PostgreSQL host, or the folder of its Unix socket. Without it, SQLite files under PAYOPS_DATA_DIR."),
+            open(
+                "DB_HOST",
+                "PostgreSQL host, or the folder of its Unix socket. Without it, SQLite files under PAYOPS_DATA_DIR.",
+            ),
             plain("DB_PORT", "5432", "PostgreSQL port."),
             plain("DB_USER", "postgres", "PostgreSQL role."),
             secret("DB_PASSWORD", "Password of the role. Needed in production, except over a Unix socket."),
             open("DB_NAME", "Database of the one service that is served; refused with `serve all`."),
-            plain("PAYOPS_RECONCILIATION_DB_NAME", "payment_reconciliation", "Database of the reconciliation service."),
+            plain(
+                "PAYOPS_RECONCILIATION_DB_NAME",
+                "payment_reconciliation",
+                "Database of the reconciliation service.",
+            ),
             plain("PAYOPS_DISPUTES_DB_NAME", "payment_dispute", "Database of the dispute service."),
-            plain("PAYOPS_LIMITS_DB_NAME", "payment_merchant_limit", "Database of the merchant limit service."),
-            plain("PAYOPS_DB_SSLMODE", "prefer", "TLS to PostgreSQL in libpq's words: `disable`, `prefer`, `require`, `verify-ca` or `verify-full`."),
+            plain(
+                "PAYOPS_LIMITS_DB_NAME",
+                "payment_merchant_limit",
+                "Database of the merchant limit service.",
+            ),
+            plain(
+                "PAYOPS_DB_SSLMODE",
+                "prefer",
+                "TLS to PostgreSQL in libpq's words: `disable`, `prefer`, `require`, `verify-ca` or `verify-full`.",
+            ),
             open("PAYOPS_DB_SSLROOTCERT", "PEM file of the authorities to trust instead of the public ones."),
-            plain("PAYOPS_DB_MAX_CONNECTIONS", "16", "The most connections to each PostgreSQL database, 2 to 1000."),
-            plain("PAYOPS_DB_ACQUIRE_TIMEOUT", "5s", "How long a request waits for a free connection before it is answered 503."),
+            plain(
+                "PAYOPS_DB_MAX_CONNECTIONS",
+                "16",
+                "The most connections to each PostgreSQL database, 2 to 1000.",
+            ),
+            plain(
+                "PAYOPS_DB_ACQUIRE_TIMEOUT",
+                "5s",
+                "How long a request waits for a free connection before it is answered 503.",
+            ),
         ],
     },
     Group {
         title: "Stripe, gateway and files",
         settings: &[
             secret("STRIPE_API_KEY", "Stripe's secret or restricted key."),
-            plain("PAYOPS_STRIPE_API_BASE", "https://api.stripe.com", "Where Stripe's API is. The sandbox is refused in production."),
-            secret("PAYOPS_STRIPE_WEBHOOK_SECRET", "Signing secret of Stripe's webhooks; several, separated by commas, while one replaces the other."),
-            open("PAYMENT_GATEWAY_URL", "The payment gateway, source of the platform's side of a reconciliation."),
-            secret("PAYOPS_GATEWAY_SECRET", "What payops shows the gateway as X-Service-Secret. Needed in production with PAYMENT_GATEWAY_URL."),
-            open("SETTLEMENT_FILE_PATH", "Folder of settlement files. `settlement-files` in PAYOPS_DATA_DIR."),
+            plain(
+                "PAYOPS_STRIPE_API_BASE",
+                "https://api.stripe.com",
+                "Where Stripe's API is. The sandbox is refused in production.",
+            ),
+            secret(
+                "PAYOPS_STRIPE_WEBHOOK_SECRET",
+                "Signing secret of Stripe's webhooks; several, separated by commas, while one replaces the other.",
+            ),
+            open(
+                "PAYMENT_GATEWAY_URL",
+                "The payment gateway, source of the platform's side of a reconciliation.",
+            ),
+            secret(
+                "PAYOPS_GATEWAY_SECRET",
+                "What payops shows the gateway as X-Service-Secret. Needed in production with PAYMENT_GATEWAY_URL.",
+            ),
+            open(
+                "SETTLEMENT_FILE_PATH",
+                "Folder of settlement files. `settlement-files` in PAYOPS_DATA_DIR.",
+            ),
             open("REPORT_PATH", "Folder of reports. `reports` in PAYOPS_DATA_DIR."),
         ],
     },
     Group {
         title: "Identity",
         settings: &[
-            secret("PAYOPS_JWT_SECRET", "HS256 secret of tokens, at least 32 bytes; several, separated by commas: the first signs, all check. Generated in development when neither this nor a JWKS is given."),
+            secret(
+                "PAYOPS_JWT_SECRET",
+                "HS256 secret of tokens, at least 32 bytes; several, separated by commas: the first signs, all check. Generated in development when neither this nor a JWKS is given.",
+            ),
             open("PAYOPS_JWKS_FILE", "JWKS file with the public keys of tokens, instead of a secret."),
             open("PAYOPS_JWKS_URL", "Address of the JWKS, instead of a file."),
             plain("PAYOPS_JWT_ISSUER", "payops", "What tokens must say in `iss`."),
             plain("PAYOPS_JWT_AUDIENCE", "payops", "What tokens must say in `aud`."),
-            secret("PAYOPS_SERVICE_SECRETS", "Services that may call: `name=secret`, separated by commas; a name may come several times. Secrets have at least 16 bytes. Generated in development, for `payment-gateway`."),
+            secret(
+                "PAYOPS_SERVICE_SECRETS",
+                "Services that may call: `name=secret`, separated by commas; a name may come several times. Secrets have at least 16 bytes. Generated in development, for `payment-gateway`.",
+            ),
         ],
     },
     Group {
         title: "Requests",
         settings: &[
-            plain("PAYOPS_RATE_LIMIT_CALLER", "100", "Requests a minute of each person, and of each merchant."),
-            plain("PAYOPS_RATE_LIMIT_SERVICE", "600000", "Requests a minute of each service: high, so that a payment is never refused for it."),
-            plain("PAYOPS_RATE_LIMIT_ANONYMOUS", "100", "Requests a minute of each address without good credentials."),
-            plain("PAYOPS_REQUEST_TIMEOUT", "30s", "How long a handler may take until its answer begins; then 503."),
+            plain(
+                "PAYOPS_RATE_LIMIT_CALLER",
+                "100",
+                "Requests a minute of each person, and of each merchant.",
+            ),
+            plain(
+                "PAYOPS_RATE_LIMIT_SERVICE",
+                "600000",
+                "Requests a minute of each service: high, so that a payment is never refused for it.",
+            ),
+            plain(
+                "PAYOPS_RATE_LIMIT_ANONYMOUS",
+                "100",
+                "Requests a minute of each address without good credentials.",
+            ),
+            plain(
+                "PAYOPS_REQUEST_TIMEOUT",
+                "30s",
+                "How long a handler may take until its answer begins; then 503.",
+            ),
             plain("PAYOPS_REQUEST_CONCURRENCY", "1024", "Requests worked on at once; one more is 503."),
             plain("PAYOPS_BODY_LIMIT", "1MiB", "The largest request body."),
             plain("PAYOPS_UPLOAD_LIMIT", "512MiB", "The largest uploaded file."),
-            plain("PAYOPS_IDEMPOTENCY_RETENTION", "24h", "How long the answer to a request with an Idempotency-Key is kept."),
-            open("REDIS_HOST", "Accepted for compatibility, without effect so far: rate limits are counted in each process."),
+            open(
+                "REDIS_HOST",
+                "Accepted for compatibility, without effect so far: rate limits are counted in each process.",
+            ),
             plain("REDIS_PORT", "6379", "Accepted for compatibility, see REDIS_HOST."),
         ],
     },
     Group {
         title: "Jobs",
         settings: &[
-            plain("PAYOPS_JOB_LEASE", "30s", "How long a job stays with a process that gives no sign of life, 1s to 1h."),
-            plain("PAYOPS_JOB_CONCURRENCY", "4", "The most jobs of each service that run at once in this process."),
+            plain(
+                "PAYOPS_JOB_LEASE",
+                "30s",
+                "How long a job stays with a process that gives no sign of life, 1s to 1h.",
+            ),
+            plain(
+                "PAYOPS_JOB_CONCURRENCY",
+                "4",
+                "The most jobs of each service that run at once in this process.",
+            ),
             plain("PAYOPS_JOB_RETENTION", "30d", "How long finished jobs are kept."),
-            plain("PAYOPS_AUDIT_RETENTION", "90d", "How long the audit log is kept. 365d is recommended where PCI DSS applies."),
+            plain(
+                "PAYOPS_AUDIT_RETENTION",
+                "90d",
+                "How long the audit log is kept. 365d is recommended where PCI DSS applies.",
+            ),
         ],
     },
     Group {
         title: "Telemetry",
         settings: &[
-            plain("PAYOPS_LOG", "info", "Which log lines are kept: a level, or directives such as `info,payops_recon=debug`."),
+            plain(
+                "PAYOPS_LOG",
+                "info",
+                "Which log lines are kept: a level, or directives such as `info,payops_recon=debug`.",
+            ),
             open("PAYOPS_LOG_FORMAT", "`json` or `text`. `text` in development, `json` in production."),
-            open("OTEL_EXPORTER_OTLP_ENDPOINT", "Where traces go, OTLP over HTTP, such as `http://jaeger:4318`. Without it none are exported."),
-            open("JAEGER_ENDPOINT", "The same, by its older name. Jaeger's Thrift address (`:14268`) is translated to the OTLP port of the same host, with a warning."),
-            plain("PAYOPS_TRACE_SAMPLE_RATIO", "1", "The share of traces that begin here and are exported, 0 to 1."),
-            open("PROMETHEUS_PORT", "Port of `/metrics`. Without it, `/metrics` is on each service's own port."),
+            open(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "Where traces go, OTLP over HTTP, such as `http://jaeger:4318`. Without it none are exported.",
+            ),
+            open(
+                "JAEGER_ENDPOINT",
+                "The same, by its older name. Jaeger's Thrift address (`:14268`) is translated to the OTLP port of the same host, with a warning.",
+            ),
+            plain(
+                "PAYOPS_TRACE_SAMPLE_RATIO",
+                "1",
+                "The share of traces that begin here and are exported, 0 to 1.",
+            ),
+            open(
+                "PROMETHEUS_PORT",
+                "Port of `/metrics`. Without it, `/metrics` is on each service's own port.",
+            ),
         ],
     },
 ];
@@ -148,10 +252,17 @@ impl Setting {
 pub fn reference() -> String {
     let mut page = String::new();
     for group in GROUPS {
-        page.push_str(&format!("\n### {}\n\n| setting | key in the file | default | meaning |\n| --- | --- | --- | --- |\n", group.title));
+        page.push_str(&format!(
+            "\n### {}\n\n| setting | key in the file | default | meaning |\n| --- | --- | --- | --- |\n",
+            group.title
+        ));
         for setting in group.settings {
             let default = setting.default.map_or_else(String::new, |default| format!("`{default}`"));
-            let name = if setting.secret { format!("`{}` 🔒", setting.name) } else { format!("`{}`", setting.name) };
+            let name = if setting.secret {
+                format!("`{}` 🔒", setting.name)
+            } else {
+                format!("`{}`", setting.name)
+            };
             page.push_str(&format!("| {name} | `{}` | {default} | {} |\n", setting.key(), setting.meaning));
         }
     }

@@ -1,1 +1,217 @@
-//! Settings.
+//! Settings of all services: flags over environment over file over defaults.
+//!
+//! [`ConfigSource::gather`] reads the outside once; [`Settings::load`] is a pure function of that and says
+//! everything that is wrong at once. With `ENV=development`, [`Settings::generate_missing_secrets`] then makes
+//! up the secrets that nobody gave.
+
+mod catalog;
+mod development;
+mod load;
+mod parse;
+mod problem;
+mod production;
+mod reader;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use self::catalog::reference;
+pub use self::problem::{Problem, Problems};
+pub use self::reader::Effective;
+pub use self::source::{ConfigFile, ConfigSource, Origin};
+use crate::auth::{AuthSettings, ServiceSecrets, TokenKeys};
+use crate::db::DatabaseTarget;
+use crate::http::{Budgets, HttpLimits};
+use crate::jobs::RunnerOptions;
+use crate::telemetry::LogFormat;
+
+/// How strict payops is about its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// Missing secrets are generated, and listeners bind to 127.0.0.1.
+    Development,
+    /// Missing secrets, default passwords and the sandbox are refused.
+    Production,
+}
+
+/// The three services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Tasks, matching, records, settlement files, reports.
+    Reconciliation,
+    /// Disputes and their evidence.
+    Disputes,
+    /// Limits of merchants.
+    Limits,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Reconciliation, Self::Disputes, Self::Limits];
+
+    /// The service's name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reconciliation => "reconciliation",
+            Self::Disputes => "disputes",
+            Self::Limits => "limits",
+        }
+    }
+
+    /// The service's name towards others: in `/health`, logs and traces.
+    pub fn full_name(self) -> &'static str {
+        match self {
+            Self::Reconciliation => "reconciliation-service",
+            Self::Disputes => "dispute-service",
+            Self::Limits => "merchant-limit-service",
+        }
+    }
+}
+
+/// Which services a process is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them: `PORT` and `DB_NAME` would not say whose they are.
+    All,
+    /// One of them.
+    One(Service),
+}
+
+/// Everything that can be set, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How strict payops is.
+    pub environment: Environment,
+    /// Folder of databases and generated secrets.
+    pub data_dir: PathBuf,
+    /// Address that listeners bind to.
+    pub bind: IpAddr,
+    /// How long requests and jobs under way may go on after SIGTERM.
+    pub drain: Duration,
+    /// Port of `/metrics`, when it has one of its own.
+    pub prometheus_port: Option<u16>,
+    /// Stripe.
+    pub stripe: StripeSettings,
+    /// The payment gateway, when there is one.
+    pub gateway: Option<GatewaySettings>,
+    /// Folder of settlement files.
+    pub settlement_files: PathBuf,
+    /// Folder of reports.
+    pub reports: PathBuf,
+    /// Who may call.
+    pub identity: IdentitySettings,
+    /// Time-outs and sizes of requests.
+    pub http: HttpLimits,
+    /// Rate limits.
+    pub budgets: Budgets,
+    /// The largest uploaded file, in bytes.
+    pub upload_bytes: u64,
+    /// How jobs are run.
+    pub jobs: RunnerOptions,
+    /// Logs and traces.
+    pub telemetry: TelemetryChoices,
+    /// Where Redis is. Nothing uses it yet.
+    pub redis: Option<RedisAddress>,
+    /// What should be said at the start, though it does not stand in the way.
+    pub warnings: Vec<String>,
+    services: [ServiceSettings; 3],
+    effective: Vec<Effective>,
+}
+
+/// What one service has for itself.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    /// Port of its API.
+    pub port: u16,
+    /// Its database.
+    pub database: DatabaseTarget,
+}
+
+/// How Stripe is reached.
+#[derive(Debug, Clone)]
+pub struct StripeSettings {
+    /// The API key, when there is one.
+    pub api_key: Option<SecretString>,
+    /// Where the API is, without a slash at the end.
+    pub api_base: String,
+    /// Signing secrets of webhooks; any of them is accepted.
+    pub webhook_secrets: Vec<SecretString>,
+}
+
+/// How the payment gateway is reached.
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    /// Where it is, without a slash at the end.
+    pub url: String,
+    /// What payops shows it as `X-Service-Secret`.
+    pub secret: Option<SecretString>,
+}
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub struct IdentitySettings {
+    /// What tokens must say in `iss`.
+    pub issuer: String,
+    /// What tokens must say in `aud`.
+    pub audience: String,
+    /// The keys that tokens are signed with; absent in development until they are generated.
+    pub tokens: Option<TokenKeys>,
+    /// The services that may call; none in development until they are generated.
+    pub services: Vec<ServiceSecrets>,
+}
+
+/// How a process tells about itself.
+#[derive(Debug, Clone)]
+pub struct TelemetryChoices {
+    /// The form of log lines.
+    pub format: LogFormat,
+    /// Which lines are kept: a level or directives.
+    pub filter: String,
+    /// Where traces go.
+    pub otlp_endpoint: Option<String>,
+    /// The share of traces that begin here and are exported, 0 to 1.
+    pub sample_ratio: f64,
+}
+
+/// Where Redis is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisAddress {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl Settings {
+    /// What `service` has for itself.
+    pub fn service(&self, service: Service) -> &ServiceSettings {
+        let [reconciliation, disputes, limits] = &self.services;
+        match service {
+            Service::Reconciliation => reconciliation,
+            Service::Disputes => disputes,
+            Service::Limits => limits,
+        }
+    }
+
+    /// Every setting as it is in effect, secrets hidden: what `payops config` prints.
+    pub fn effective(&self) -> &[Effective] {
+        &self.effective
+    }
+
+    /// What the authenticator needs; `None` as long as there are no token keys, which only happens in
+    /// development before [`Settings::generate_missing_secrets`].
+    pub fn auth(&self) -> Option<AuthSettings> {
+        Some(AuthSettings {
+            issuer: self.identity.issuer.clone(),
+            audience: self.identity.audience.clone(),
+            tokens: self.identity.tokens.clone()?,
+            services: self.identity.services.clone(),
+        })
+    }
+}

@@ -141,16 +141,27 @@ pub(super) fn log_format(written: &str) -> Parsed<LogFormat> {
 }
 
 pub(super) fn log_filter(written: &str) -> Parsed<String> {
-    written
-        .parse::<tracing_subscriber::filter::Targets>()
-        .map(|_| written.to_owned())
-        .map_err(|_| "a level (error, warn, info, debug, trace) or directives such as info,payops_recon=debug are expected".to_owned())
+    // A word alone would pass as the name of a module and silence everything else.
+    let words = written.split(',').map(str::trim).filter(|part| !part.contains(['=', '[']));
+    let levels =
+        words.into_iter().all(|word| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok());
+    if levels && tracing_subscriber::EnvFilter::try_new(written).is_ok() {
+        return Ok(written.to_owned());
+    }
+    Err("a level (error, warn, info, debug, trace, off) or directives such as info,payops_recon=debug are \
+         expected"
+        .to_owned())
 }
 
 /// A name that PostgreSQL takes without quotes, which is what people expect of it.
 pub(super) fn database_name(written: &str) -> Parsed<String> {
-    let fits = written.len() <= 63 && written.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-    if fits { Ok(written.to_owned()) } else { Err("a database name is expected: letters, digits, _ and -, at most 63".to_owned()) }
+    let fits = written.len() <= 63
+        && written.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if fits {
+        Ok(written.to_owned())
+    } else {
+        Err("a database name is expected: letters, digits, _ and -, at most 63".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -159,13 +170,17 @@ mod tests {
 
     #[test]
     fn durations_go_there_and_back() {
-        for (written, milliseconds) in [("250ms", 250), ("1s", 1000), ("5m", 300_000), ("24h", 86_400_000), ("90d", 7_776_000_000)] {
+        for (written, milliseconds) in
+            [("250ms", 250), ("1s", 1000), ("5m", 300_000), ("24h", 86_400_000), ("90d", 7_776_000_000)]
+        {
             assert_eq!(parse_duration(written), Some(Duration::from_millis(milliseconds)));
         }
         for shown in ["250ms", "1s", "5m", "1d", "90d", "0ms"] {
             assert_eq!(show_duration(parse_duration(shown).unwrap()), shown);
         }
-        for wrong in ["", "5", "s", "-1s", "1.5h", "5 weeks", "99999999999999999999s", "18446744073709551615d"] {
+        for wrong in
+            ["", "5", "s", "-1s", "1.5h", "5 weeks", "99999999999999999999s", "18446744073709551615d"]
+        {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
         }
     }
@@ -173,6 +188,10 @@ mod tests {
     #[test]
     fn bytes_know_their_units() {
         assert_eq!((bytes("1MiB"), bytes("65536"), bytes("2 KiB")), (Ok(1 << 20), Ok(65536), Ok(2048)));
-        assert!(["", "0", "1MB", "MiB", "-1", "99999999999999999999", "18446744073709551615GiB"].iter().all(|wrong| bytes(wrong).is_err()));
+        assert!(
+            ["", "0", "1MB", "MiB", "-1", "99999999999999999999", "18446744073709551615GiB"]
+                .iter()
+                .all(|wrong| bytes(wrong).is_err())
+        );
     }
 }

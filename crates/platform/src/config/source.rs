@@ -55,7 +55,7 @@ impl ConfigSource {
         Ok(source)
     }
 
-    fn read_secret_files(&mut self) {
+    pub(super) fn read_secret_files(&mut self) {
         let keys = self.file.as_ref().and_then(|file| flatten(file).ok()).unwrap_or_default();
         for setting in catalog::all().filter(|setting| setting.secret) {
             let in_environment = self.environment.get(&format!("{}_FILE", setting.name));
@@ -107,10 +107,7 @@ pub(super) struct Found {
 
 /// Every setting that was given anywhere, after the order of precedence; what is unknown or given twice is a
 /// problem.
-pub(super) fn collect(
-    source: &ConfigSource,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<&'static str, Found> {
+pub(super) fn collect(source: &ConfigSource, problems: &mut Vec<Problem>) -> BTreeMap<&'static str, Found> {
     let file = source.file.as_ref().map(|file| flatten(file)).transpose();
     let file = file.unwrap_or_else(|problem| {
         problems.push(problem);
@@ -142,8 +139,12 @@ pub(super) fn collect(
                 (None, Some(path)) => match source.secret_files.get(Path::new(path)) {
                     Some(Ok(secret)) => secret.clone(),
                     unread => {
-                        let why = unread.and_then(|read| read.as_ref().err()).map_or("it was not read", |why| why);
-                        problems.push(Problem::new(setting.name, format!("{}_FILE: {path}: {why}", setting.name)));
+                        let why =
+                            unread.and_then(|read| read.as_ref().err()).map_or("it was not read", |why| why);
+                        problems.push(Problem::new(
+                            setting.name,
+                            format!("{}_FILE: {path}: {why}", setting.name),
+                        ));
                         break;
                     }
                 },
@@ -213,7 +214,8 @@ fn flatten_table(
             flatten_table(&key, inner, flat)?;
             continue;
         }
-        let text = scalar(value).ok_or_else(|| format!("{key}: a text, a number or a list of them is expected"))?;
+        let text =
+            scalar(value).ok_or_else(|| format!("{key}: a text, a number or a list of them is expected"))?;
         if flat.insert(key.clone(), text).is_some() {
             return Err(format!("{key} is given twice, once by a table and once by its whole name"));
         }

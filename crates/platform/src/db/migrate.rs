@@ -150,7 +150,8 @@ async fn apply_postgres(connection: &mut PgConnection, step: &Step) -> sqlx::Res
 /// Refuses a SQLite file whose schema is not exactly this binary's.
 pub(super) async fn check_sqlite(pool: &SqlitePool, plan: &Plan) -> Result<(), DbOpenError> {
     let has_table = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_migrations'";
-    let tables: i64 = sqlx::query_scalar(has_table).fetch_one(pool).await.map_err(failed("schema_migrations"))?;
+    let tables: i64 =
+        sqlx::query_scalar(has_table).fetch_one(pool).await.map_err(failed("schema_migrations"))?;
     let applied = if tables == 0 {
         Vec::new()
     } else {
@@ -162,7 +163,8 @@ pub(super) async fn check_sqlite(pool: &SqlitePool, plan: &Plan) -> Result<(), D
 /// Refuses a PostgreSQL database whose schema is not exactly this binary's.
 pub(super) async fn check_postgres(pool: &PgPool, plan: &Plan) -> Result<(), DbOpenError> {
     let has_table = "SELECT to_regclass('schema_migrations') IS NOT NULL";
-    let exists: bool = sqlx::query_scalar(has_table).fetch_one(pool).await.map_err(failed("schema_migrations"))?;
+    let exists: bool =
+        sqlx::query_scalar(has_table).fetch_one(pool).await.map_err(failed("schema_migrations"))?;
     let applied = if exists {
         sqlx::query_as(SELECT_APPLIED).fetch_all(pool).await.map_err(failed("schema_migrations"))?
     } else {

@@ -116,7 +116,10 @@ impl Db {
     pub async fn close(&self, patience: Duration) {
         self.0.writes.close();
         if tokio::time::timeout(patience, self.0.writes.wait()).await.is_err() {
-            tracing::warn!(transactions = self.0.writes.len(), "closing the database over running transactions");
+            tracing::warn!(
+                transactions = self.0.writes.len(),
+                "closing the database over running transactions"
+            );
         }
         for pool in self.0.writer.iter().chain([&self.0.reader]) {
             if let Err(error) = pool.close_by_ref().await {

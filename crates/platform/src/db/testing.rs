@@ -84,10 +84,9 @@ pub async fn postgres_place() -> TestPlace {
         .expect("the role of the test server may create databases");
     connection.close().await.expect("the connection closes");
     let target = PostgresTarget {
-        host: admin.get_socket().map_or_else(
-            || admin.get_host().to_owned(),
-            |socket| socket.display().to_string(),
-        ),
+        host: admin
+            .get_socket()
+            .map_or_else(|| admin.get_host().to_owned(), |socket| socket.display().to_string()),
         port: admin.get_port(),
         user: admin.get_username().to_owned(),
         password: url_password(),

@@ -360,7 +360,10 @@ async fn databases_of_other_versions_are_refused() {
         assert!(error.to_string().contains("of a newer payops: it has migration 'test_0001'"), "{error}");
         let changed = [Migration::portable("test_0001", "SELECT 1")];
         let error = open_after(&place, &changed).await.unwrap_err();
-        assert!(error.to_string().contains("'test_0001' was applied to this database with another"), "{error}");
+        assert!(
+            error.to_string().contains("'test_0001' was applied to this database with another"),
+            "{error}"
+        );
     }
 }
 

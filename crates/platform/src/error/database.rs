@@ -64,13 +64,9 @@ fn from_driver(error: &sqlx::Error) -> Error {
 }
 
 fn duplicate(error: &sqlx::Error) -> Error {
-    let mut duplicate = Error::new(
-        ErrorKind::Conflict,
-        "ALREADY_EXISTS",
-        "There is such a thing already.",
-        "该记录已存在。",
-    )
-    .with_internal(error.to_string());
+    let mut duplicate =
+        Error::new(ErrorKind::Conflict, "ALREADY_EXISTS", "There is such a thing already.", "该记录已存在。")
+            .with_internal(error.to_string());
     duplicate.0.unique_violation = true;
     duplicate
 }

@@ -63,7 +63,10 @@ impl Limiter {
     }
 
     /// Takes one request off the budget of the caller, or of the address when nobody known calls.
-    #[expect(clippy::unused_async, reason = "a limiter that is shared by instances has to ask over the network")]
+    #[expect(
+        clippy::unused_async,
+        reason = "a limiter that is shared by instances has to ask over the network"
+    )]
     pub(super) async fn take(&self, caller: Option<&Caller>, peer: Option<IpAddr>) -> Ruling {
         match self {
             Self::InProcess(budgets) => budgets.take(caller, peer),
@@ -83,7 +86,9 @@ pub struct InProcess {
 impl InProcess {
     fn take(&self, caller: Option<&Caller>, peer: Option<IpAddr>) -> Ruling {
         match caller {
-            Some(Caller::Person { subject, .. }) => self.callers.take(self.hasher.hash_one(("person", subject))),
+            Some(Caller::Person { subject, .. }) => {
+                self.callers.take(self.hasher.hash_one(("person", subject)))
+            }
             Some(Caller::Merchant { merchant_id, .. }) => {
                 self.callers.take(self.hasher.hash_one(("merchant", merchant_id)))
             }
@@ -260,10 +265,14 @@ mod tests {
             anonymous_per_minute: one,
             ..Budgets::default()
         });
-        let merchant = |subject: &str| Caller::Merchant { subject: subject.into(), merchant_id: uuid::Uuid::nil() };
+        let merchant =
+            |subject: &str| Caller::Merchant { subject: subject.into(), merchant_id: uuid::Uuid::nil() };
         let service = Caller::Service { name: "gateway".into() };
         assert!(limiter.take(Some(&merchant("a")), None).await.refusal().is_none());
-        assert!(limiter.take(Some(&merchant("b")), None).await.refusal().is_some(), "one merchant, one budget");
+        assert!(
+            limiter.take(Some(&merchant("b")), None).await.refusal().is_some(),
+            "one merchant, one budget"
+        );
         for _ in 0..1000 {
             assert!(limiter.take(Some(&service), None).await.refusal().is_none());
         }

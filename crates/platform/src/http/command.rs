@@ -127,7 +127,8 @@ impl Idempotency {
     ) -> Result<Answer<R>> {
         let Some(key) = &self.key else { return work.await };
         let caller = actor.to_string();
-        let hash = hex::encode(self.request.clone().chain_update([0]).chain_update(caller.as_bytes()).finalize());
+        let hash =
+            hex::encode(self.request.clone().chain_update([0]).chain_update(caller.as_bytes()).finalize());
         match idempotency::claim(tx, context.now(), &caller, key, &hash, DEFAULT_KEEP).await? {
             Claim::Stored(answer) => Answer::replayed(answer),
             Claim::OtherRequest => Err(Error::new(

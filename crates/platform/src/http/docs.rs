@@ -4,8 +4,8 @@ use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName};
 use http::HeaderValue;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName};
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, SecurityRequirement};
@@ -31,7 +31,8 @@ pub(super) fn describe(service: &str, mut api: OpenApi) -> OpenApi {
         SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build()),
     );
     for (name, header) in [("service_name", "X-Service-Name"), ("service_secret", "X-Service-Secret")] {
-        components.add_security_scheme(name, SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(header))));
+        components
+            .add_security_scheme(name, SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(header))));
     }
     let none = || -> [&str; 0] { [] };
     api.security = Some(vec![
@@ -47,9 +48,8 @@ pub(super) fn router(api: &OpenApi) -> Result<Router, serde_json::Error> {
     let page = SwaggerUi::new("/docs").config(
         Config::new(["/openapi.json"]).validator_url("none").display_request_duration(true).filter(true),
     );
-    let header = |name: HeaderName, value| {
-        SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
-    };
+    let header =
+        |name: HeaderName, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     let pages = Router::from(page)
         .layer(header(CONTENT_SECURITY_POLICY, POLICY))
         .layer(header(http::header::REFERRER_POLICY, "no-referrer"));

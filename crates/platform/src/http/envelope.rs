@@ -110,7 +110,8 @@ pub(super) struct Remark {
 pub(super) fn write_out(response: Response, language: Language, trace_id: TraceId) -> (Response, Remark) {
     let (mut parts, body) = response.into_parts();
     let Some(Draft(said)) = parts.extensions.remove::<Draft>() else {
-        let json = parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
+        let json =
+            parts.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
         if json || !(parts.status.is_client_error() || parts.status.is_server_error()) {
             return (Response::from_parts(parts, body), Remark::default());
         }
@@ -189,15 +190,21 @@ fn foreign(status: StatusCode) -> (&'static str, Text) {
     let (code, en, zh) = match status.as_u16() {
         400 => ("INVALID_REQUEST", "The request cannot be read.", "无法读取该请求。"),
         404 => ("ROUTE_NOT_FOUND", "There is nothing at this path.", "该路径不存在。"),
-        405 => {
-            ("METHOD_NOT_ALLOWED", "This path does not take this method; see Allow.", "该路径不支持此方法，参见 Allow。")
-        }
+        405 => (
+            "METHOD_NOT_ALLOWED",
+            "This path does not take this method; see Allow.",
+            "该路径不支持此方法，参见 Allow。",
+        ),
         408 => ("REQUEST_TIMEOUT", "The request came too slowly.", "请求发送过慢。"),
         413 => ("BODY_TOO_LARGE", "The body is larger than this endpoint reads.", "请求体超过允许的大小。"),
-        415 => {
-            ("UNSUPPORTED_MEDIA_TYPE", "This endpoint does not read this type of body.", "不支持该类型的请求体。")
+        415 => (
+            "UNSUPPORTED_MEDIA_TYPE",
+            "This endpoint does not read this type of body.",
+            "不支持该类型的请求体。",
+        ),
+        503 => {
+            ("UNAVAILABLE", "The service is not available; try again shortly.", "服务暂不可用，请稍后重试。")
         }
-        503 => ("UNAVAILABLE", "The service is not available; try again shortly.", "服务暂不可用，请稍后重试。"),
         status if status < 500 => ("INVALID_REQUEST", "The request was refused.", "请求被拒绝。"),
         _ => ("INTERNAL_ERROR", "Something went wrong on our side.", "服务内部错误。"),
     };

@@ -72,7 +72,8 @@ mod tests {
     use super::*;
 
     async fn read(values: &[&str]) -> Result<IfMatch> {
-        let request = values.iter().fold(http::Request::builder(), |request, value| request.header(IF_MATCH, *value));
+        let request =
+            values.iter().fold(http::Request::builder(), |request, value| request.header(IF_MATCH, *value));
         IfMatch::from_request_parts(&mut request.body(()).unwrap().into_parts().0, &()).await
     }
 

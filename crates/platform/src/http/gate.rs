@@ -145,8 +145,7 @@ impl Gate {
         let connection = request.extensions().get::<Connection>().map(|connection| Arc::clone(&connection.0));
         let peer = connection.as_ref().map(|facts| facts.peer.ip());
         let certificate = connection.as_ref().and_then(|facts| facts.certificate.as_deref());
-        let known =
-            self.authenticator.authenticate(request.headers(), certificate, self.context.now()).await;
+        let known = self.authenticator.authenticate(request.headers(), certificate, self.context.now()).await;
         let caller = known.as_ref().ok().and_then(Option::as_ref).cloned();
         let ruling = match kind {
             Kind::Api => Some(self.limiter.take(caller.as_ref(), peer).await),

@@ -36,7 +36,10 @@ pub struct HealthCheck {
 impl fmt::Debug for HealthCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, required) = (self.name, self.required);
-        f.debug_struct("HealthCheck").field("name", &name).field("required", &required).finish_non_exhaustive()
+        f.debug_struct("HealthCheck")
+            .field("name", &name)
+            .field("required", &required)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,7 +70,12 @@ impl HealthCheck {
             let internal = error.internal_text();
             tracing::warn!(dependency = self.name, %error, internal, "a dependency is away");
         }
-        Outcome { name: self.name, required: self.required, healthy: fault.is_none(), took: started.elapsed() }
+        Outcome {
+            name: self.name,
+            required: self.required,
+            healthy: fault.is_none(),
+            took: started.elapsed(),
+        }
     }
 }
 
@@ -178,6 +186,7 @@ pub(super) async fn readyz(State(health): State<Arc<Health>>, request: Request) 
     let connection = request.extensions().get::<Connection>();
     let stopping = connection.is_some_and(|connection| connection.0.shutdown.is_cancelled());
     let ready = !stopping && Status::of(&health.outcomes().await) != Status::Unhealthy;
-    let (status, word) = if ready { (StatusCode::OK, "up") } else { (StatusCode::SERVICE_UNAVAILABLE, "down") };
+    let (status, word) =
+        if ready { (StatusCode::OK, "up") } else { (StatusCode::SERVICE_UNAVAILABLE, "down") };
     (status, Json(json!({ "status": word }))).into_response()
 }

@@ -60,8 +60,7 @@ impl HttpMetrics {
 
 const METHODS: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "other"];
 /// Statuses that have a place of their own; others are looked up each time.
-const STATUSES: [u16; 16] =
-    [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 422, 429, 500, 503];
+const STATUSES: [u16; 16] = [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 422, 429, 500, 503];
 
 /// The metrics of one route, looked up once and kept.
 #[derive(Debug)]
@@ -100,7 +99,13 @@ impl RouteMeter {
         })
     }
 
-    pub(super) fn count(&self, meter: &MethodMeter, status: StatusCode, took: Duration, metrics: &HttpMetrics) {
+    pub(super) fn count(
+        &self,
+        meter: &MethodMeter,
+        status: StatusCode,
+        took: Duration,
+        metrics: &HttpMetrics,
+    ) {
         meter.duration.observe(took.as_secs_f64());
         let counter = || {
             metrics.requests.get_or_create_owned(&Request {

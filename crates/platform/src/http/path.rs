@@ -21,9 +21,11 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
         let (name, value) =
             raw.iter().next().ok_or_else(|| Error::internal("PathId on a route without a parameter"))?;
         // The hyphenated form only: one id has one spelling in links and logs.
-        Uuid::try_parse(value).ok().filter(|_| value.len() == 36).map(Self).ok_or_else(|| {
-            Error::invalid_field(name, "is not a UUID", "不是有效的 UUID")
-        })
+        Uuid::try_parse(value)
+            .ok()
+            .filter(|_| value.len() == 36)
+            .map(Self)
+            .ok_or_else(|| Error::invalid_field(name, "is not a UUID", "不是有效的 UUID"))
     }
 }
 
@@ -52,7 +54,9 @@ fn fault(kind: ErrorKind) -> Error {
         ErrorKind::ParseErrorAtIndex { index, .. } => {
             Error::invalid_field(format!("path[{index}]"), "does not have the right form", "格式不正确")
         }
-        ErrorKind::ParseError { .. } => Error::invalid_field("path", "does not have the right form", "格式不正确"),
+        ErrorKind::ParseError { .. } => {
+            Error::invalid_field("path", "does not have the right form", "格式不正确")
+        }
         // Wrong number or unsupported type: the handler does not fit its route.
         other => Error::internal(other.to_string()),
     }

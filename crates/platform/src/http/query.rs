@@ -65,7 +65,8 @@ where
         let is_paging = |(name, _): &Pair<'_>| matches!(&**name, "page" | "page_size" | "cursor");
         let (paging, filter): (Vec<_>, Vec<_>) = pairs(parts)?.into_iter().partition(is_paging);
         let paging: PageParams = parse(paging)?;
-        let page = PageRequest::new(paging.page, paging.page_size, paging.cursor.as_deref()).map_err(page_fault)?;
+        let page =
+            PageRequest::new(paging.page, paging.page_size, paging.cursor.as_deref()).map_err(page_fault)?;
         Ok(Self { page, filter: parse(filter)? })
     }
 }

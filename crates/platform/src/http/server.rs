@@ -75,7 +75,10 @@ pub async fn serve_with(
     drop(listener);
     let Server { graceful, cut, .. } = server;
     if tokio::time::timeout(options.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!(drain_ms = options.drain.as_millis(), "connections are cut: their requests did not end in time");
+        tracing::warn!(
+            drain_ms = options.drain.as_millis(),
+            "connections are cut: their requests did not end in time"
+        );
         cut.cancel();
     }
 }

@@ -16,7 +16,8 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::auth::{
-    AuthSettings, AuthSetupError, Authenticator, Caller, MintError, Role, ServiceSecrets, TokenKeys, TokenRequest,
+    AuthSettings, AuthSetupError, Authenticator, Caller, MintError, Role, ServiceSecrets, TokenKeys,
+    TokenRequest,
 };
 
 /// The name of the service that [`authenticator`] knows.
@@ -77,7 +78,13 @@ impl TestClient {
 
     /// Begins a request; a path may bring a query.
     pub fn request(&self, method: Method, path: &str) -> TestRequest<'_> {
-        TestRequest { client: self, method, path: path.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
+        TestRequest {
+            client: self,
+            method,
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
     }
 
     /// Begins a `GET`.
@@ -118,7 +125,9 @@ impl TestRequest<'_> {
         let caller = match who {
             As::Nobody => return self,
             As::Service => {
-                return self.header("x-service-name", SERVICE_NAME).header("x-service-secret", SERVICE_SECRET);
+                return self
+                    .header("x-service-name", SERVICE_NAME)
+                    .header("x-service-secret", SERVICE_SECRET);
             }
             As::Operator => person(Role::Operator, "olga"),
             As::Admin => person(Role::Admin, "ada"),
@@ -224,7 +233,8 @@ pub async fn check_rights(client: &TestClient, table: &[Rights]) -> Vec<String> 
                 (false, As::Nobody) => Some(401),
                 (false, _) => Some(403),
             };
-            let as_expected = expected.map_or(!matches!(answer.status, 401 | 403), |status| answer.status == status);
+            let as_expected =
+                expected.map_or(!matches!(answer.status, 401 | 403), |status| answer.status == status);
             if !as_expected {
                 let (method, path, status) = (&row.method, row.path, answer.status);
                 differences.push(format!("{method} {path} as {name}: {status}, expected {expected:?}"));

@@ -92,7 +92,10 @@ async fn outcome(runner: &Runner, job: &Leased, lease: Lease) -> Result<(), JobE
                 .map(|text| (*text).to_owned())
                 .or_else(|| panic.downcast_ref::<String>().cloned())
                 .unwrap_or_default();
-            Err(JobError::Retry { error: Error::internal(format!("the worker panicked: {said}")), after: None })
+            Err(JobError::Retry {
+                error: Error::internal(format!("the worker panicked: {said}")),
+                after: None,
+            })
         }
     }
 }
@@ -204,10 +207,14 @@ async fn settle(runner: &Runner, job: &Leased, ending: Ending) -> bool {
 async fn settle_plainly(runner: &Runner, job: &Leased, settlement: Settlement) -> Result<bool> {
     let (id, token, context) = (job.id, job.token, runner.context.clone());
     let settlement = Arc::new(settlement);
-    runner.context.db.write("jobs.settle", move |tx| {
-        let (settlement, now) = (Arc::clone(&settlement), context.now());
-        Box::pin(async move { store::settle(tx, id, token, now, &settlement).await })
-    }).await
+    runner
+        .context
+        .db
+        .write("jobs.settle", move |tx| {
+            let (settlement, now) = (Arc::clone(&settlement), context.now());
+            Box::pin(async move { store::settle(tx, id, token, now, &settlement).await })
+        })
+        .await
 }
 
 /// Marks the job as failed, together with what its worker marks.
@@ -234,17 +241,21 @@ async fn give_up_with(
 ) -> Result<bool> {
     let shared = Arc::new((job.clone(), Arc::clone(error), failed, worker));
     let context = runner.context.clone();
-    runner.context.db.write("jobs.give_up", move |tx| {
-        let (shared, now) = (Arc::clone(&shared), context.now());
-        Box::pin(async move {
-            let (job, error, failed, worker) = &*shared;
-            let mine = store::settle(tx, job.id, job.token, now, failed).await?;
-            if mine {
-                worker.gave_up(tx, job.payload.clone(), error).await?;
-            }
-            Ok(mine)
+    runner
+        .context
+        .db
+        .write("jobs.give_up", move |tx| {
+            let (shared, now) = (Arc::clone(&shared), context.now());
+            Box::pin(async move {
+                let (job, error, failed, worker) = &*shared;
+                let mine = store::settle(tx, job.id, job.token, now, failed).await?;
+                if mine {
+                    worker.gave_up(tx, job.payload.clone(), error).await?;
+                }
+                Ok(mine)
+            })
         })
-    }).await
+        .await
 }
 
 /// Counts a run while it lasts, however it ends.
@@ -270,16 +281,23 @@ impl Drop for Running<'_> {
 pub(super) async fn hand_back(runner: &Runner, leases: Vec<(uuid::Uuid, uuid::Uuid)>) {
     let (context, count) = (runner.context.clone(), leases.len());
     let leases = Arc::new(leases);
-    match runner.context.db.write("jobs.hand_back", move |tx| {
-        let (leases, now) = (Arc::clone(&leases), context.now());
-        Box::pin(async move {
-            for (id, token) in leases.iter() {
-                store::settle(tx, *id, *token, now, &Settlement::HandBack).await?;
-            }
-            Ok(())
+    match runner
+        .context
+        .db
+        .write("jobs.hand_back", move |tx| {
+            let (leases, now) = (Arc::clone(&leases), context.now());
+            Box::pin(async move {
+                for (id, token) in leases.iter() {
+                    store::settle(tx, *id, *token, now, &Settlement::HandBack).await?;
+                }
+                Ok(())
+            })
         })
-    }).await {
+        .await
+    {
         Ok(()) => tracing::warn!(jobs = count, "handed back jobs that did not end in time"),
-        Err(error) => tracing::error!(?error, jobs = count, "jobs could not be handed back; their leases run out"),
+        Err(error) => {
+            tracing::error!(?error, jobs = count, "jobs could not be handed back; their leases run out")
+        }
     }
 }

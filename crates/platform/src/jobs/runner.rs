@@ -176,17 +176,20 @@ impl Runner {
         }
         let names: Arc<[&'static str]> = self.workers.keys().copied().collect();
         let (context, length) = (context.clone(), run::delta(self.options.lease));
-        self.context.db.write("jobs.lease", move |tx| {
-            let (context, names) = (context.clone(), Arc::clone(&names));
-            Box::pin(async move {
-                let now = context.now();
-                store::release_expired(tx, now).await?;
-                if names.is_empty() {
-                    return Ok(Vec::new());
-                }
-                store::lease(tx, &names, room, context.new_id(), now, now + length).await
+        self.context
+            .db
+            .write("jobs.lease", move |tx| {
+                let (context, names) = (context.clone(), Arc::clone(&names));
+                Box::pin(async move {
+                    let now = context.now();
+                    store::release_expired(tx, now).await?;
+                    if names.is_empty() {
+                        return Ok(Vec::new());
+                    }
+                    store::lease(tx, &names, room, context.new_id(), now, now + length).await
+                })
             })
-        }).await
+            .await
     }
 
     /// Measures the backlog and removes what has been kept long enough.

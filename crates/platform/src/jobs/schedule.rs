@@ -49,9 +49,9 @@ impl Timetable {
         }
         let text = fields.join(" ");
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser
-            .parse(&text)
-            .map_err(|error| refuse(format!("is no cron expression: {error}"), "不是有效的 cron 表达式".to_owned()))?;
+        let cron = parser.parse(&text).map_err(|error| {
+            refuse(format!("is no cron expression: {error}"), "不是有效的 cron 表达式".to_owned())
+        })?;
         let timetable = Self { text, cron, zone };
         timetable
             .next_after(Timestamp::UNIX_EPOCH)
@@ -134,12 +134,7 @@ pub async fn put<J: Job>(
 
 /// Makes a schedule unless there is one of that name, whatever that looks like: for the schedules that a
 /// service comes with and that people may have edited since.
-pub async fn ensure<J: Job>(
-    tx: &Tx,
-    context: &ServiceContext,
-    new: &NewSchedule<'_>,
-    job: &J,
-) -> Result<()> {
+pub async fn ensure<J: Job>(tx: &Tx, context: &ServiceContext, new: &NewSchedule<'_>, job: &J) -> Result<()> {
     insert(tx, context, new, job, "ON CONFLICT (name) DO NOTHING").await
 }
 
@@ -215,7 +210,8 @@ pub(super) async fn fire_due(context: &ServiceContext) -> Result<u64> {
     db.write("schedules.fire", move |tx| {
         let context = context.clone();
         Box::pin(async move { fire_due_in(tx, &context).await })
-    }).await
+    })
+    .await
 }
 
 async fn fire_due_in(tx: &Tx, context: &ServiceContext) -> Result<u64> {
@@ -296,7 +292,16 @@ mod tests {
 
     #[test]
     fn what_is_no_timetable_is_refused() {
-        for cron in ["", "* * * *", "0 * * * * *", "@daily", "60 * * * *", "0 0 30 2 *", "a b c d e", "* * * * * 2030"] {
+        for cron in [
+            "",
+            "* * * *",
+            "0 * * * * *",
+            "@daily",
+            "60 * * * *",
+            "0 0 30 2 *",
+            "a b c d e",
+            "* * * * * 2030",
+        ] {
             let error = Timetable::new(cron, Zone::utc()).unwrap_err();
             assert_eq!(error.fields()[0].path, "cron", "{cron}: {error}");
         }

@@ -193,9 +193,17 @@ pub(super) async fn lock_leased(tx: &Tx, id: Uuid, token: Uuid) -> Result<bool> 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Settlement {
     Done,
-    Failed { error: String },
-    Retry { at: Timestamp, error: String },
-    Wait { until: Timestamp, reason: String },
+    Failed {
+        error: String,
+    },
+    Retry {
+        at: Timestamp,
+        error: String,
+    },
+    Wait {
+        until: Timestamp,
+        reason: String,
+    },
     /// As if it had not been leased.
     HandBack,
 }

@@ -213,10 +213,13 @@ async fn a_killed_runners_job_is_taken_over(db: TestDb) {
     assert!(first.await.unwrap_err().is_cancelled());
 
     let (sender, mut seen) = mpsc::unbounded_channel();
-    let second = runner(&context, Does(move |_, lease: Lease| {
-        sender.send(lease).unwrap();
-        async { Ok(()) }
-    }));
+    let second = runner(
+        &context,
+        Does(move |_, lease: Lease| {
+            sender.send(lease).unwrap();
+            async { Ok(()) }
+        }),
+    );
     second.run_until_idle().await;
     assert!(seen.try_recv().is_err(), "the lease has not run out yet");
     clock.advance(TimeDelta::seconds(2));
@@ -243,10 +246,8 @@ async fn a_lost_lease_stops_the_run(db: TestDb) {
     .await
     .unwrap();
     tokio::time::timeout(Duration::from_secs(20), old.cancelled().cancelled()).await.unwrap();
-    eventually(async || {
-        context.metrics.render().unwrap().contains("name=\"test.note\",outcome=\"lost\"} 1")
-    })
-    .await;
+    eventually(async || context.metrics.render().unwrap().contains("name=\"test.note\",outcome=\"lost\"} 1"))
+        .await;
     assert_eq!(stands(&db, id).await.state, JobState::Running);
 }
 
@@ -318,10 +319,13 @@ async fn errors_are_retried_with_back_off_until_the_last(db: TestDb) {
     let context = context(&db, &clock);
     let id = put(&context, "a", EnqueueOptions::default().attempts(3)).await;
     let (sender, mut seen) = mpsc::unbounded_channel();
-    let runner = runner(&context, Does(move |_, lease: Lease| {
-        sender.send((lease.attempt, lease.is_last_attempt())).unwrap();
-        async { Err(JobError::Retry { error: away(), after: None }) }
-    }));
+    let runner = runner(
+        &context,
+        Does(move |_, lease: Lease| {
+            sender.send((lease.attempt, lease.is_last_attempt())).unwrap();
+            async { Err(JobError::Retry { error: away(), after: None }) }
+        }),
+    );
     runner.run_until_idle().await;
     let first = stands(&db, id).await;
     assert_eq!((first.state, first.attempts), (JobState::Queued, 1));
@@ -401,9 +405,7 @@ fn waits_then_is_done(until: Timestamp) -> impl Worker<Note> {
     let runs = AtomicU32::new(0);
     Does(move |_, _| {
         let first = runs.fetch_add(1, Ordering::SeqCst) == 0;
-        async move {
-            if first { Err(JobError::Wait { until, reason: "the report".into() }) } else { Ok(()) }
-        }
+        async move { if first { Err(JobError::Wait { until, reason: "the report".into() }) } else { Ok(()) } }
     })
 }
 
@@ -465,9 +467,9 @@ async fn one_unfinished_job_for_a_key(db: TestDb) {
     let tasks: Vec<_> = (0..8)
         .map(|_| {
             let context = context.clone();
-            tokio::spawn(async move {
-                put(&context, "b", EnqueueOptions::default().unique("2024-10-24")).await
-            })
+            tokio::spawn(
+                async move { put(&context, "b", EnqueueOptions::default().unique("2024-10-24")).await },
+            )
         })
         .collect();
     for task in tasks {
@@ -621,7 +623,10 @@ fn reports(sender: mpsc::UnboundedSender<Option<Timestamp>>) -> impl Worker<Note
 async fn a_schedule_fires_once_with_two_runners(db: TestDb) {
     let clock = clock();
     let shared = context(&db, &clock);
-    assert_eq!(plan(&shared, "30 * * * *", true).await.next_at, "2024-10-24T08:30:00Z".parse::<Timestamp>().unwrap());
+    assert_eq!(
+        plan(&shared, "30 * * * *", true).await.next_at,
+        "2024-10-24T08:30:00Z".parse::<Timestamp>().unwrap()
+    );
     let (sender, mut seen) = mpsc::unbounded_channel();
     let shutdown = CancellationToken::new();
     let runners: Vec<_> = (0..2)

@@ -160,8 +160,11 @@ mod tests {
         let lines = Lines::default();
         let clock = ManualClock::new(chrono::DateTime::from_timestamp(1_729_852_245, 123_000_000).unwrap());
         let writer = lines.clone();
-        let layer =
-            JsonLog::new("reconciliation-service", Arc::new(clock), BoxMakeWriter::new(move || writer.clone()));
+        let layer = JsonLog::new(
+            "reconciliation-service",
+            Arc::new(clock),
+            BoxMakeWriter::new(move || writer.clone()),
+        );
         tracing::subscriber::with_default(tracing_subscriber::registry().with(SpanFields).with(layer), write);
         let written = lines.0.lock().unwrap().clone();
         let text = String::from_utf8(written).unwrap();
@@ -185,7 +188,8 @@ mod tests {
     #[test]
     fn spans_lend_their_fields() {
         let lines = logged(|| {
-            let outer = tracing::info_span!("outer", service = "x", task_id = 1, trace_id = tracing::field::Empty);
+            let outer =
+                tracing::info_span!("outer", service = "x", task_id = 1, trace_id = tracing::field::Empty);
             outer.record("trace_id", "abc");
             outer.in_scope(|| {
                 tracing::info_span!("inner", task_id = 2).in_scope(|| tracing::warn!(task_id = 3, "deep"));

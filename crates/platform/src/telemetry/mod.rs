@@ -13,6 +13,8 @@ mod trace;
 
 pub use metrics::{Buckets, HistogramFamily, LATENCY_BUCKETS, Labels, Metrics};
 pub use setup::{LogFormat, TelemetryError, TelemetryGuard, TelemetrySettings, init};
-pub use trace::{TraceId, TraceParent, continue_trace, current_trace_id, current_traceparent, inject_traceparent};
+pub use trace::{
+    TraceId, TraceParent, continue_trace, current_trace_id, current_traceparent, inject_traceparent,
+};
 
 pub(crate) use trace::trace_id_of;

@@ -53,7 +53,8 @@ struct Figures {
 
 impl Figures {
     fn read() -> Self {
-        let tasks = tokio::runtime::Handle::try_current().ok().map(|handle| handle.metrics().num_alive_tasks());
+        let tasks =
+            tokio::runtime::Handle::try_current().ok().map(|handle| handle.metrics().num_alive_tasks());
         Self {
             cpu_seconds: fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds),
             memory_bytes: fs::read_to_string("/proc/self/status").ok().as_deref().and_then(resident_bytes),

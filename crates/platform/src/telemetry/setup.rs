@@ -15,12 +15,12 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use payops_core::time::{Clock, SystemClock};
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::Registry;
 
 use super::fields::SpanFields;
 use super::filter::LineFilter;
@@ -99,7 +99,8 @@ pub struct TelemetryGuard {
 
 /// Sets up logs and traces for the whole process. Call it inside the runtime.
 pub fn init(settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
-    let provider = settings.otlp_endpoint.as_deref().map(|endpoint| provider(settings, endpoint)).transpose()?;
+    let provider =
+        settings.otlp_endpoint.as_deref().map(|endpoint| provider(settings, endpoint)).transpose()?;
     let filter = EnvFilter::try_new(&settings.filter).map_err(|error| TelemetryError::Filter {
         filter: settings.filter.clone(),
         why: error.to_string(),
@@ -110,9 +111,10 @@ pub fn init(settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryErr
             let writer = BoxMakeWriter::new(io::stderr);
             (Some(JsonLog::new(settings.service, Arc::clone(&settings.clock), writer)), None)
         }
-        LogFormat::Terminal => {
-            (None, Some(tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(io::stderr)))
-        }
+        LogFormat::Terminal => (
+            None,
+            Some(tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(io::stderr)),
+        ),
     };
     Registry::default()
         .with(LineFilter(filter))
@@ -154,8 +156,10 @@ where
 }
 
 fn provider(settings: &TelemetrySettings, endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
-    let refused =
-        |why: &dyn fmt::Display| TelemetryError::Exporter { endpoint: endpoint.to_owned(), why: why.to_string() };
+    let refused = |why: &dyn fmt::Display| TelemetryError::Exporter {
+        endpoint: endpoint.to_owned(),
+        why: why.to_string(),
+    };
     let url = reqwest::Url::parse(endpoint).map_err(|error| refused(&error))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(refused(&"it is neither http nor https"));

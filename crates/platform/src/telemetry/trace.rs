@@ -99,7 +99,8 @@ impl TraceParent {
 
     /// Makes `span` a child of this one, where traces are exported.
     pub(crate) fn adopt(self, span: &Span, state: Option<&HeaderValue>) {
-        let state = state.and_then(|state| state.to_str().ok()).and_then(|state| TraceState::from_str(state).ok());
+        let state =
+            state.and_then(|state| state.to_str().ok()).and_then(|state| TraceState::from_str(state).ok());
         let flags = if self.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
         let parent = SpanContext::new(
             self.trace_id.0.into(),
@@ -127,9 +128,8 @@ pub fn continue_trace(span: &Span, traceparent: &str) {
 /// The trace that the current span belongs to.
 pub fn current_trace_id() -> Option<TraceId> {
     let span = Span::current();
-    trace_id_of(&span).or_else(|| {
-        span.with_subscriber(|(id, dispatch)| recorded_trace_id(dispatch, id)).flatten()
-    })
+    trace_id_of(&span)
+        .or_else(|| span.with_subscriber(|(id, dispatch)| recorded_trace_id(dispatch, id)).flatten())
 }
 
 /// The current span as a `traceparent`, to be stored with work that outlives its request.

@@ -242,6 +242,7 @@ fn missing(part: &'static str) -> Error {
 }
 
 /// A form that breaks off or is none.
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
 fn multipart_error(error: MultipartError) -> Error {
     let why = error.body_text();
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {

@@ -205,7 +205,9 @@ impl RowTexts {
             row.occurred_at,
         ];
         let start = self.bytes.len();
-        texts.iter().for_each(|text| self.bytes.extend_from_slice(text));
+        for text in texts {
+            self.bytes.extend_from_slice(text);
+        }
         self.rows.push(StoredRow {
             position,
             start,

@@ -163,7 +163,7 @@ impl<'a> Joiner<'a> {
             return;
         }
         if head < split && second as usize >= split && table.following(second) == NONE {
-            rules.pair(&entries[head], &entries[second as usize], found);
+            pairing::pair(&entries[head], &entries[second as usize], found);
             return;
         }
         let chain = std::iter::successors(u32::try_from(head).ok(), |index| {

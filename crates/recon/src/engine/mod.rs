@@ -224,7 +224,7 @@ fn open(side: Side, path: &Path) -> Result<(File, u64), EngineError> {
 fn entry_budget(memory: u64, bits: u32) -> u64 {
     const FIXED: u64 = 24 << 20;
     let memory = memory.max(16 << 20);
-    let half_filled = 2 * partitions::TAIL_BYTES << bits;
+    let half_filled = (2 * partitions::TAIL_BYTES) << bits;
     memory.saturating_sub(FIXED + half_filled).max(memory / 4)
 }
 

@@ -19,16 +19,16 @@ pub(super) trait Outcomes {
     fn outcome(&mut self, outcome: DiffType, platform: Option<&Entry>, channel: Option<&Entry>);
 }
 
-impl PairingRules {
-    /// Judges a row of ours and a row of the channel's that are each the only one of their key.
-    #[inline]
-    pub(super) fn pair(self, platform: &Entry, channel: &Entry, out: &mut impl Outcomes) {
-        // A row outside of the day asked for may complete a pair; a pair outside is another day's business.
-        if platform.in_window() || channel.in_window() {
-            out.outcome(compare(platform, channel), Some(platform), Some(channel));
-        }
+/// Judges a row of ours and a row of the channel's that belong together.
+#[inline]
+pub(super) fn pair(platform: &Entry, channel: &Entry, out: &mut impl Outcomes) {
+    // A row outside of the day asked for may complete a pair; a pair outside is another day's business.
+    if platform.in_window() || channel.in_window() {
+        out.outcome(compare(platform, channel), Some(platform), Some(channel));
     }
+}
 
+impl PairingRules {
     /// Judges the rows of one key, each side in file order.
     ///
     /// Rows that agree in everything are paired first, then the others in file order. What is left over is a
@@ -42,7 +42,7 @@ impl PairingRules {
             match partner {
                 Some(index) => {
                     taken[*index] = true;
-                    self.pair(entry, &channel[*index], out);
+                    pair(entry, &channel[*index], out);
                 }
                 None => lonely.push(entry),
             }
@@ -51,7 +51,7 @@ impl PairingRules {
             channel.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(entry, _)| entry).collect();
         let pairs = lonely.len().min(free.len());
         for (ours, theirs) in lonely.iter().zip(&free) {
-            self.pair(ours, theirs, out);
+            pair(ours, theirs, out);
         }
         let has_pair = pairs > 0 || lonely.len() < platform.len();
         self.left_on_platform(&lonely[pairs..], has_pair, out);

@@ -155,7 +155,7 @@ impl RowSink for SideBuilder<'_> {
             self.failure.get_or_insert(error);
             self.stop = true;
         }
-        if position.ordinal % ROWS_PER_QUESTION == 0 {
+        if position.ordinal.is_multiple_of(ROWS_PER_QUESTION) {
             self.stop |= (self.settings.cancelled)();
         }
     }

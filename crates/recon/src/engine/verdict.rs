@@ -105,26 +105,30 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |count: &u64, one: &str, many: &str| format!("{count} {}", if *count == 1 { one } else { many });
+        let rows = |count: &u64| of(count, "row", "rows");
         match self {
             Self::Rejects { side, count } => {
-                write!(f, "{count} rows or parts of the {} file could not be read", side.as_str())
+                write!(f, "the {} file could not be read in {}", side.as_str(), of(count, "place", "places"))
             }
             Self::ControlTotalsFailed { side } => {
                 write!(f, "the control totals of the {} file contradict its rows", side.as_str())
             }
             Self::UnbalancedRows { side, count } => {
-                write!(f, "{count} rows of the {} file: gross less fee is not net", side.as_str())
+                write!(f, "gross less fee is not net in {} of the {} file", rows(count), side.as_str())
             }
             Self::TieBroken { currencies } => {
-                write!(f, "the balance summary does not tie in {currencies} currencies")
+                let currencies = of(currencies, "currency", "currencies");
+                write!(f, "the balance summary does not tie in {currencies}")
             }
             Self::SummaryRejects { count } => {
-                write!(f, "{count} lines of the balance summary could not be read")
+                write!(f, "the balance summary could not be read in {}", of(count, "place", "places"))
             }
             Self::PayoutsBroken { count } => {
-                write!(f, "{count} payouts are not what their rows add up to")
+                let payouts = of(count, "payout is", "payouts are");
+                write!(f, "{payouts} not what the rows add up to")
             }
-            Self::Differences { count } => write!(f, "{count} differences"),
+            Self::Differences { count } => f.write_str(&of(count, "difference", "differences")),
             Self::SummaryMissing => f.write_str(
                 "the channel's report carries no totals of its own, and no balance summary was given",
             ),

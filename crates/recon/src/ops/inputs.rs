@@ -349,9 +349,10 @@ fn report_failed(run: &str, why: &str) -> Stop {
 /// A call to another system that failed: worth another try, or final with the other side's own words.
 fn outside(whom: &str, error: &RemoteError) -> Stop {
     let retryable = error.is_retryable() || error.kind == RemoteErrorKind::LocalDisk;
-    let (kind, code) = match retryable {
-        true => (ErrorKind::Unavailable, "SOURCE_UNAVAILABLE"),
-        false => (ErrorKind::Unprocessable, "SOURCE_REFUSED"),
+    let (kind, code) = if retryable {
+        (ErrorKind::Unavailable, "SOURCE_UNAVAILABLE")
+    } else {
+        (ErrorKind::Unprocessable, "SOURCE_REFUSED")
     };
     let stop = Error::new(kind, code, format!("{whom}: {error}"), format!("{whom}：{error}"));
     Stop::Error(error.retry_after.into_iter().fold(stop, Error::with_retry_after))

@@ -14,7 +14,7 @@ use crate::store::webhook::{self, Model as StoredEvent};
 #[derive(Debug, Clone)]
 pub struct Event {
     id: String,
-    event_type: String,
+    kind: String,
     object_id: String,
     payload: serde_json::Value,
 }
@@ -31,7 +31,7 @@ impl Event {
         };
         Ok(Self {
             id: text("/id")?,
-            event_type: text("/type")?,
+            kind: text("/type")?,
             object_id: text("/data/object/id")?,
             payload,
         })
@@ -42,7 +42,7 @@ impl Event {
 pub async fn receive(app: &Reconciliation, tx: &Tx, event: &Event) -> Result<()> {
     let row = StoredEvent {
         event_id: event.id.clone(),
-        event_type: event.event_type.clone(),
+        event_type: event.kind.clone(),
         object_id: event.object_id.clone(),
         payload: event.payload.clone(),
         received_at: app.context.now(),

@@ -16,7 +16,6 @@ use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus};
 /// One file; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "channel_settlement_files")]
-#[expect(missing_docs, reason = "the migration is the data dictionary")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,

@@ -22,7 +22,6 @@ const ROWS_PER_INSERT: usize = 500;
 /// One difference (or matched pair); the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "reconciliation_records")]
-#[expect(missing_docs, reason = "the migration is the data dictionary")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
@@ -76,7 +75,6 @@ pub mod event {
     /// One happening; the columns are explained in the migration.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "reconciliation_record_events")]
-    #[expect(missing_docs, reason = "the migration is the data dictionary")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,

@@ -9,7 +9,6 @@ use sea_orm::{IntoActiveModel, QueryOrder};
 /// One completed run; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "reconciliation_runs")]
-#[expect(missing_docs, reason = "the migration is the data dictionary")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,

@@ -16,7 +16,6 @@ use crate::model::{Channel, Phase, TaskStatus, TaskType};
 /// One reconciliation task; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "reconciliation_tasks")]
-#[expect(missing_docs, reason = "the migration is the data dictionary")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,

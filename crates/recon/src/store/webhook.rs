@@ -10,7 +10,6 @@ use sea_orm::{ActiveValue, IntoActiveModel};
 /// One event; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "stripe_webhook_inbox")]
-#[expect(missing_docs, reason = "the migration is the data dictionary")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub event_id: String,

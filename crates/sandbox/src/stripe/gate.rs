@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{Request, State};
+use axum::extract::{OriginalUri, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use payops_core::time::Clock;
 
 use super::error::StripeError;
@@ -114,8 +114,8 @@ fn check_version(version: &HeaderValue) -> Result<(), StripeError> {
     }
 }
 
-pub(crate) async fn unknown_url(request: Request) -> StripeError {
-    StripeError::unknown_url(request.method().as_str(), request.uri().path())
+pub(crate) async fn unknown_url(method: Method, OriginalUri(uri): OriginalUri) -> StripeError {
+    StripeError::unknown_url(method.as_str(), uri.path())
 }
 
 #[cfg(test)]

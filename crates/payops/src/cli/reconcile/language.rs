@@ -77,7 +77,7 @@ impl Language {
     pub(super) fn side(self, side: Side) -> &'static str {
         match side {
             Side::Platform => self.pick("platform", "平台"),
-            Side::Channel => self.pick("settlement", "渠道"),
+            Side::Channel => self.pick("channel", "渠道"),
         }
     }
 

@@ -61,7 +61,7 @@ impl Outputs {
         if let Some(certificate) = &mut self.certificate {
             let stated = certify(args, hash)?;
             let written = serde_json::to_writer_pretty(&mut certificate.out, &stated).map_err(io::Error::from);
-            written.and_then(|()| certificate.out.write_all(b"\n")).map_err(|error| certificate.failure(error))?;
+            written.and_then(|()| certificate.out.write_all(b"\n")).map_err(|error| certificate.failure(&error))?;
         }
         let report = self.report.map(|(file, _)| file);
         [self.diffs, report, self.certificate].into_iter().flatten().try_for_each(NewFile::keep)
@@ -78,7 +78,7 @@ impl Outputs {
         self.give_out(&line, None, &mut hash)?;
         if let Some((file, ReportFormat::Json)) = &mut self.report {
             let begun = write!(file.out, "{{\"summary\":").and_then(|()| file.out.write_all(&summary));
-            begun.and_then(|()| write!(file.out, ",\"differences\":[")).map_err(|error| file.failure(error))?;
+            begun.and_then(|()| write!(file.out, ",\"differences\":[")).map_err(|error| file.failure(&error))?;
         }
         let mut index = 0_u64;
         outcome.for_each_difference(|difference| {
@@ -92,7 +92,7 @@ impl Outputs {
             Stop::Output(failure) => failure,
         })?;
         if let Some((file, ReportFormat::Json)) = &mut self.report {
-            file.out.write_all(b"]}\n").map_err(|error| file.failure(error))?;
+            file.out.write_all(b"]}\n").map_err(|error| file.failure(&error))?;
         }
         Ok(hash.finish().1)
     }
@@ -107,16 +107,16 @@ impl Outputs {
             let _ = hash.write_all(line);
         }
         if let Some(file) = &mut self.diffs {
-            file.out.write_all(line).map_err(|error| file.failure(error))?;
+            file.out.write_all(line).map_err(|error| file.failure(&error))?;
         }
         match (&mut self.report, difference) {
-            (Some((file, ReportFormat::Csv)), _) => file.out.write_all(line).map_err(|error| file.failure(error)),
+            (Some((file, ReportFormat::Csv)), _) => file.out.write_all(line).map_err(|error| file.failure(&error)),
             (Some((file, ReportFormat::Json)), Some((difference, index))) => {
                 let comma: &[u8] = if index > 0 { b",\n" } else { b"\n" };
                 let begun = file.out.write_all(comma);
                 begun
                     .and_then(|()| export::write_json_object(&mut file.out, difference))
-                    .map_err(|error| file.failure(error))
+                    .map_err(|error| file.failure(&error))
             }
             _ => Ok(()),
         }
@@ -244,7 +244,7 @@ impl NewFile {
         kept.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
     }
 
-    fn failure(&self, error: io::Error) -> Failure {
+    fn failure(&self, error: &io::Error) -> Failure {
         Failure::File(format!("{}: {error}", self.path.display()))
     }
 }

@@ -41,7 +41,11 @@ fn explain(path: &str, text: &str) -> FieldError {
         let allowed = rest.split_once(", expected ").map(|(_, allowed)| allowed.replace('`', ""));
         let allowed = allowed.unwrap_or_default();
         let allowed = allowed.strip_prefix("one of ").unwrap_or(&allowed);
-        return FieldError::new(path, format!("is not one of: {allowed}"), format!("不是以下之一：{allowed}"));
+        return FieldError::new(
+            path,
+            format!("is not one of: {allowed}"),
+            format!("不是以下之一：{allowed}"),
+        );
     }
     let misfit = ["invalid type: ", "invalid value: ", "invalid length "];
     if misfit.iter().any(|start| text.starts_with(start)) {

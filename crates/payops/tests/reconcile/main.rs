@@ -1,0 +1,6 @@
+//! `payops reconcile`, run as people run it: the built program, real files, its output and exit code.
+
+mod harness;
+mod refusals;
+mod results;
+mod verdicts;

@@ -1,0 +1,105 @@
+//! What `ENV=production` refuses.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::reader::Reader;
+use super::{GatewaySettings, IdentitySettings, ServiceSettings, StripeSettings};
+use crate::auth::TokenKeys;
+use crate::db::DatabaseTarget;
+
+/// Secrets that stand in examples and tutorials.
+const DEFAULT_SECRETS: [&str; 14] = [
+    "postgres",
+    "password",
+    "passw0rd",
+    "changeme",
+    "change-me",
+    "secret",
+    "admin",
+    "root",
+    "test",
+    "example",
+    "payops",
+    "payment",
+    "123456",
+    "12345678",
+];
+
+pub(super) fn check(
+    reader: &mut Reader,
+    services: Option<&[ServiceSettings; 3]>,
+    stripe: Option<&StripeSettings>,
+    gateway: Option<&GatewaySettings>,
+    identity: Option<&IdentitySettings>,
+) {
+    if let Some([service, ..]) = services {
+        database(reader, &service.database);
+    }
+    if let Some(stripe) = stripe {
+        if is_sandbox(&stripe.api_base) {
+            let text = format!(
+                "'{}' is the sandbox or a local address, refused with ENV=production",
+                stripe.api_base
+            );
+            reader.refuse("PAYOPS_STRIPE_API_BASE", text);
+        }
+        not_default(reader, "STRIPE_API_KEY", stripe.api_key.iter());
+        not_default(reader, "PAYOPS_STRIPE_WEBHOOK_SECRET", stripe.webhook_secrets.iter());
+    }
+    if let Some(gateway) = gateway {
+        if gateway.secret.is_none() {
+            let text = "is needed with PAYMENT_GATEWAY_URL and ENV=production";
+            reader.refuse("PAYOPS_GATEWAY_SECRET", text);
+        }
+        not_default(reader, "PAYOPS_GATEWAY_SECRET", gateway.secret.iter());
+    }
+    if let Some(identity) = identity {
+        tokens(reader, identity);
+    }
+}
+
+fn database(reader: &mut Reader, database: &DatabaseTarget) {
+    let DatabaseTarget::Postgres(target) = database else { return };
+    if target.password.is_none() && !target.host.starts_with('/') {
+        reader.refuse("DB_PASSWORD", "is needed with ENV=production");
+    }
+    not_default(reader, "DB_PASSWORD", target.password.iter());
+}
+
+fn tokens(reader: &mut Reader, identity: &IdentitySettings) {
+    match &identity.tokens {
+        // When two of them were given, that has been said already.
+        None if reader.is_given("PAYOPS_JWT_SECRET") => {}
+        None => {
+            let text = "is needed with ENV=production; or PAYOPS_JWKS_FILE or PAYOPS_JWKS_URL instead";
+            reader.refuse("PAYOPS_JWT_SECRET", text);
+        }
+        Some(TokenKeys::Secrets(secrets)) => not_default(reader, "PAYOPS_JWT_SECRET", secrets.iter()),
+        Some(TokenKeys::JwksFile(_) | TokenKeys::JwksUrl(_)) => {}
+    }
+    let secrets = identity.services.iter().flat_map(|service| &service.secrets);
+    not_default(reader, "PAYOPS_SERVICE_SECRETS", secrets);
+}
+
+fn not_default<'s>(reader: &mut Reader, name: &str, mut secrets: impl Iterator<Item = &'s SecretString>) {
+    if secrets.any(|secret| is_default(secret.expose_secret())) {
+        reader.refuse(name, "is a default or an example, refused with ENV=production: choose one at random");
+    }
+}
+
+/// A well-known word, alone or over and over, or one letter over and over.
+fn is_default(secret: &str) -> bool {
+    let lower = secret.to_lowercase();
+    let repeats = |word: &str| !word.is_empty() && lower.replace(word, "").is_empty();
+    DEFAULT_SECRETS.iter().any(|word| repeats(word))
+        || lower.chars().next().is_some_and(|letter| repeats(&letter.to_string()))
+}
+
+/// Stripe is nowhere near: not on this machine, and not without TLS.
+fn is_sandbox(address: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(address) else { return true };
+    let host = url.host_str().unwrap_or_default().to_lowercase();
+    let local =
+        host == "localhost" || host.ends_with(".localhost") || host.starts_with("127.") || host == "[::1]";
+    url.scheme() != "https" || local || host.contains("sandbox")
+}

@@ -1,0 +1,471 @@
+//! What is accepted, what is refused, and in which words.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+use crate::db::SslMode;
+
+const TOKEN_SECRET: &str = "kJ8v0Yc3qT1mZr5xB7nW2pL9dF4hS6gA";
+const RECON: Scope = Scope::One(Service::Reconciliation);
+
+fn environment(values: &[(&str, &str)]) -> ConfigSource {
+    let environment = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    ConfigSource { environment, ..ConfigSource::default() }
+}
+
+fn with_file(mut source: ConfigSource, text: &str) -> ConfigSource {
+    source.file = Some(ConfigFile { path: "payops.toml".into(), text: text.to_owned() });
+    source
+}
+
+fn production(more: &[(&str, &str)]) -> ConfigSource {
+    let mut values = vec![("ENV", "production"), ("PAYOPS_JWT_SECRET", TOKEN_SECRET)];
+    values.extend(more);
+    environment(&values)
+}
+
+fn shown(settings: &Settings, name: &str) -> (Option<String>, &'static str) {
+    let entry = settings.effective().iter().find(|entry| entry.name == name).unwrap();
+    (entry.value.clone(), entry.origin.name())
+}
+
+#[test]
+fn nothing_at_all_is_a_development_set_up_on_sqlite() {
+    let settings = Settings::load(&ConfigSource::default(), Scope::All).unwrap();
+    assert_eq!(settings.environment, Environment::Development);
+    assert_eq!(settings.bind.to_string(), "127.0.0.1");
+    let ports = Service::ALL.map(|service| settings.service(service).port);
+    assert_eq!(ports, [40020, 40021, 40022]);
+    let DatabaseTarget::Sqlite { path } = &settings.service(Service::Disputes).database else {
+        panic!("SQLite")
+    };
+    assert_eq!(path, Path::new("./data/disputes.db"));
+    assert_eq!(settings.settlement_files, Path::new("./data/settlement-files"));
+    assert_eq!(settings.jobs, RunnerOptions::default());
+    assert_eq!(settings.http.body_bytes, HttpLimits::default().body_bytes);
+    assert_eq!(settings.http.time_out, HttpLimits::default().time_out);
+    assert_eq!(settings.budgets.service_per_minute, Budgets::default().service_per_minute);
+    assert_eq!(settings.telemetry.format, LogFormat::Terminal);
+    assert!(settings.warnings.is_empty() && settings.auth().is_none() && settings.gateway.is_none());
+    assert_eq!(settings.effective().len(), catalog::all().count(), "every setting is read");
+}
+
+#[test]
+fn the_names_of_the_original_work() {
+    let source = environment(&[
+        ("DB_HOST", "localhost"),
+        ("DB_PORT", "40432"),
+        ("DB_USER", "postgres"),
+        ("DB_PASSWORD", "postgres"),
+        ("DB_NAME", "payment_xxx"),
+        ("PORT", "40016"),
+        ("ENV", "development"),
+        ("JAEGER_ENDPOINT", "http://localhost:14268/api/traces"),
+        ("PROMETHEUS_PORT", "40090"),
+        ("REDIS_HOST", "localhost"),
+        ("REDIS_PORT", "40379"),
+        ("STRIPE_API_KEY", "sk_test_xxx"),
+        ("SETTLEMENT_FILE_PATH", "/tmp/settlement-files"),
+        ("REPORT_PATH", "/tmp/reports"),
+        ("PAYMENT_GATEWAY_URL", "http://localhost:40003"),
+        ("HOME", "/root"),
+    ]);
+    let settings = Settings::load(&source, RECON).unwrap();
+    let own = settings.service(Service::Reconciliation);
+    assert_eq!(own.port, 40016);
+    assert_eq!(own.database.describe(), "postgres postgres@localhost:40432/payment_xxx");
+    let other = settings.service(Service::Limits);
+    assert_eq!(other.database.describe(), "postgres postgres@localhost:40432/payment_merchant_limit");
+    assert_eq!(settings.telemetry.otlp_endpoint.as_deref(), Some("http://localhost:4318"));
+    assert_eq!(settings.redis, Some(RedisAddress { host: "localhost".into(), port: 40379 }));
+    assert_eq!(settings.gateway.as_ref().unwrap().url, "http://localhost:40003");
+    let warnings = settings.warnings.join("\n");
+    assert!(warnings.contains("JAEGER_ENDPOINT=http://localhost:14268/api/traces"), "{warnings}");
+    assert!(warnings.contains("REDIS_HOST is accepted and not used yet"), "{warnings}");
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let file =
+        "job_lease = '5s'\njob_concurrency = 7\nlog = 'debug'\n[db]\nhost = 'db1'\nsslmode = 'require'\n";
+    let mut source = with_file(environment(&[("PAYOPS_JOB_LEASE", "6s"), ("PAYOPS_LOG", "warn")]), file);
+    source.flags = BTreeMap::from([("PAYOPS_LOG".to_owned(), "trace".to_owned())]);
+    let settings = Settings::load(&source, Scope::All).unwrap();
+    assert_eq!(settings.telemetry.filter, "trace");
+    assert_eq!(settings.jobs.lease, Duration::from_secs(6));
+    assert_eq!(settings.jobs.concurrency, 7);
+    let DatabaseTarget::Postgres(target) = &settings.service(Service::Limits).database else {
+        panic!("PostgreSQL")
+    };
+    assert_eq!((target.host.as_str(), target.ssl_mode), ("db1", SslMode::Require));
+    assert_eq!(shown(&settings, "PAYOPS_LOG"), (Some("trace".into()), "flag"));
+    assert_eq!(shown(&settings, "PAYOPS_JOB_LEASE"), (Some("6s".into()), "environment"));
+    assert_eq!(shown(&settings, "PAYOPS_JOB_CONCURRENCY"), (Some("7".into()), "file"));
+    assert_eq!(shown(&settings, "DB_PORT"), (Some("5432".into()), "default"));
+}
+
+#[test]
+fn lists_in_a_file_are_lists() {
+    let secrets = "service_secrets = ['gateway=0123456789abcdef', 'gateway=fedcba9876543210', 'portal=0123456789abcdef']";
+    let settings = Settings::load(&with_file(ConfigSource::default(), secrets), Scope::All).unwrap();
+    let services: Vec<_> = settings
+        .identity
+        .services
+        .iter()
+        .map(|service| (service.name.as_str(), service.secrets.len()))
+        .collect();
+    assert_eq!(services, [("gateway", 2), ("portal", 1)]);
+}
+
+#[test]
+fn secrets_may_come_from_files_and_are_never_shown() {
+    let mut source = environment(&[
+        ("DB_HOST", "db1"),
+        ("DB_PASSWORD_FILE", "/run/secrets/db"),
+        ("STRIPE_API_KEY", "sk_live_visible"),
+    ]);
+    source.secret_files.insert("/run/secrets/db".into(), Ok("hunter2-visible".to_owned().into()));
+    let settings = Settings::load(&source, Scope::All).unwrap();
+    let DatabaseTarget::Postgres(target) = &settings.service(Service::Limits).database else {
+        panic!("PostgreSQL")
+    };
+    assert_eq!(secrecy::ExposeSecret::expose_secret(target.password.as_ref().unwrap()), "hunter2-visible");
+    assert_eq!(shown(&settings, "DB_PASSWORD"), (Some("(hidden)".into()), "environment"));
+    assert!(!format!("{settings:?}").contains("visible"));
+}
+
+#[test]
+fn a_gathered_secret_file_loses_its_line_break() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, "sk_live_1\r\n").unwrap();
+    let file = format!("stripe_api_key_file = '{}'", path.display());
+    let mut source = with_file(ConfigSource::default(), &file);
+    source.read_secret_files();
+    let settings = Settings::load(&source, Scope::All).unwrap();
+    let key = settings.stripe.api_key.unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&key), "sk_live_1");
+}
+
+#[test]
+fn empty_values_count_as_absent() {
+    let settings = Settings::load(&environment(&[("PORT", ""), ("DB_PASSWORD", "")]), Scope::All).unwrap();
+    assert_eq!(settings.service(Service::Reconciliation).port, 40020);
+}
+
+#[test]
+fn a_sound_production_set_up_is_accepted() {
+    let source = production(&[
+        ("DB_HOST", "db1"),
+        ("DB_PASSWORD", "xV9-q1"),
+        ("PAYMENT_GATEWAY_URL", "http://gateway:40003/"),
+        ("PAYOPS_GATEWAY_SECRET", "3b1f0c9d8e7a6b5c"),
+        ("PAYOPS_SERVICE_SECRETS", "payment-gateway=9f8e7d6c5b4a3f2e"),
+        ("JAEGER_ENDPOINT", "http://jaeger:4318"),
+    ]);
+    let settings = Settings::load(&source, Scope::All).unwrap();
+    assert_eq!(settings.bind.to_string(), "0.0.0.0");
+    assert_eq!(settings.telemetry.format, LogFormat::Json);
+    assert_eq!(settings.gateway.as_ref().unwrap().url, "http://gateway:40003");
+    assert_eq!(settings.telemetry.otlp_endpoint.as_deref(), Some("http://jaeger:4318"));
+    assert!(settings.auth().is_some() && settings.warnings.is_empty());
+    let socket = production(&[("DB_HOST", "/run/postgresql")]);
+    Settings::load(&socket, Scope::All).unwrap();
+}
+
+/// Every bad setting: what was given, which setting is named, and what is said of it.
+#[test]
+fn bad_settings_are_named_with_what_is_expected() {
+    let environments: &[(Scope, &[(&str, &str)], &str, &str)] = &[
+        (Scope::All, &[("ENV", "staging")], "ENV", "'staging' (environment): development or production"),
+        (
+            Scope::All,
+            &[("PORT", "40020")],
+            "PORT",
+            "belongs to one service; with all of them, set PAYOPS_RECONCILIATION_PORT",
+        ),
+        (Scope::All, &[("DB_HOST", "h"), ("DB_NAME", "x")], "DB_NAME", "set PAYOPS_RECONCILIATION_DB_NAME"),
+        (RECON, &[("PORT", "0")], "PORT", "a port is expected, 1 to 65535"),
+        (RECON, &[("PORT", "70000")], "PORT", "'70000' (environment): a port"),
+        (
+            RECON,
+            &[("PORT", "1"), ("PAYOPS_RECONCILIATION_PORT", "2")],
+            "PORT",
+            "is the same setting: keep one",
+        ),
+        (
+            Scope::All,
+            &[("PAYOPS_LIMITS_PORT", "40020")],
+            "PAYOPS_LIMITS_PORT",
+            "40020 is the port of PAYOPS_RECONCILIATION_PORT already",
+        ),
+        (
+            RECON,
+            &[("PROMETHEUS_PORT", "40020")],
+            "PROMETHEUS_PORT",
+            "is the port of PAYOPS_RECONCILIATION_PORT already",
+        ),
+        (Scope::All, &[("PAYOPS_BIND", "localhost")], "PAYOPS_BIND", "an IP address is expected"),
+        (
+            Scope::All,
+            &[("PAYOPS_DRAIN_TIME", "20")],
+            "PAYOPS_DRAIN_TIME",
+            "a whole number with its unit (ms, s, m, h, d) is expected, 0ms to 1h",
+        ),
+        (Scope::All, &[("PAYOPS_DRAIN_TIME", "2h")], "PAYOPS_DRAIN_TIME", "0ms to 1h"),
+        (Scope::All, &[("PAYOPS_JOB_LEASE", "500ms")], "PAYOPS_JOB_LEASE", "1s to 1h"),
+        (
+            Scope::All,
+            &[("PAYOPS_JOB_CONCURRENCY", "0")],
+            "PAYOPS_JOB_CONCURRENCY",
+            "a whole number is expected, 1 to 1000",
+        ),
+        (Scope::All, &[("PAYOPS_AUDIT_RETENTION", "1h")], "PAYOPS_AUDIT_RETENTION", "1d to 36500d"),
+        (Scope::All, &[("PAYOPS_BODY_LIMIT", "1MB")], "PAYOPS_BODY_LIMIT", "such as 65536, 512KiB"),
+        (
+            Scope::All,
+            &[("PAYOPS_RATE_LIMIT_CALLER", "-5")],
+            "PAYOPS_RATE_LIMIT_CALLER",
+            "a whole number is expected, 1 to",
+        ),
+        (Scope::All, &[("PAYOPS_REQUEST_TIMEOUT", "soon")], "PAYOPS_REQUEST_TIMEOUT", "'soon' (environment)"),
+        (
+            Scope::All,
+            &[("PAYOPS_TRACE_SAMPLE_RATIO", "1.5")],
+            "PAYOPS_TRACE_SAMPLE_RATIO",
+            "a number is expected, 0 to 1",
+        ),
+        (Scope::All, &[("PAYOPS_TRACE_SAMPLE_RATIO", "NaN")], "PAYOPS_TRACE_SAMPLE_RATIO", "0 to 1"),
+        (
+            Scope::All,
+            &[("PAYOPS_LOG", "loud")],
+            "PAYOPS_LOG",
+            "a level (error, warn, info, debug, trace, off)",
+        ),
+        (Scope::All, &[("PAYOPS_LOG_FORMAT", "xml")], "PAYOPS_LOG_FORMAT", "json or text"),
+        (
+            Scope::All,
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "jaeger:4318")],
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "an address is expected",
+        ),
+        (
+            Scope::All,
+            &[("PAYMENT_GATEWAY_URL", "http://u:p@host")],
+            "PAYMENT_GATEWAY_URL",
+            "credentials do not belong",
+        ),
+        (
+            Scope::All,
+            &[("PAYMENT_GATEWAY_URL", "ftp://host")],
+            "PAYMENT_GATEWAY_URL",
+            "an address is expected",
+        ),
+        (
+            Scope::All,
+            &[("PAYOPS_STRIPE_API_BASE", "https://host/?a=b")],
+            "PAYOPS_STRIPE_API_BASE",
+            "without ? and #",
+        ),
+        (Scope::All, &[("DB_PASSWORD", "x")], "DB_PASSWORD", "is given without DB_HOST"),
+        (Scope::All, &[("DB_HOST", "h"), ("DB_PORT", "five")], "DB_PORT", "'five' (environment): a port"),
+        (
+            Scope::All,
+            &[("DB_HOST", "h"), ("PAYOPS_DB_SSLMODE", "on")],
+            "PAYOPS_DB_SSLMODE",
+            "one of disable, prefer, require, verify-ca, verify-full",
+        ),
+        (
+            Scope::All,
+            &[("DB_HOST", "h"), ("PAYOPS_DB_MAX_CONNECTIONS", "1")],
+            "PAYOPS_DB_MAX_CONNECTIONS",
+            "2 to 1000",
+        ),
+        (
+            Scope::All,
+            &[("DB_HOST", "h"), ("PAYOPS_LIMITS_DB_NAME", "a;b")],
+            "PAYOPS_LIMITS_DB_NAME",
+            "a database name is expected",
+        ),
+        (Scope::All, &[("PAYOPS_JWT_SECRET", "short")], "PAYOPS_JWT_SECRET", "at least 32 bytes"),
+        (
+            Scope::All,
+            &[("PAYOPS_JWKS_FILE", "a"), ("PAYOPS_JWKS_URL", "http://b")],
+            "PAYOPS_JWT_SECRET",
+            "exclude each other",
+        ),
+        (
+            Scope::All,
+            &[("PAYOPS_SERVICE_SECRETS", "gateway")],
+            "PAYOPS_SERVICE_SECRETS",
+            "entry 1 has no '='",
+        ),
+        (
+            Scope::All,
+            &[("PAYOPS_SERVICE_SECRETS", "a=0123456789abcdef,=x")],
+            "PAYOPS_SERVICE_SECRETS",
+            "entry 2 has no name",
+        ),
+        (
+            Scope::All,
+            &[("PAYOPS_SERVICE_SECRETS", "gateway=short")],
+            "PAYOPS_SERVICE_SECRETS",
+            "the secret of gateway is too short",
+        ),
+        (
+            Scope::All,
+            &[("PAYOPS_JOB_LEASES", "5s")],
+            "PAYOPS_JOB_LEASES",
+            "no such setting; did you mean PAYOPS_JOB_LEASE?",
+        ),
+        (Scope::All, &[("PAYOPS_STRIPE_API_KEY", "x")], "PAYOPS_STRIPE_API_KEY", "there is no such setting"),
+        (
+            Scope::All,
+            &[("PAYOPS_ZZZZZZZZZZZZZZZ", "x")],
+            "PAYOPS_ZZZZZZZZZZZZZZZ",
+            "there is no such setting",
+        ),
+        (
+            Scope::All,
+            &[("DB_HOST", "h"), ("DB_PASSWORD", "a"), ("DB_PASSWORD_FILE", "/b")],
+            "DB_PASSWORD",
+            "DB_PASSWORD and DB_PASSWORD_FILE are both given (environment)",
+        ),
+        (
+            Scope::All,
+            &[("STRIPE_API_KEY_FILE", "/nowhere")],
+            "STRIPE_API_KEY",
+            "STRIPE_API_KEY_FILE: /nowhere: it was not read",
+        ),
+    ];
+    for (scope, values, name, said) in environments {
+        refused(&environment(values), *scope, name, said);
+    }
+}
+
+#[test]
+fn bad_files_are_named_with_what_is_expected() {
+    for (text, name, said) in [
+        ("a = \n", "payops.toml", "line 1: this is not TOML"),
+        ("log = 'info'\nport = = 5\n", "payops.toml", "line 2: this is not TOML"),
+        (
+            "db_pasword = 'x'",
+            "db_pasword",
+            "no such key in the configuration file; did you mean db_password?",
+        ),
+        ("[db]\nhots = 'x'", "db_hots", "did you mean db_host?"),
+        ("payops_log = 'info'", "payops_log", "there is no such key in the configuration file"),
+        ("job_lease = 30", "PAYOPS_JOB_LEASE", "'30' (file): a whole number with its unit"),
+        ("log = 1979-05-27", "payops.toml", "log: a text, a number or a list of them is expected"),
+        ("db_host = 'a'\n[db]\nhost = 'b'", "payops.toml", "db_host is given twice"),
+    ] {
+        refused(&with_file(ConfigSource::default(), text), Scope::All, name, said);
+    }
+}
+
+#[test]
+fn production_refuses_what_is_not_safe() {
+    let database = ("DB_HOST", "db1");
+    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+        (&[database], "DB_PASSWORD", "is needed with ENV=production"),
+        (&[database, ("DB_PASSWORD", "postgres")], "DB_PASSWORD", "is a default or an example"),
+        (&[database, ("DB_PASSWORD", "Password")], "DB_PASSWORD", "is a default or an example"),
+        (&[database, ("DB_PASSWORD", "changeme")], "DB_PASSWORD", "choose one at random"),
+        (&[("PAYOPS_JWT_SECRET", "changemechangemechangemechangeme")], "PAYOPS_JWT_SECRET", "is a default"),
+        (&[("PAYOPS_JWT_SECRET", "")], "PAYOPS_JWT_SECRET", "or PAYOPS_JWKS_FILE or PAYOPS_JWKS_URL instead"),
+        (
+            &[("PAYOPS_SERVICE_SECRETS", "gateway=xxxxxxxxxxxxxxxxxxxx")],
+            "PAYOPS_SERVICE_SECRETS",
+            "is a default",
+        ),
+        (
+            &[("PAYOPS_STRIPE_API_BASE", "http://localhost:40091")],
+            "PAYOPS_STRIPE_API_BASE",
+            "is the sandbox or a local address",
+        ),
+        (
+            &[("PAYOPS_STRIPE_API_BASE", "https://127.0.0.1")],
+            "PAYOPS_STRIPE_API_BASE",
+            "is the sandbox or a local address",
+        ),
+        (
+            &[("PAYOPS_STRIPE_API_BASE", "https://payops-sandbox:40091")],
+            "PAYOPS_STRIPE_API_BASE",
+            "is the sandbox",
+        ),
+        (
+            &[("PAYMENT_GATEWAY_URL", "http://gateway")],
+            "PAYOPS_GATEWAY_SECRET",
+            "is needed with PAYMENT_GATEWAY_URL",
+        ),
+        (
+            &[("PAYMENT_GATEWAY_URL", "http://gateway"), ("PAYOPS_GATEWAY_SECRET", "secret")],
+            "PAYOPS_GATEWAY_SECRET",
+            "is a default",
+        ),
+    ];
+    for (values, name, said) in cases {
+        refused(&production(values), Scope::All, name, said);
+    }
+}
+
+fn refused(source: &ConfigSource, scope: Scope, name: &str, said: &str) {
+    let problems = Settings::load(source, scope).expect_err(said);
+    let found = problems.0.iter().any(|problem| problem.name == name && problem.text.contains(said));
+    assert!(found, "{name}: {said}\nis not in\n{problems}");
+    assert_eq!(problems.0.len(), 1, "{problems}");
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let source = with_file(
+        environment(&[
+            ("ENV", "production"),
+            ("PORT", "x"),
+            ("PAYOPS_JOB_LEASE", "x"),
+            ("PAYOPS_JOB_CONCURRENCY", "x"),
+            ("PAYOPS_LOG_FORMAT", "x"),
+            ("DB_HOST", "h"),
+            ("DB_PASSWORD", "postgres"),
+            ("PAYOPS_JWTSECRET", "x"),
+        ]),
+        "nonsense_key_of_mine = 1",
+    );
+    let problems = Settings::load(&source, RECON).unwrap_err();
+    let mut names: Vec<_> = problems.0.iter().map(|problem| problem.name.as_str()).collect();
+    names.sort_unstable();
+    let expected = [
+        "DB_PASSWORD",
+        "PAYOPS_JOB_CONCURRENCY",
+        "PAYOPS_JOB_LEASE",
+        "PAYOPS_JWTSECRET",
+        "PAYOPS_JWT_SECRET",
+        "PAYOPS_LOG_FORMAT",
+        "PORT",
+        "nonsense_key_of_mine",
+    ];
+    assert_eq!(names, expected);
+    let text = problems.to_string();
+    assert!(text.starts_with("the configuration is not usable, 8 problems:\n  "), "{text}");
+    assert!(text.contains("did you mean PAYOPS_JWT_SECRET?"), "{text}");
+    assert!(!text.contains("'postgres'"), "secrets are not repeated: {text}");
+}
+
+#[test]
+fn names_and_keys_are_unique() {
+    let names: std::collections::BTreeSet<_> = catalog::all().map(|setting| setting.name).collect();
+    let keys: std::collections::BTreeSet<_> = catalog::all().map(catalog::Setting::key).collect();
+    assert_eq!((names.len(), keys.len()), (catalog::all().count(), catalog::all().count()));
+}
+
+#[test]
+fn the_reference_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let reference = reference();
+    assert!(
+        page.contains(&reference),
+        "docs/configuration.md is behind the settings; put this into it:\n{reference}"
+    );
+}

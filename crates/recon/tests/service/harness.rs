@@ -1,0 +1,170 @@
+//! The service in one process: its API without a network, its jobs, and the sandbox as Stripe and gateway.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use payops_channels::platform_feed::{FeedClient, FeedSettings};
+use payops_channels::stripe::reporting::{ReportingClient, ReportingSettings};
+use payops_core::random::SystemRandom;
+use payops_core::time::{Clock, SystemClock, Zone};
+use payops_platform::context::ServiceContext;
+use payops_platform::db::testing::TestDb;
+use payops_platform::http::testing::{As, TestAnswer, TestClient, authenticator};
+use payops_platform::http::{ServiceHttp, service_router};
+use payops_platform::jobs::{Runner, RunnerOptions};
+use payops_platform::telemetry::{Metrics, inject_traceparent};
+use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
+use payops_sandbox::{DEFAULT_WEBHOOK_SECRET, RunningSandbox, Sandbox, SandboxConfig};
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for something that the service does by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// A running service. Dropping it stops its jobs.
+pub struct App {
+    pub client: TestClient,
+    pub sandbox: RunningSandbox,
+    pub context: ServiceContext,
+    _files: tempfile::TempDir,
+    _db: TestDb,
+    stop: CancellationToken,
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl App {
+    /// The service with a sandbox whose reports are ready at once.
+    pub async fn start(db: TestDb) -> Self {
+        Self::start_with(db, |_| {}).await
+    }
+
+    /// The same, with another sandbox.
+    pub async fn start_with(db: TestDb, change: impl FnOnce(&mut SandboxConfig)) -> Self {
+        let mut config = SandboxConfig::on(([127, 0, 0, 1], 0).into()).await.unwrap();
+        config.report_delay = chrono::TimeDelta::zero();
+        change(&mut config);
+        let sandbox = Sandbox::start(config).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = Metrics::new("reconciliation-service");
+        let context =
+            ServiceContext::new("reconciliation-service", db.db(), clock, Arc::new(SystemRandom), metrics);
+        let files = tempfile::tempdir().unwrap();
+        let options = Options {
+            stripe_webhook_secrets: vec![SecretString::from(DEFAULT_WEBHOOK_SECRET)],
+            ..Options::default()
+        };
+        let app = Reconciliation::open(context.clone(), files.path(), sources(sandbox.base_url()), options)
+            .await
+            .unwrap();
+        let authenticator = authenticator().unwrap();
+        let router =
+            service_router(ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app.clone())));
+        let stop = CancellationToken::new();
+        let runner = jobs::register(&app, Runner::new(context.clone()).with_options(quick()));
+        tokio::spawn(runner.run(stop.clone()));
+        let client = TestClient::new(router, authenticator, context.now());
+        Self { client, sandbox, context, _files: files, _db: db, stop }
+    }
+
+    pub async fn get(&self, path: &str) -> TestAnswer {
+        self.client.get(path).by(As::Operator).send().await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> TestAnswer {
+        self.client.post(path, body).by(As::Operator).send().await
+    }
+
+    /// Creates a task of a Stripe day and starts it.
+    pub async fn begin(&self, date: &str) -> String {
+        let created =
+            self.post("/api/v1/reconciliation/tasks", &json!({ "task_date": date, "channel": "stripe" })).await;
+        assert_eq!(created.status, 201, "{:?}", created.json());
+        let id = created.data()["id"].as_str().unwrap().to_owned();
+        let started = self.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
+        assert_eq!(started.status, 202, "{:?}", started.json());
+        id
+    }
+
+    /// Waits until a task has ended, one way or another.
+    pub async fn ended(&self, id: &str) -> Value {
+        self.until(id, |task| matches!(task["status"].as_str(), Some("completed" | "failed" | "cancelled"))).await
+    }
+
+    /// Waits until a task looks as wanted.
+    pub async fn until(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/api/v1/reconciliation/tasks/{id}");
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let task = self.get(&path).await.data();
+            if wanted(&task) {
+                return task;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "not yet after {PATIENCE:?}: {task}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Reconciles a Stripe day and gives the completed task.
+    pub async fn reconcile(&self, date: &str) -> Value {
+        let id = self.begin(date).await;
+        let task = self.ended(&id).await;
+        assert_eq!(task["status"], "completed", "{task}");
+        task
+    }
+
+    /// What the sandbox knows of a Stripe day.
+    pub fn truth(&self, date: &str) -> Value {
+        let (date, channel) = (date.parse().unwrap(), "stripe".parse().unwrap());
+        let truth = self.sandbox.handle().truth(date, channel, &Zone::utc()).unwrap();
+        serde_json::to_value(truth).unwrap()
+    }
+
+    /// Every record of a task.
+    pub async fn records(&self, task_id: &str) -> Vec<Value> {
+        let mut records = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/api/v1/reconciliation/records?task_id={task_id}&page_size=100{cursor}");
+            let page = self.get(&path).await.data();
+            records.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return records,
+            }
+        }
+    }
+}
+
+/// Clients of the sandbox in both of its parts.
+pub fn sources(base_url: &str) -> Sources {
+    let base_url: reqwest::Url = base_url.parse().unwrap();
+    let inject: payops_channels::HeaderInjector = Arc::new(inject_traceparent);
+    let key = SecretString::from(payops_sandbox::DEFAULT_STRIPE_API_KEY);
+    let mut stripe = ReportingSettings::new(base_url.clone(), key, Arc::clone(&inject));
+    stripe.resume_pause = Duration::from_millis(10);
+    let mut headers = HeaderMap::new();
+    headers.insert("x-service-name", HeaderValue::from_static("reconciliation-service"));
+    headers.insert("x-service-secret", HeaderValue::from_static(payops_sandbox::DEFAULT_GATEWAY_SECRET));
+    Sources {
+        stripe: Some(ReportingClient::new(stripe).unwrap()),
+        gateway: Some(FeedClient::new(FeedSettings::new(base_url, headers, inject)).unwrap()),
+    }
+}
+
+fn quick() -> RunnerOptions {
+    RunnerOptions {
+        poll: Duration::from_millis(50),
+        first_back_off: Duration::from_millis(50),
+        longest_back_off: Duration::from_millis(500),
+        ..RunnerOptions::default()
+    }
+}

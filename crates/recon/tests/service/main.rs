@@ -1,0 +1,4 @@
+//! The reconciliation service against the sandbox, on both databases.
+
+mod harness;
+mod stories;

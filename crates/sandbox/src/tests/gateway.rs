@@ -1,0 +1,129 @@
+//! The payment gateway's side.
+
+use super::*;
+use crate::days::{DayPlan, PlatformRow, Variant};
+
+const QUERY: &str = "date=2024-10-24&channel=stripe";
+
+fn rows_of(value: &Value) -> Vec<PlatformRow> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+#[tokio::test]
+async fn lines_end_with_a_trailer_that_is_right() {
+    let bed = Bed::start().await;
+    let text = bed.lines().await;
+    let mut lines: Vec<&str> = text.lines().collect();
+    let trailer: Value = serde_json::from_str(lines.pop().unwrap()).unwrap();
+    let truth = bed.day(SEEDED).truth();
+    assert_eq!(trailer["trailer"]["count"], truth.platform_totals.rows);
+    assert_eq!(trailer["trailer"]["sums"], json!(truth.platform_totals.written_sums));
+    let rows: Vec<PlatformRow> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows, bed.day(SEEDED).platform_rows().collect::<Vec<_>>());
+    let first: Value = serde_json::from_str(lines[0]).unwrap();
+    for field in
+        ["payment_no", "channel_trade_no", "amount", "currency", "status", "created_at", "merchant_id"]
+    {
+        assert!(!first[field].is_null(), "{field}");
+    }
+    assert!(first["created_at"].as_str().unwrap().ends_with('Z'));
+}
+
+#[tokio::test]
+async fn pages_lead_to_the_end_and_the_last_has_the_trailer() {
+    let bed = Bed::start().await;
+    for (format, envelope) in [("pages", false), ("envelope", true)] {
+        let (mut rows, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        let last = loop {
+            let query = format!("{QUERY}&page_size=37&format={format}{cursor}");
+            let answer = Answer::of(bed.feed(&query, &[]).await).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let page = if envelope { answer.body["data"].clone() } else { answer.body };
+            rows.extend(rows_of(&page["items"]));
+            pages += 1;
+            match page["next_cursor"].as_str() {
+                Some(next) => {
+                    assert!(page["trailer"].is_null());
+                    cursor = format!("&cursor={next}");
+                }
+                None => break page,
+            }
+        };
+        assert_eq!(rows, bed.day(SEEDED).platform_rows().collect::<Vec<_>>());
+        assert_eq!(pages, rows.len().div_ceil(37));
+        assert_eq!(last["trailer"]["count"], rows.len());
+    }
+}
+
+#[tokio::test]
+async fn an_array_is_every_row_and_no_trailer() {
+    let bed = Bed::start().await;
+    let answer = Answer::of(bed.feed(&format!("{QUERY}&format=array"), &[]).await).await;
+    assert_eq!(rows_of(&answer.body), bed.day(SEEDED).platform_rows().collect::<Vec<_>>());
+    bed.sandbox.handle().set_plan(SEEDED.parse().unwrap(), DayPlan { variant: Variant::Seeded, payments: 0 });
+    let empty = Answer::of(bed.feed(&format!("{QUERY}&format=array"), &[]).await).await;
+    assert_eq!(empty.body, json!([]));
+    assert_eq!(bed.lines().await, "{\"trailer\":{\"count\":0,\"sums\":{}}}\n");
+    let page = Answer::of(bed.feed(QUERY, &[]).await).await;
+    assert_eq!(page.body, json!({"items": [], "next_cursor": null, "trailer": {"count": 0, "sums": {}}}));
+}
+
+#[tokio::test]
+async fn the_day_belongs_to_the_zone_and_the_channel() {
+    let bed = Bed::start().await;
+    let query = "date=2024-10-24&channel=stripe&timezone=Asia/Shanghai&format=array";
+    let rows = rows_of(&Answer::of(bed.feed(query, &[]).await).await.body);
+    let shanghai = Zone::named("Asia/Shanghai").unwrap();
+    let day = bed.sandbox.handle().day(SEEDED.parse().unwrap(), Channel::Stripe, &shanghai).unwrap();
+    assert!(rows.iter().all(|row| day.window().contains(row.created_at)));
+    assert_eq!(rows, day.platform_rows().collect::<Vec<_>>());
+    let alipay = Answer::of(bed.feed("date=2024-10-24&channel=alipay&format=array", &[]).await).await;
+    let alipay = rows_of(&alipay.body);
+    assert!(alipay.iter().all(|row| row.channel_trade_no.len() == 28), "{}", alipay[0].channel_trade_no);
+}
+
+#[tokio::test]
+async fn callers_must_say_who_they_are_and_what_they_want() {
+    let bed = Bed::start().await;
+    let url = bed.url(&format!("/internal/payments/reconciliation?{QUERY}"));
+    let nobody = Answer::of(bed.http.get(&url).send().await.unwrap()).await;
+    assert_eq!((nobody.status, &nobody.body["code"]), (401, &json!("UNAUTHORIZED")));
+    let wrong = bed.http.get(&url).header("x-service-name", "x").header("x-service-secret", "wrong");
+    assert_eq!(wrong.send().await.unwrap().status(), 401);
+    for query in [
+        "channel=stripe",
+        "date=2024-10-24",
+        "date=24.10.2024&channel=stripe",
+        "date=2024-02-30&channel=stripe",
+        "date=2024-10-24&channel=square",
+        "date=2024-10-24&channel=stripe&timezone=Mars",
+        "date=2024-10-24&channel=stripe&page_size=0",
+        "date=2024-10-24&channel=stripe&page_size=1001",
+        "date=2024-10-24&channel=stripe&format=xml",
+        "date=2024-10-24&channel=stripe&cursor=nonsense",
+        "date=2024-10-24&channel=stripe&surprise=1",
+    ] {
+        let answer = Answer::of(bed.feed(query, &[]).await).await;
+        assert_eq!((answer.status, &answer.body["code"]), (400, &json!("INVALID_REQUEST")), "{query}");
+    }
+    let page = Answer::of(bed.feed(&format!("{QUERY}&page_size=5"), &[]).await).await;
+    let cursor = page.body["next_cursor"].as_str().unwrap();
+    let elsewhere = bed.feed(&format!("date=2024-10-25&channel=stripe&cursor={cursor}"), &[]).await;
+    assert_eq!(elsewhere.status(), 400, "a cursor belongs to its query");
+}
+
+#[tokio::test]
+async fn a_large_feed_is_streamed() {
+    let bed = Bed::start().await;
+    let plan = DayPlan { variant: Variant::Seeded, payments: 200_000 };
+    bed.sandbox.handle().set_plan(SEEDED.parse().unwrap(), plan);
+    let mut response = bed.feed(QUERY, &[("accept", "application/x-ndjson")]).await;
+    let (mut lines, mut size, mut largest) = (0_u64, 0, 0);
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        lines += chunk.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        size += chunk.len();
+        largest = largest.max(chunk.len());
+    }
+    assert_eq!(lines - 1, bed.day(SEEDED).truth().platform_totals.rows);
+    assert!(largest < size / 10);
+}
