@@ -46,12 +46,6 @@ impl Fault {
         Self::value(reason, column, &error.to_string(), value)
     }
 
-    /// The same fault where no single column is to blame.
-    pub(crate) fn without_column(mut self) -> Self {
-        self.0.column = None;
-        self
-    }
-
     pub(crate) fn at(self, position: Position) -> Reject {
         let Refusal { reason, column, message } = *self.0;
         Reject { line: position.line, column, reason, message }

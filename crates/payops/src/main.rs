@@ -1,13 +1,16 @@
 //! Payment operations in one binary: reconciliation, disputes and merchant limits.
 
 mod cli;
+mod reconciliation;
+mod startup;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Payment operations: does the channel's money agree with our books?
 #[derive(Debug, Parser)]
-#[command(name = "payops", version, about)]
+#[command(name = "payops", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -15,11 +18,29 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(cli::serve::ServeArgs),
+    Demo(cli::demo::DemoArgs),
     Reconcile(Box<cli::reconcile::ReconcileArgs>),
+    Migrate(cli::migrate::MigrateArgs),
+    Config(cli::config::ConfigArgs),
+    Token(cli::token::TokenArgs),
+    Openapi(cli::openapi::OpenapiArgs),
+    Sandbox(cli::sandbox::SandboxArgs),
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::Reconcile(args) => cli::reconcile::run(&args),
-    }
+    let result = match Arguments::parse().command {
+        Command::Reconcile(args) => return cli::reconcile::run(&args),
+        Command::Serve(args) => cli::serve::run(args),
+        Command::Demo(args) => cli::demo::run(args),
+        Command::Migrate(args) => cli::migrate::run(args),
+        Command::Config(args) => cli::config::run(args),
+        Command::Token(args) => cli::token::run(args),
+        Command::Openapi(args) => cli::openapi::run(&args),
+        Command::Sandbox(args) => cli::sandbox::run(args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("payops: {error:#}");
+        startup::exit_code(&error)
+    })
 }

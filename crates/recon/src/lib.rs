@@ -29,7 +29,7 @@ use payops_platform::db::Migration;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
-pub use api::routes;
+pub use api::{documented_routes, routes};
 pub use file_store::FileStore;
 
 use metrics::ReconciliationMetrics;

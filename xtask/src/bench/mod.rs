@@ -2,6 +2,8 @@
 //! and in no test.
 
 mod http;
+mod recon;
+mod recon;
 
 use anyhow::Result;
 
@@ -18,10 +20,14 @@ pub(crate) struct Arguments {
 enum Subject {
     /// An authenticated, traced, metered, rate-limited empty route beside a bare handler.
     Http,
+    /// Two files reconciled on the command line, beside DuckDB and Polars.
+    Recon,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match arguments.what {
         Subject::Http => http::run(&arguments.options),
+        Subject::Recon => recon::run(&arguments.options),
+        Subject::Recon => recon::run(&arguments.options),
     }
 }

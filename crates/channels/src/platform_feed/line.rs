@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::amount::parse_minor;
 use crate::control::{Stated, Statement};
-use crate::fault::Fault;
+use crate::fault::{Fault, excerpt};
 use crate::row::{Kind, RejectReason, Status};
 
 /// What a line says.
@@ -56,11 +56,12 @@ pub(super) struct Trailer<'a> {
 
 impl<'a> FeedLine<'a> {
     pub(super) fn parse(text: &'a [u8]) -> Result<Self, Fault> {
-        let mut fields: Box<Fields<'a>> = serde_json::from_slice(text).map_err(|error| {
-            let readable = std::str::from_utf8(text).is_ok();
-            let reason = if readable { RejectReason::BadJson } else { RejectReason::BadEncoding };
-            Fault::value(reason, "line", &json_error(&error), text).without_column()
-        })?;
+        // serde would read an array as the fields in order.
+        if !text.trim_ascii_start().starts_with(b"{") {
+            return Err(bad_line("is not a JSON object", text));
+        }
+        let mut fields: Box<Fields<'a>> =
+            serde_json::from_slice(text).map_err(|error| bad_line(&json_error(&error), text))?;
         match fields.trailer.take() {
             None => Ok(Self::Row(fields)),
             Some(_) if fields.payment_no.is_some() || fields.amount.is_some() => Err(Fault::new(
@@ -73,11 +74,18 @@ impl<'a> FeedLine<'a> {
     }
 }
 
+#[cold]
+fn bad_line(what: &str, text: &[u8]) -> Fault {
+    let readable = std::str::from_utf8(text).is_ok();
+    let reason = if readable { RejectReason::BadJson } else { RejectReason::BadEncoding };
+    Fault::new(reason, None, format!("the line {what}: '{}'", excerpt(text)))
+}
+
 /// The parser's message; its line number is always 1 here and would mislead.
 fn json_error(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or_default();
-    format!("{message} (column {})", error.column())
+    format!("cannot be read, {message} at column {}", error.column())
 }
 
 impl Trailer<'_> {

@@ -1,6 +1,6 @@
 //! A sink that keeps everything, for tests.
 
-use payops_channels::row::{Kind, Position, Reject, RejectReason, Row, RowSink, Status};
+use payops_channels::row::{Kind, Position, Reject, Row, RowSink, Status};
 use payops_channels::{FileReport, Format, ReadOptions, read_rows};
 
 /// A row that owns its texts.
@@ -61,13 +61,6 @@ impl RowSink for Keep {
 
     fn cancelled(&self) -> bool {
         self.stop_after.is_some_and(|rows| self.rows.len() >= rows)
-    }
-}
-
-impl Keep {
-    /// Line, column and reason of each reject.
-    pub fn refusals(&self) -> Vec<(u64, Option<&str>, RejectReason)> {
-        self.rejects.iter().map(|r| (r.line, r.column.as_deref(), r.reason)).collect()
     }
 }
 

@@ -250,21 +250,21 @@ impl Setting {
 
 /// The reference of all settings, as it stands in `docs/configuration.md`.
 pub fn reference() -> String {
-    let mut page = String::new();
-    for group in GROUPS {
-        page.push_str(&format!(
-            "\n### {}\n\n| setting | key in the file | default | meaning |\n| --- | --- | --- | --- |\n",
-            group.title
-        ));
-        for setting in group.settings {
-            let default = setting.default.map_or_else(String::new, |default| format!("`{default}`"));
-            let name = if setting.secret {
-                format!("`{}` 🔒", setting.name)
-            } else {
-                format!("`{}`", setting.name)
-            };
-            page.push_str(&format!("| {name} | `{}` | {default} | {} |\n", setting.key(), setting.meaning));
-        }
+    GROUPS.iter().map(Group::section).collect()
+}
+
+impl Group {
+    fn section(&self) -> String {
+        let head = "| setting | key in the file | default | meaning |\n| --- | --- | --- | --- |\n";
+        let rows: String = self.settings.iter().map(Setting::row).collect();
+        format!("\n### {}\n\n{head}{rows}", self.title)
     }
-    page
+}
+
+impl Setting {
+    fn row(&self) -> String {
+        let default = self.default.map_or_else(String::new, |default| format!("`{default}`"));
+        let mark = if self.secret { " 🔒" } else { "" };
+        format!("| `{}`{mark} | `{}` | {default} | {} |\n", self.name, self.key(), self.meaning)
+    }
 }

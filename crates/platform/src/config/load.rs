@@ -22,9 +22,9 @@ use crate::jobs::RunnerOptions;
 use crate::telemetry::LogFormat;
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-const CENTURY: Duration = Duration::from_secs(36_500 * 24 * 3600);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const CENTURY: Duration = Duration::from_hours(36_500 * 24);
 /// Shortest secret of a token, in bytes: as long as the digest of HS256.
 const SHORTEST_TOKEN_SECRET: usize = 32;
 /// Shortest secret of a service, in bytes.
@@ -89,7 +89,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         upload_bytes: requests.upload_bytes,
         jobs: jobs?,
         telemetry: telemetry?,
-        redis: redis?,
+        redis,
         services: services?,
         warnings: std::mem::take(&mut reader.warnings),
         effective: reader.effective(),
@@ -127,17 +127,17 @@ fn services(
     let (one_port, one_name) =
         (reader.optional("PORT", parse::port), reader.optional("DB_NAME", parse::database_name));
     refuse_ambiguous(reader, scope);
-    let server = postgres(reader);
+    let home = home(reader);
     let read = Service::ALL.map(|service| {
         let names = names(service);
         let port = reader.value(names.port, parse::port);
         let database = reader.value(names.database, parse::database_name);
-        let served = scope == Scope::One(service);
-        let port = one_port.filter(|_| served).or(port)?;
-        let database = one_name.clone().filter(|_| served).or(database)?;
-        let database = match &server {
-            None => DatabaseTarget::Sqlite { path: data_dir.join(names.file) },
-            Some(server) => DatabaseTarget::Postgres(PostgresTarget { database, ..server.clone()? }),
+        let wanted = scope == Scope::One(service);
+        let port = one_port.filter(|_| wanted).or(port)?;
+        let database = one_name.clone().filter(|_| wanted).or(database)?;
+        let database = match &home {
+            Home::Files => DatabaseTarget::Sqlite { path: data_dir.join(names.file) },
+            Home::Server(server) => DatabaseTarget::Postgres(PostgresTarget { database, ..server.clone()? }),
         };
         Some(ServiceSettings { port, database })
     });
@@ -188,8 +188,14 @@ fn refuse_shared_ports(
     }
 }
 
-/// `None`: SQLite. `Some(None)`: PostgreSQL, with problems.
-fn postgres(reader: &mut Reader) -> Option<Option<PostgresTarget>> {
+/// Where the databases are.
+enum Home {
+    Files,
+    /// A server, without a database; `None` when it has problems.
+    Server(Option<PostgresTarget>),
+}
+
+fn home(reader: &mut Reader) -> Home {
     const NEEDS_HOST: [&str; 6] =
         ["DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME", "PAYOPS_DB_SSLMODE", "PAYOPS_DB_SSLROOTCERT"];
     let host = reader.optional("DB_HOST", parse::text);
@@ -207,7 +213,7 @@ fn postgres(reader: &mut Reader) -> Option<Option<PostgresTarget>> {
                 reader.refuse(name, "is given without DB_HOST: payops would use SQLite and ignore it");
             }
         }
-        return None;
+        return Home::Files;
     };
     let target = || {
         Some(PostgresTarget {
@@ -222,7 +228,7 @@ fn postgres(reader: &mut Reader) -> Option<Option<PostgresTarget>> {
             acquire_timeout: acquire_timeout?,
         })
     };
-    Some(target())
+    Home::Server(target())
 }
 
 fn stripe(reader: &mut Reader) -> Option<StripeSettings> {
@@ -379,13 +385,12 @@ fn from_jaeger(reader: &mut Reader, address: String) -> String {
     translated
 }
 
-#[expect(clippy::option_option, reason = "a problem is not the same as no Redis")]
-fn redis(reader: &mut Reader) -> Option<Option<RedisAddress>> {
+fn redis(reader: &mut Reader) -> Option<RedisAddress> {
     let host = reader.optional("REDIS_HOST", parse::text);
     let port = reader.value("REDIS_PORT", parse::port);
-    let Some(host) = host else { return Some(None) };
+    let host = host?;
     let text = "REDIS_HOST is accepted and not used yet: rate limits are counted in each process, so every \
                 instance gives the whole budget";
     reader.warnings.push(text.to_owned());
-    Some(Some(RedisAddress { host, port: port? }))
+    Some(RedisAddress { host, port: port? })
 }

@@ -10,6 +10,7 @@ use crate::telemetry::LogFormat;
 
 pub(super) type Parsed<T> = Result<T, String>;
 
+#[expect(clippy::unnecessary_wraps, reason = "stands where functions that may fail stand")]
 pub(super) fn text(written: &str) -> Parsed<String> {
     Ok(written.to_owned())
 }

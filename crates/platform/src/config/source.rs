@@ -108,7 +108,7 @@ pub(super) struct Found {
 /// Every setting that was given anywhere, after the order of precedence; what is unknown or given twice is a
 /// problem.
 pub(super) fn collect(source: &ConfigSource, problems: &mut Vec<Problem>) -> BTreeMap<&'static str, Found> {
-    let file = source.file.as_ref().map(|file| flatten(file)).transpose();
+    let file = source.file.as_ref().map(flatten).transpose();
     let file = file.unwrap_or_else(|problem| {
         problems.push(problem);
         None

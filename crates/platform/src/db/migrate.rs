@@ -157,7 +157,7 @@ pub(super) async fn check_sqlite(pool: &SqlitePool, plan: &Plan) -> Result<(), D
     } else {
         sqlx::query_as(SELECT_APPLIED).fetch_all(pool).await.map_err(failed("schema_migrations"))?
     };
-    none_missing(missing(steps(plan, |migration| migration.sqlite), &applied)?)
+    none_missing(&missing(steps(plan, |migration| migration.sqlite), &applied)?)
 }
 
 /// Refuses a PostgreSQL database whose schema is not exactly this binary's.
@@ -170,9 +170,9 @@ pub(super) async fn check_postgres(pool: &PgPool, plan: &Plan) -> Result<(), DbO
     } else {
         Vec::new()
     };
-    none_missing(missing(steps(plan, |migration| migration.postgres), &applied)?)
+    none_missing(&missing(steps(plan, |migration| migration.postgres), &applied)?)
 }
 
-fn none_missing(missing: Vec<Step>) -> Result<(), DbOpenError> {
+fn none_missing(missing: &[Step]) -> Result<(), DbOpenError> {
     missing.first().map_or(Ok(()), |step| Err(DbOpenError::Older { name: step.name }))
 }

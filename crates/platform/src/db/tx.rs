@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 type Afterwards = Box<dyn FnOnce() + Send>;
 
-/// A transaction of the write door. It is a connection for SeaORM: pass it, or [`Tx::conn`], to any query.
+/// A transaction of the write door. It is a connection for `SeaORM`: pass it, or [`Tx::conn`], to any query.
 ///
 /// A statement that failed spoils the transaction on PostgreSQL: whatever follows would be lost without a
 /// word. So a body that goes on after a failed statement and returns `Ok` is refused, on both databases.
@@ -38,7 +38,7 @@ impl Tx {
         Self { transaction, backend, failed: Mutex::new(None), afterwards: Mutex::new(Vec::new()) }
     }
 
-    /// The connection to give to SeaORM; the transaction itself.
+    /// The connection to give to `SeaORM`; the transaction itself.
     pub fn conn(&self) -> &Self {
         self
     }

@@ -19,7 +19,10 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
 
 /// The OpenAPI document of a service: what its routes say, and how callers are known. The same text is served
 /// at `/openapi.json` and written by `payops openapi`.
-pub fn openapi_document(service: &str, routes: &OpenApiRouter) -> OpenApi {
+pub fn openapi_document<S>(service: &str, routes: &OpenApiRouter<S>) -> OpenApi
+where
+    S: Clone + Send + Sync + 'static,
+{
     describe(service, routes.get_openapi().clone())
 }
 

@@ -297,7 +297,7 @@ pub(super) async fn hand_back(runner: &Runner, leases: Vec<(uuid::Uuid, uuid::Uu
     {
         Ok(()) => tracing::warn!(jobs = count, "handed back jobs that did not end in time"),
         Err(error) => {
-            tracing::error!(?error, jobs = count, "jobs could not be handed back; their leases run out")
+            tracing::error!(?error, jobs = count, "jobs could not be handed back; their leases run out");
         }
     }
 }

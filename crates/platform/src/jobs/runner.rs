@@ -45,14 +45,14 @@ pub struct RunnerOptions {
 
 impl Default for RunnerOptions {
     fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 3600);
+        const DAY: Duration = Duration::from_hours(24);
         Self {
             concurrency: 4,
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(1),
             drain: Duration::from_secs(20),
             first_back_off: Duration::from_secs(2),
-            longest_back_off: Duration::from_secs(600),
+            longest_back_off: Duration::from_mins(10),
             job_retention: 30 * DAY,
             audit_retention: 90 * DAY,
         }

@@ -494,7 +494,7 @@ async fn a_job_for_later_runs_later(db: TestDb) {
 
 async fn enqueueing_wakes_the_runner(db: TestDb) {
     let context = context(&db, &clock());
-    let slow = RunnerOptions { poll: Duration::from_secs(3600), ..options() };
+    let slow = RunnerOptions { poll: Duration::from_hours(1), ..options() };
     let runner = Runner::new(context.clone()).with_options(slow).register(Does(|_, _| async { Ok(()) }));
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(runner.run(shutdown.clone()));
@@ -518,7 +518,7 @@ async fn shutdown_hands_leases_back(db: TestDb) {
                 std::future::pending::<()>().await;
             }
             lease.cancelled().cancelled().await;
-            Err(JobError::Retry { error: away(), after: Some(Duration::from_secs(3600)) })
+            Err(JobError::Retry { error: away(), after: Some(Duration::from_hours(1)) })
         }
     });
     let shutdown = CancellationToken::new();
@@ -632,7 +632,7 @@ async fn a_schedule_fires_once_with_two_runners(db: TestDb) {
     let runners: Vec<_> = (0..2)
         .map(|_| {
             // The clock jumps by hours: no lease may run out by that.
-            let patient = RunnerOptions { lease: Duration::from_secs(7 * 24 * 3600), ..options() };
+            let patient = RunnerOptions { lease: Duration::from_hours(7 * 24), ..options() };
             let runner = runner(&context(&db, &clock), reports(sender.clone())).with_options(patient);
             tokio::spawn(runner.run(shutdown.clone()))
         })

@@ -23,8 +23,13 @@ use utoipa_axum::routes;
 
 use crate::Reconciliation;
 
-/// Every route of the service, each with its documentation.
+/// The routes as the service serves them.
 pub fn routes(app: Reconciliation) -> OpenApiRouter {
+    documented_routes().with_state(app)
+}
+
+/// Every route of the service, each with its documentation.
+pub fn documented_routes() -> OpenApiRouter<Reconciliation> {
     OpenApiRouter::new()
         .routes(routes!(tasks::create_task, tasks::list_tasks))
         .routes(routes!(tasks::get_task))
@@ -47,7 +52,6 @@ pub fn routes(app: Reconciliation) -> OpenApiRouter {
         .routes(routes!(reports::download_report))
         .routes(routes!(overview::get_summary))
         .routes(routes!(webhooks::receive_stripe_event))
-        .with_state(app)
 }
 
 /// What an effect works with: the service, the transaction, who asks and what for.

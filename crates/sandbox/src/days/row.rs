@@ -154,7 +154,7 @@ impl Writer {
     fn id(&self, prefix: &str, index: u64, topic: Topic) -> String {
         match self.channel {
             Channel::Stripe => stripe_id(prefix, self.dice, index, topic, 0),
-            // 28 digits that start with the day, as the Chinese channels write them; the kind is in the last.
+            // 28 digits, as the Chinese channels write them: ten of the day, nine of chance, the case, the kind.
             _ => format!(
                 "{:010}{:09}{:08}{}",
                 self.dice.draw(0, topic) % 10_000_000_000,

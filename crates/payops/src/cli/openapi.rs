@@ -1,0 +1,32 @@
+//! `payops openapi`: the description of a service's API.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use payops_platform::config::Service;
+use payops_platform::http::openapi_document;
+
+/// Print the OpenAPI document of a service.
+#[derive(Debug, Args)]
+pub(crate) struct OpenapiArgs {
+    /// The service
+    #[arg(value_enum)]
+    service: Described,
+}
+
+/// What is described.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Described {
+    Reconciliation,
+}
+
+pub(crate) fn run(args: &OpenapiArgs) -> Result<ExitCode> {
+    let document = match args.service {
+        Described::Reconciliation => {
+            openapi_document(Service::Reconciliation.full_name(), &payops_recon::documented_routes())
+        }
+    };
+    println!("{}", serde_json::to_string_pretty(&document)?);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,110 @@
+//! `payops sandbox`: a stand-in for Stripe and for the payment gateway.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use chrono::NaiveDate;
+use clap::{Args, Subcommand};
+use payops_core::time::Zone;
+use payops_sandbox::days::{Channel, DayPlan, Variant, World};
+use payops_sandbox::{DEFAULT_PORT, DEFAULT_SEED, Sandbox, SandboxConfig, WebhookTarget, write_files};
+
+use crate::startup;
+
+/// Serve the sandbox, or write one of its days to disk.
+#[derive(Debug, Args)]
+pub(crate) struct SandboxArgs {
+    /// The port to listen on; 0 takes any free one
+    #[arg(long, default_value_t = DEFAULT_PORT)]
+    port: u16,
+    /// About how many payments a day has
+    #[arg(long, default_value_t = DayPlan::USUAL_PAYMENTS)]
+    payments: u64,
+    /// What the days follow from
+    #[arg(long, default_value_t = DEFAULT_SEED)]
+    seed: u64,
+    /// Tell this address about report runs, as Stripe would by webhook
+    #[arg(long, value_name = "URL", requires = "webhook_secret")]
+    webhook_url: Option<String>,
+    /// What webhooks are signed with
+    #[arg(long, value_name = "SECRET")]
+    webhook_secret: Option<String>,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Files(FilesArgs),
+}
+
+/// Write a day as platform.csv, settlement.csv, balance_summary.csv, payouts.csv and truth.json.
+#[derive(Debug, Args)]
+struct FilesArgs {
+    /// The business day
+    #[arg(long)]
+    date: NaiveDate,
+    /// The zone that defines it
+    #[arg(long, default_value = "Etc/UTC")]
+    timezone: String,
+    /// The folder, which is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// `seeded` (known differences), `clean` (none) or `corrected` (as the channel tells it later); Sundays are
+    /// clean and other days seeded unless told otherwise
+    #[arg(long, value_parser = variant)]
+    variant: Option<Variant>,
+}
+
+pub(crate) fn run(args: SandboxArgs) -> Result<ExitCode> {
+    match &args.action {
+        Some(Action::Files(files)) => write_day(&args, files),
+        None => serve(args),
+    }
+}
+
+fn write_day(args: &SandboxArgs, files: &FilesArgs) -> Result<ExitCode> {
+    let zone = Zone::named(&files.timezone)?;
+    let mut world = World::new(args.seed, args.payments);
+    if let Some(variant) = files.variant {
+        world = world.with_plan(files.date, DayPlan { variant, payments: args.payments });
+    }
+    let day = world.day(files.date, Channel::Stripe, &zone)?;
+    let written =
+        write_files(&day, &files.out).with_context(|| format!("{} cannot be written", files.out.display()))?;
+    for path in [written.platform, written.settlement, written.balance_summary, written.payouts, written.truth] {
+        println!("{}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(args: SandboxArgs) -> Result<ExitCode> {
+    startup::block_on(async {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
+        let mut config =
+            SandboxConfig::on(address).await.with_context(|| format!("{address} cannot be listened on"))?;
+        config.payments = args.payments;
+        config.seed = args.seed;
+        if let (Some(url), Some(secret)) = (args.webhook_url, args.webhook_secret) {
+            config.webhooks.push(WebhookTarget { url, secret });
+        }
+        println!("the sandbox accepts STRIPE_API_KEY={} and", config.stripe_api_key);
+        println!("PAYOPS_GATEWAY_SECRET={}", config.gateway_secret);
+        let sandbox = Sandbox::start(config)?;
+        println!("PAYOPS_STRIPE_API_BASE={0} PAYMENT_GATEWAY_URL={0}", sandbox.base_url());
+        startup::until_told_to_stop()?.cancelled().await;
+        sandbox.shutdown().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn variant(word: &str) -> Result<Variant, String> {
+    match word {
+        "seeded" => Ok(Variant::Seeded),
+        "clean" => Ok(Variant::Clean),
+        "corrected" => Ok(Variant::Corrected),
+        _ => Err("seeded, clean or corrected is expected".to_owned()),
+    }
+}

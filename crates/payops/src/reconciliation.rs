@@ -1,0 +1,104 @@
+//! Puts the reconciliation service together from settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use payops_channels::HeaderInjector;
+use payops_channels::platform_feed::{FeedClient, FeedSettings};
+use payops_channels::stripe::reporting::{ReportingClient, ReportingSettings};
+use payops_platform::auth::Authenticator;
+use payops_platform::config::{Service, Settings};
+use payops_platform::context::ServiceContext;
+use payops_platform::db::Db;
+use payops_platform::error::Error;
+use payops_platform::http::{HealthCheck, Limiter, ServiceHttp, service_router};
+use payops_platform::jobs::Runner;
+use payops_platform::telemetry::{Metrics, inject_traceparent};
+use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::ExposeSecret;
+
+use crate::startup::clock_and_random;
+
+/// How long a dependency may take to answer a health check.
+const PROBE_TIME: Duration = Duration::from_secs(2);
+
+/// The service, ready to listen and to work.
+pub(crate) struct ReconciliationService {
+    pub(crate) router: Router,
+    pub(crate) runner: Runner,
+    pub(crate) metrics: Metrics,
+}
+
+/// Opens the database, applies its migrations and puts the service together.
+pub(crate) async fn open(
+    settings: &Settings,
+    authenticator: Arc<Authenticator>,
+    limiter: Arc<Limiter>,
+) -> Result<ReconciliationService> {
+    let service = Service::Reconciliation;
+    let db = Db::open(&settings.service(service).database, payops_recon::MIGRATIONS).await?;
+    let (clock, random) = clock_and_random();
+    let metrics = Metrics::new(service.full_name());
+    let context = ServiceContext::new(service.full_name(), db, clock, random, metrics.clone());
+    let options = Options {
+        max_upload_bytes: settings.upload_bytes,
+        stripe_webhook_secrets: settings.stripe.webhook_secrets.clone(),
+        ..Options::default()
+    };
+    let folder = &settings.settlement_files;
+    let app = Reconciliation::open(context.clone(), folder, sources(settings)?, options)
+        .await
+        .with_context(|| format!("SETTLEMENT_FILE_PATH {} cannot be used", folder.display()))?;
+    let http = ServiceHttp {
+        limits: settings.http,
+        limiter,
+        checks: checks(settings)?,
+        ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
+    };
+    let runner = Runner::new(context).with_options(settings.jobs.clone());
+    Ok(ReconciliationService { router: service_router(http), runner: jobs::register(&app, runner), metrics })
+}
+
+fn sources(settings: &Settings) -> Result<Sources> {
+    let inject: HeaderInjector = Arc::new(inject_traceparent);
+    let stripe = settings.stripe.api_key.clone().map(|key| {
+        let base_url = settings.stripe.api_base.parse().context("PAYOPS_STRIPE_API_BASE is no URL")?;
+        let settings = ReportingSettings::new(base_url, key, Arc::clone(&inject));
+        ReportingClient::new(settings).context("the client of Stripe cannot be made")
+    });
+    let gateway = settings.gateway.as_ref().map(|gateway| {
+        let base_url = gateway.url.parse().context("PAYMENT_GATEWAY_URL is no URL")?;
+        let mut headers = HeaderMap::new();
+        if let Some(secret) = &gateway.secret {
+            let mut secret = HeaderValue::from_str(secret.expose_secret())
+                .context("PAYOPS_GATEWAY_SECRET holds characters that no header can carry")?;
+            secret.set_sensitive(true);
+            headers.insert("x-service-name", HeaderValue::from_static(Service::Reconciliation.full_name()));
+            headers.insert("x-service-secret", secret);
+        }
+        FeedClient::new(FeedSettings::new(base_url, headers, inject))
+            .context("the client of the payment gateway cannot be made")
+    });
+    Ok(Sources { stripe: stripe.transpose()?, gateway: gateway.transpose()? })
+}
+
+/// What the service can do without for a while: it is `degraded` then. Any answer at all shows that the other
+/// side is there.
+fn checks(settings: &Settings) -> Result<Vec<HealthCheck>> {
+    let http = reqwest::Client::builder().timeout(PROBE_TIME).redirect(reqwest::redirect::Policy::none()).build()?;
+    let probe = |name: &'static str, url: String| {
+        let http = http.clone();
+        HealthCheck::optional(name, move || {
+            let call = http.head(&url).send();
+            async move {
+                call.await.map(drop).map_err(|error| Error::unavailable(error.without_url(), PROBE_TIME))
+            }
+        })
+    };
+    let stripe = settings.stripe.api_key.as_ref().map(|_| probe("stripe_api", settings.stripe.api_base.clone()));
+    let gateway = settings.gateway.as_ref().map(|gateway| probe("payment_gateway", gateway.url.clone()));
+    Ok(stripe.into_iter().chain(gateway).collect())
+}

@@ -1,0 +1,105 @@
+//! Who reconciles: payops and, where they can be installed, its rivals.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::measure::{self, Usage};
+use crate::{process, workspace};
+
+const MAPPING: &str = include_str!("channel.toml");
+const RIVALS: [(&str, &str, &str); 2] = [
+    ("DuckDB 2.0.0", "duckdb==2.0.0", include_str!("duckdb_rival.py")),
+    ("Polars 1.33.1", "polars==1.33.1", include_str!("polars_rival.py")),
+];
+
+/// One way to reconcile the two files.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) name: &'static str,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Payops { program: PathBuf, mapping: PathBuf, arguments: &'static [&'static str] },
+    Rival { python: PathBuf, script: PathBuf },
+}
+
+/// Builds payops and installs what can be installed. What cannot is named, and left out.
+pub(super) fn prepare(folder: &Path) -> Result<Vec<Engine>> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    process::run(process::cargo().args(["build", "--quiet", "--release", "--package", "payops"]))?;
+    let target = workspace::cache_folder()?;
+    let program = target.with_file_name("release").join("payops");
+    let mapping = folder.join("channel.toml");
+    fs::write(&mapping, MAPPING).with_context(|| format!("cannot write {}", mapping.display()))?;
+    let payops = |name, arguments| Engine {
+        name,
+        kind: Kind::Payops { program: program.clone(), mapping: mapping.clone(), arguments },
+    };
+    let mut engines = vec![
+        payops("payops", &[]),
+        payops("payops, one thread", &["--threads", "1"]),
+        payops("payops, 64 MiB", &["--memory", "64MiB"]),
+    ];
+    for (name, package, script) in RIVALS {
+        match install(folder, package, script) {
+            Ok((python, script)) => engines.push(Engine { name, kind: Kind::Rival { python, script } }),
+            Err(error) => eprintln!("{name} is left out: {error:#}"),
+        }
+    }
+    Ok(engines)
+}
+
+fn install(folder: &Path, package: &str, script: &str) -> Result<(PathBuf, PathBuf)> {
+    let environment = folder.with_file_name("python").join(package);
+    let python = environment.join("bin/python");
+    let installed = environment.join("installed");
+    if !installed.is_file() {
+        process::output(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
+        process::output(Command::new(&python).args(pip).arg(package))?;
+        fs::write(&installed, "")?;
+    }
+    let file = environment.join("rival.py");
+    fs::write(&file, script)?;
+    Ok((python, file))
+}
+
+impl Engine {
+    /// Reconciles the files in `place`. In the folder of [`Self::output`], differences go to `differences.csv` and
+    /// figures, which every engine prints as JSON, to `figures.json`.
+    pub(super) fn run(&self, place: &Path) -> Result<Usage> {
+        let output = self.output(place);
+        fs::create_dir_all(&output)?;
+        let (platform, channel) = (place.join("platform.csv"), place.join("channel.csv"));
+        let command = match &self.kind {
+            Kind::Payops { program, mapping, arguments } => {
+                let mut command = Command::new(program);
+                command.args(["reconcile", "--channel", "generic", "--mapping"]).arg(mapping);
+                command.arg("--platform").arg(platform).arg("--settlement").arg(channel);
+                command.arg("--diffs").arg(output.join("differences.csv"));
+                command.arg("--json").args(*arguments);
+                command
+            }
+            Kind::Rival { python, script } => {
+                let mut command = Command::new(python);
+                command.arg(script).arg(platform).arg(channel).arg(output.join("differences.csv"));
+                command
+            }
+        };
+        measure::run(&command, &output.join("figures.json"))
+    }
+
+    /// The folder for what this engine writes.
+    pub(super) fn output(&self, place: &Path) -> PathBuf {
+        place.join(self.name.replace([' ', ','], "_"))
+    }
+
+    pub(super) fn is_payops(&self) -> bool {
+        matches!(self.kind, Kind::Payops { .. })
+    }
+}
