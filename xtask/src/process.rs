@@ -40,7 +40,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", shown(command)))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!("{} ended with {}: {}", shown(command), output.status, complaint.trim());
+        let message = format!("{} ended with {}\n{complaint}", shown(command), output.status);
+        bail!("{}", message.trim_end());
     }
     String::from_utf8(output.stdout).with_context(|| format!("{} did not print UTF-8", shown(command)))
 }

@@ -11,11 +11,14 @@ use crate::records::{Next, Record, Records};
 use crate::report::FileReport;
 use crate::row::{Reject, RejectReason, Row, RowSink};
 
+/// The most fields that a format has.
+const FIELDS: usize = 16;
+
 /// Where the columns of one file are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Binding {
     /// Per field of the format, the column, or [`ABSENT`].
-    pub(crate) columns: Vec<usize>,
+    columns: [usize; FIELDS],
     /// The columns a row must reach.
     needed: Vec<usize>,
     /// The header as it stands in the file.
@@ -26,17 +29,16 @@ impl Binding {
     /// Looks for each `(name, needed)` in the header. An empty name is a field that the format does not have.
     pub(crate) fn find(header: Header, wanted: &[(&str, bool)]) -> Result<Self, Vec<Reject>> {
         let mut rejects = Vec::new();
-        let mut binding = Self { columns: Vec::new(), needed: Vec::new(), names: Vec::new() };
-        for (name, needed) in wanted {
-            let column = match (name.is_empty(), needed) {
+        let mut binding = Self { columns: [ABSENT; FIELDS], needed: Vec::new(), names: Vec::new() };
+        for ((name, needed), place) in wanted.iter().zip(&mut binding.columns) {
+            *place = match (name.is_empty(), needed) {
                 (true, _) => ABSENT,
                 (false, true) => header.needed(name, &mut rejects),
                 (false, false) => header.optional(name, &mut rejects),
             };
-            if *needed && column != ABSENT {
-                binding.needed.push(column);
+            if *needed && *place != ABSENT {
+                binding.needed.push(*place);
             }
-            binding.columns.push(column);
         }
         binding.names = header.into_names();
         if rejects.is_empty() { Ok(binding) } else { Err(rejects) }

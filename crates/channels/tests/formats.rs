@@ -1,5 +1,7 @@
 //! What good files give: rows, sums, proofs, and the same row again from its position.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be in a test may stop it")]
+
 mod common;
 
 use common::{Keep, read};
@@ -7,6 +9,9 @@ use payops_channels::row::{Kind, Proof, Status};
 use payops_channels::{Format, Mapping, ReadOptions, Window, reread_rows};
 use payops_core::currency::Currency;
 use payops_core::time::Zone;
+
+type Fee = Option<i64>;
+type Net = Option<i64>;
 
 /// Columns out of order, one name in another case, fee rows shorter than the header, a byte-order mark.
 const ITEMIZED: &str = "\u{feff}Reporting_Category ,source_id,balance_transaction_id,charge_id,payment_intent_id,\
@@ -31,7 +36,7 @@ fn day(zone: &str, day: &str) -> ReadOptions {
 fn an_itemised_report_becomes_rows() {
     let (sink, report) = read(ITEMIZED.as_bytes(), &Format::StripeItemized, &day("Etc/UTC", "2026-01-30"));
     assert_eq!(sink.rejects, []);
-    let rows: Vec<(Kind, &str, i64, Option<i64>, Option<i64>)> =
+    let rows: Vec<(Kind, &str, i64, Fee, Net)> =
         sink.rows.iter().map(|row| (row.kind, row.trade_no.as_str(), row.amount, row.fee, row.net)).collect();
     assert_eq!(
         rows,
@@ -172,7 +177,7 @@ fn a_mapping_reads_what_no_code_knows() {
     let format = Format::Mapped(mapping);
     let (sink, report) = read(text.as_bytes(), &format, &day("Etc/UTC", "2026-01-30"));
     assert_eq!(sink.rejects, []);
-    let rows: Vec<(Kind, i64, Option<i64>, Option<i64>, bool)> =
+    let rows: Vec<(Kind, i64, Fee, Net, bool)> =
         sink.rows.iter().map(|row| (row.kind, row.amount, row.fee, row.net, row.in_window)).collect();
     assert_eq!(
         rows,

@@ -88,7 +88,8 @@ fn sources(settings: &Settings) -> Result<Sources> {
 /// What the service can do without for a while: it is `degraded` then. Any answer at all shows that the other
 /// side is there.
 fn checks(settings: &Settings) -> Result<Vec<HealthCheck>> {
-    let http = reqwest::Client::builder().timeout(PROBE_TIME).redirect(reqwest::redirect::Policy::none()).build()?;
+    let http =
+        reqwest::Client::builder().timeout(PROBE_TIME).redirect(reqwest::redirect::Policy::none()).build()?;
     let probe = |name: &'static str, url: String| {
         let http = http.clone();
         HealthCheck::optional(name, move || {
@@ -98,7 +99,8 @@ fn checks(settings: &Settings) -> Result<Vec<HealthCheck>> {
             }
         })
     };
-    let stripe = settings.stripe.api_key.as_ref().map(|_| probe("stripe_api", settings.stripe.api_base.clone()));
+    let stripe =
+        settings.stripe.api_key.as_ref().map(|_| probe("stripe_api", settings.stripe.api_base.clone()));
     let gateway = settings.gateway.as_ref().map(|gateway| probe("payment_gateway", gateway.url.clone()));
     Ok(stripe.into_iter().chain(gateway).collect())
 }

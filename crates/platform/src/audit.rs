@@ -6,12 +6,9 @@ use serde_json::Value;
 
 use crate::auth::Actor;
 use crate::context::ServiceContext;
-use crate::db::Tx;
+use crate::db::{PURGED_AT_ONCE, Tx};
 use crate::error::Result;
 use crate::telemetry::current_trace_id;
-
-/// How many rows one purge removes at most, so that no transaction is long.
-const PURGED_AT_ONCE: u32 = 1000;
 
 /// Writes down, in the transaction of the deed, that `actor` did `action` (noun and verb, such as
 /// `task.created`) to an object. `detail` holds particulars; never a secret, never personal data.

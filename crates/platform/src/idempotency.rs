@@ -11,13 +11,11 @@ use payops_core::time::Timestamp;
 use sea_orm::{ConnectionTrait, QueryResult};
 use serde_json::Value;
 
-use crate::db::Tx;
+use crate::db::{PURGED_AT_ONCE, Tx};
 use crate::error::{Error, Result};
 
 /// How long a key is kept unless settings say otherwise.
 pub const DEFAULT_KEEP: TimeDelta = TimeDelta::hours(24);
-/// How many rows one purge removes at most, so that no transaction is long.
-const PURGED_AT_ONCE: u32 = 1000;
 
 /// An answer as it can be given again.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,6 +10,7 @@ use payops_channels::row::RejectReason;
 use payops_channels::row::{Position, Reject, Row, RowSink};
 use payops_channels::stripe::balance_summary::{BalanceSummary, read_balance_summary};
 use payops_channels::{Mapping, MappingError};
+use payops_core::time::{DayWindow, Zone};
 use payops_platform::error::{Error, ErrorKind, Result};
 use serde_json::json;
 
@@ -63,6 +64,13 @@ pub fn format_of(file: &StoredFile) -> Result<Format> {
             Err(Error::impossible_row("channel_settlement_files", "format", file.id, why))
         }
     }
+}
+
+/// The instants of the business day that a file is about.
+pub fn window(row: &StoredFile) -> Result<DayWindow> {
+    let broken = |why: String| Error::impossible_row("channel_settlement_files", "timezone", row.id, why);
+    let zone = Zone::named(&row.timezone).map_err(|error| broken(error.to_string()))?;
+    zone.day(row.settlement_date).map_err(|error| broken(error.to_string()))
 }
 
 /// Reads the mapping that came with an upload; what is wrong with it is told with its line.

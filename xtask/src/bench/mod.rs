@@ -3,7 +3,6 @@
 
 mod http;
 mod recon;
-mod recon;
 
 use anyhow::Result;
 
@@ -27,7 +26,6 @@ enum Subject {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match arguments.what {
         Subject::Http => http::run(&arguments.options),
-        Subject::Recon => recon::run(&arguments.options),
         Subject::Recon => recon::run(&arguments.options),
     }
 }

@@ -85,7 +85,8 @@ fn print(engines: &[Engine], usages: &[Vec<Usage>]) {
         "engine", "wall min", "median", "max", "cpu", "peak", "to payops"
     );
     for (engine, usages) in engines.iter().zip(usages) {
-        let wall = |pick: fn(f64, f64) -> f64, start: f64| usages.iter().map(|usage| usage.wall).fold(start, pick);
+        let wall =
+            |pick: fn(f64, f64) -> f64, start: f64| usages.iter().map(|usage| usage.wall).fold(start, pick);
         let median = Usage::median(usages, |usage| usage.wall);
         let peak = usages.iter().map(|usage| usage.peak_bytes).fold(0.0, f64::max) / f64::from(1 << 20);
         println!(

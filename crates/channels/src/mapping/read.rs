@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use payops_core::currency::Currency;
-use payops_core::money::{AmountError, parse_scaled};
+use payops_core::money::AmountError;
 
 use super::{Field, ProofRow, Rules, Unit};
-use crate::amount::{parse_fee, parse_minor};
+use crate::amount::{parse_fee, parse_minor, parse_money};
 use crate::control::{ControlTally, Stated, Statement};
 use crate::fault::Fault;
 use crate::options::ReadOptions;
@@ -24,6 +24,8 @@ pub(crate) struct MappedReader<'a> {
     binding: &'a Binding,
     longest_id: usize,
     day: Option<DayTest>,
+    last_kind: usize,
+    last_status: usize,
     currencies: Currencies,
     tally: Tally,
     control: ControlTally,
@@ -50,6 +52,8 @@ impl<'a> MappedReader<'a> {
             binding,
             longest_id: options.limits.max_id_bytes,
             day,
+            last_kind: 0,
+            last_status: 0,
             currencies: Currencies::new(rules.exponents),
             tally: Tally::new(rules.exponents, options.limits.max_payout_groups),
             control: ControlTally::default(),
@@ -72,7 +76,7 @@ impl<'a> MappedReader<'a> {
     fn parse_money(&self, text: &[u8], exponent: u8) -> Result<i64, AmountError> {
         match self.rules.unit {
             Unit::Minor => parse_minor(text),
-            Unit::Major => parse_scaled(text, exponent, self.rules.decimal_mark),
+            Unit::Major => parse_money(text, exponent, self.rules.decimal_mark),
         }
     }
 
@@ -82,25 +86,25 @@ impl<'a> MappedReader<'a> {
             .map_err(|error| Fault::amount(self.binding.name(field as usize), error, text))
     }
 
-    fn kind(&self, record: &Record<'_>) -> Result<Kind, Fault> {
+    fn kind(&mut self, record: &Record<'_>) -> Result<Kind, Fault> {
         const FIELD: usize = Field::Kind as usize;
         let word = self.binding.get(record, FIELD);
         if word.is_empty() {
             return self.rules.kind.ok_or_else(|| Fault::empty(self.binding.name(FIELD)));
         }
-        self.rules.kinds.meaning(word).ok_or_else(|| {
+        self.rules.kinds.meaning(word, &mut self.last_kind).ok_or_else(|| {
             let what = "no word of the mapping's [kind] table";
             Fault::value(RejectReason::UnknownKind, self.binding.name(FIELD), what, word)
         })
     }
 
-    fn status<'r>(&self, record: &Record<'r>, kind: Kind) -> Result<(Option<Status>, &'r [u8]), Fault> {
+    fn status<'r>(&mut self, record: &Record<'r>, kind: Kind) -> Result<(Option<Status>, &'r [u8]), Fault> {
         const FIELD: usize = Field::Status as usize;
         if !self.binding.has(FIELD) {
             return Ok((None, &[]));
         }
         let word = self.binding.get(record, FIELD);
-        match self.rules.statuses.meaning(word) {
+        match self.rules.statuses.meaning(word, &mut self.last_status) {
             Some(status) => Ok((Some(status), word)),
             None if word.is_empty() && !kind.is_booked_by_platform() => Ok((None, word)),
             None => {

@@ -21,9 +21,21 @@ impl<T: Copy + PartialEq> Words<T> {
         Ok(Self(words.into_iter().map(|(word, meaning)| (word.trim().as_bytes().into(), meaning)).collect()))
     }
 
+    /// What `word` means. `last` is where the last word was found, since the same few come again and again.
     #[inline]
-    pub(crate) fn meaning(&self, word: &[u8]) -> Option<T> {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, meaning)| *meaning)
+    pub(crate) fn meaning(&self, word: &[u8], last: &mut usize) -> Option<T> {
+        if let Some((known, meaning)) = self.0.get(*last)
+            && **known == *word
+        {
+            return Some(*meaning);
+        }
+        self.search(word, last)
+    }
+
+    fn search(&self, word: &[u8], last: &mut usize) -> Option<T> {
+        let index = self.0.iter().position(|(known, _)| known.eq_ignore_ascii_case(word))?;
+        *last = index;
+        self.0.get(index).map(|(_, meaning)| *meaning)
     }
 
     pub(crate) fn has(&self, meaning: T) -> bool {

@@ -6,11 +6,10 @@
 //! totals of its own, so its completeness is not provable from it alone.
 
 use payops_core::currency::{Currency, Exponents};
-use payops_core::money::parse_major;
 use payops_core::time::{NoSuchDay, Zone};
 
 use super::Category;
-use crate::amount::parse_fee;
+use crate::amount::{parse_fee, parse_money};
 use crate::fault::Fault;
 use crate::options::ReadOptions;
 use crate::records::Record;
@@ -89,7 +88,8 @@ impl<'a> ItemizedReader<'a> {
 
     fn money(&self, record: &Record<'_>, field: usize, exponent: u8) -> Result<i64, Fault> {
         let text = self.binding.get(record, field);
-        parse_major(text, exponent).map_err(|error| Fault::amount(self.binding.name(field), error, text))
+        parse_money(text, exponent, b'.')
+            .map_err(|error| Fault::amount(self.binding.name(field), error, text))
     }
 
     fn fee(&self, record: &Record<'_>, exponent: u8) -> Result<Fee, Fault> {

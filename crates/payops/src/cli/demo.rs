@@ -14,8 +14,8 @@ use clap::Args;
 use payops_platform::auth::{Caller, Role};
 use payops_platform::config::{ConfigSource, Scope, Service, Settings};
 use payops_sandbox::{
-    DEFAULT_GATEWAY_SECRET, DEFAULT_PORT, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, RunningSandbox, Sandbox,
-    SandboxConfig, WebhookTarget,
+    DEFAULT_GATEWAY_SECRET, DEFAULT_PORT, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, RunningSandbox,
+    Sandbox, SandboxConfig, WebhookTarget,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +51,8 @@ pub(crate) fn run(args: DemoArgs) -> Result<ExitCode> {
     startup::block_on(async {
         let usual = |port: u16| if args.once { 0 } else { port };
         let service = listen(args.port.unwrap_or_else(|| usual(40_020)), "--port").await?;
-        let sandbox = listen(args.sandbox_port.unwrap_or_else(|| usual(DEFAULT_PORT)), "--sandbox-port").await?;
+        let sandbox =
+            listen(args.sandbox_port.unwrap_or_else(|| usual(DEFAULT_PORT)), "--sandbox-port").await?;
         let base_url = format!("http://{}", service.local_addr()?);
         let sandbox = start_sandbox(sandbox, &base_url)?;
         let settings = settings(&args.data, sandbox.base_url())?;
@@ -102,7 +103,9 @@ fn links(base_url: &str, sandbox: &str, operator: &str, admin: &str) {
     println!("  ADMIN_TOKEN={admin}");
     println!();
     println!("For example:");
-    println!("  curl -H \"Authorization: Bearer $TOKEN\" \"{base_url}/api/v1/reconciliation/records?status=open\"");
+    println!(
+        "  curl -H \"Authorization: Bearer $TOKEN\" \"{base_url}/api/v1/reconciliation/records?status=open\""
+    );
     println!();
     println!("Everything stays up until Ctrl-C.");
 }

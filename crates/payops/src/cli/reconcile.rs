@@ -144,7 +144,9 @@ fn reconcile(args: &ReconcileArgs, language: Language) -> Result<Verdict, Failur
     let display = Display::new(language);
     let balance = inputs.balance.as_ref();
     let outcome = display
-        .observe(|observer| engine::reconcile(&inputs.platform, &inputs.channel, balance, &settings, observer))
+        .observe(|observer| {
+            engine::reconcile(&inputs.platform, &inputs.channel, balance, &settings, observer)
+        })
         .map_err(|error| engine_failure(args, &error))?;
 
     display.writing(outcome.listed());

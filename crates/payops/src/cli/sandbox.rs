@@ -72,9 +72,11 @@ fn write_day(args: &SandboxArgs, files: &FilesArgs) -> Result<ExitCode> {
         world = world.with_plan(files.date, DayPlan { variant, payments: args.payments });
     }
     let day = world.day(files.date, Channel::Stripe, &zone)?;
-    let written =
-        write_files(&day, &files.out).with_context(|| format!("{} cannot be written", files.out.display()))?;
-    for path in [written.platform, written.settlement, written.balance_summary, written.payouts, written.truth] {
+    let written = write_files(&day, &files.out)
+        .with_context(|| format!("{} cannot be written", files.out.display()))?;
+    for path in
+        [written.platform, written.settlement, written.balance_summary, written.payouts, written.truth]
+    {
         println!("{}", path.display());
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! What is found and how it is shown and written.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::Folder;
 
@@ -56,12 +57,15 @@ fn the_same_inputs_give_the_same_bytes_and_the_certificate_says_so() {
     let folder = Folder::new();
     let runs = ["--threads 1 --memory 16MiB", "--threads 2", "--threads 8 --memory 4GiB"];
     let outputs = runs.map(|how| {
-        let ran = folder.run(&format!("{ALL} --json --diffs d.csv --report r.json --certificate c.json {how}"));
+        let ran =
+            folder.run(&format!("{ALL} --json --diffs d.csv --report r.json --certificate c.json {how}"));
         assert_eq!(ran.code, 1, "{}", ran.stderr);
         (ran.stdout, folder.read("d.csv"), folder.read("r.json"), folder.read("c.json"))
     });
     assert!(outputs.iter().all(|output| *output == outputs[0]));
-    insta::assert_snapshot!("certificate", outputs[0].3);
+    let version = format!("\"engine_version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(outputs[0].3.contains(&version), "{}", outputs[0].3);
+    insta::assert_snapshot!("certificate", outputs[0].3.replace(&version, "\"engine_version\": \"[version]\""));
     folder.edit("platform.csv", "PAY-01,ch_equal,5000", "PAY-01,ch_equal,5001");
     folder.run(&format!("{ALL} --certificate changed.json"));
     assert_ne!(folder.read("changed.json"), outputs[0].3);
@@ -71,8 +75,12 @@ fn the_same_inputs_give_the_same_bytes_and_the_certificate_says_so() {
 fn odd_texts_survive_the_way_into_the_differences() {
     let folder = Folder::new();
     let head = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id\n";
-    folder.write("odd.csv", format!("{head}\"P \"\"1\"\", \n x\",支付-1,5,USD,\"Success\",t,m\nP2,ch_2,6,USD,success,t,m\n"));
-    let ran = folder.run("reconcile --channel stripe --platform odd.csv --settlement settlement.csv --diffs d.csv");
+    folder.write(
+        "odd.csv",
+        format!("{head}\"P \"\"1\"\", \n x\",支付-1,5,USD,\"Success\",t,m\nP2,ch_2,6,USD,success,t,m\n"),
+    );
+    let ran =
+        folder.run("reconcile --channel stripe --platform odd.csv --settlement settlement.csv --diffs d.csv");
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     let differences = folder.read("d.csv");
     let expected = "platform_only,payment,支付-1,\"P \"\"1\"\", \n x\",,5,,USD,,Success,,2,\n\
@@ -109,7 +117,8 @@ fn packed_files_are_read_as_they_come() {
 #[test]
 fn any_csv_is_read_through_a_mapping() {
     let folder = Folder::new();
-    let statement = "Buchung;Referenz;Betrag;Waehrung;Status\n1;ch_1;10,00;USD;gebucht\n2;pi_2;20,00;USD;abgelehnt\n";
+    let statement =
+        "Buchung;Referenz;Betrag;Waehrung;Status\n1;ch_1;10,00;USD;gebucht\n2;pi_2;20,00;USD;abgelehnt\n";
     folder.write("statement.csv", statement);
     let ran = folder.run(
         "reconcile --channel generic --mapping bank.toml --settlement statement.csv --platform agreeing_platform.csv --diffs d.csv",
@@ -140,21 +149,28 @@ fn one_day_is_asked_for_and_the_others_complete_its_pairs() {
     let ran = folder.run(&format!("{files} --date 2026-03-02 --timezone Asia/Shanghai --json"));
     let summary: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(summary["platform"]["rows_outside_window"], 0);
-    let (code, verdict, reasons) =
-        folder.verdict(&files.replace("reconcile", "--date 2025-01-01"));
-    assert_eq!((code, verdict.as_str(), reasons.as_slice()), (1, "not_provable", &["nothing_on_the_day".to_owned()][..]));
+    let (code, verdict, reasons) = folder.verdict(&files.replace("reconcile", "--date 2025-01-01"));
+    assert_eq!(
+        (code, verdict.as_str(), reasons.as_slice()),
+        (1, "not_provable", &["nothing_on_the_day".to_owned()][..])
+    );
 }
 
 #[test]
 fn an_output_replaces_what_was_there_only_when_it_is_complete() {
     let folder = Folder::new();
     folder.write("d.csv", "old");
-    let ran = folder.run("reconcile --channel stripe --platform platform.csv --settlement missing.csv --diffs d.csv");
+    let ran = folder
+        .run("reconcile --channel stripe --platform platform.csv --settlement missing.csv --diffs d.csv");
     assert_eq!(ran.code, 3);
-    assert_eq!((folder.read("d.csv").as_str(), folder.others().as_slice()), ("old", &["d.csv".to_owned()][..]));
+    assert_eq!(
+        (folder.read("d.csv").as_str(), folder.others().as_slice()),
+        ("old", &["d.csv".to_owned()][..])
+    );
     let ran = folder.run(&format!("{ALL} --diffs d.csv"));
     assert_eq!(ran.code, 1);
     assert!(folder.read("d.csv").starts_with("diff_type,"));
-    // A link is followed to the same end as any program would: the name now holds the differences.
-    assert!(fs::metadata(folder.path("d.csv")).unwrap().is_file());
+    // As readable for others as any file the user makes.
+    let mode = |name: &str| fs::metadata(folder.path(name)).unwrap().permissions().mode();
+    assert_eq!(mode("d.csv"), mode("platform.csv"));
 }

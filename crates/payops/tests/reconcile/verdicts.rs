@@ -116,7 +116,8 @@ fn a_failed_payment_that_the_channel_leaves_out_is_no_difference() {
 #[test]
 fn payments_that_were_refunded_or_disputed_later_show_no_difference() {
     for status in ["refunded", "disputed", "partially_refunded"] {
-        let verdict = after("agreeing_platform.csv", "USD,success", &format!("USD,{status}"), &[CSV, SUMMARY]);
+        let verdict =
+            after("agreeing_platform.csv", "USD,success", &format!("USD,{status}"), &[CSV, SUMMARY]);
         expect(verdict, "reconciled", &[]);
     }
 }
@@ -131,8 +132,16 @@ fn empty_files_are_told_from_empty_days() {
     folder.write("no_summary.csv", only_header("agreeing_summary.csv"));
     let verdict = |rest: &str| folder.verdict(&format!("--channel stripe {rest}"));
     // No byte at all is a file that was not written; a header alone is a day without payments.
-    expect(verdict("--platform nothing --settlement no_settlement.csv"), "incomplete", &["rejects", "summary_missing"]);
-    expect(verdict("--platform no_platform.csv --settlement nothing"), "incomplete", &["rejects", "summary_missing"]);
+    expect(
+        verdict("--platform nothing --settlement no_settlement.csv"),
+        "incomplete",
+        &["rejects", "summary_missing"],
+    );
+    expect(
+        verdict("--platform no_platform.csv --settlement nothing"),
+        "incomplete",
+        &["rejects", "summary_missing"],
+    );
     let empty_day = "--platform no_platform.csv --settlement no_settlement.csv";
     expect(verdict(empty_day), "not_provable", &["summary_missing"]);
     expect(verdict(&format!("{empty_day} --summary no_summary.csv")), "reconciled", &[]);
@@ -141,7 +150,8 @@ fn empty_files_are_told_from_empty_days() {
 #[test]
 fn a_settlement_file_of_another_shape_is_incomplete_and_names_what_it_lacks() {
     let folder = Folder::new();
-    let ran = folder.run("reconcile --channel stripe --platform agreeing_platform.csv --settlement agreeing_summary.csv");
+    let ran = folder
+        .run("reconcile --channel stripe --platform agreeing_platform.csv --settlement agreeing_summary.csv");
     assert_eq!(ran.code, 1);
     insta::assert_snapshot!("other_shape", ran.stdout);
 }

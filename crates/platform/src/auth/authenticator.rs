@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
-use payops_core::time::Timestamp;
+use payops_core::time::{Clock, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::jwks::{Jwks, Source};
@@ -132,14 +132,14 @@ impl Authenticator {
         &self,
         headers: &HeaderMap,
         certificate: Option<&str>,
-        now: Timestamp,
+        clock: &dyn Clock,
     ) -> Result<Option<Caller>> {
         let service = headers.contains_key(SERVICE_NAME) || headers.contains_key(SERVICE_SECRET);
         match (service, headers.contains_key(AUTHORIZATION)) {
             (false, false) => self.by_certificate(certificate),
             (true, true) => Err(bad_credentials("a token and a service secret at once")),
             (true, false) => self.by_service_secret(headers).map(Some),
-            (false, true) => self.by_token(headers, now).await.map(Some),
+            (false, true) => self.by_token(headers, clock).await.map(Some),
         }
     }
 
@@ -160,7 +160,7 @@ impl Authenticator {
             .ok_or_else(|| bad_credentials("unknown service, or a wrong secret"))
     }
 
-    async fn by_token(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller> {
+    async fn by_token(&self, headers: &HeaderMap, clock: &dyn Clock) -> Result<Caller> {
         let value = single(headers, &AUTHORIZATION)?.to_str().unwrap_or_default();
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
         let token = token.trim();
@@ -176,7 +176,7 @@ impl Authenticator {
             },
         };
         claims
-            .and_then(|claims| claims.caller(&self.issuer, &self.audience, now))
+            .and_then(|claims| claims.caller(&self.issuer, &self.audience, clock.now()))
             .map_err(|fault| refused(&fault))
     }
 }

@@ -34,13 +34,14 @@ pub struct ConfigFile {
 const DEFAULT_FILE: &str = "payops.toml";
 
 impl ConfigSource {
-    /// Reads the process's environment, the configuration file (`PAYOPS_CONFIG`, or `payops.toml` in the
+    /// Reads the process's environment, the configuration file (`PAYOPS_CONFIG` of flags or environment, or `payops.toml` in the
     /// working folder if there is one) and the files that hold secrets.
     pub fn gather(flags: BTreeMap<String, String>) -> Result<Self, Problems> {
         let environment: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let named = environment.get("PAYOPS_CONFIG").filter(|path| !path.is_empty());
+        let named = flags.get("PAYOPS_CONFIG").or_else(|| environment.get("PAYOPS_CONFIG"));
+        let named = named.filter(|path| !path.is_empty());
         let path = named.map_or_else(|| PathBuf::from(DEFAULT_FILE), PathBuf::from);
         let file = match std::fs::read_to_string(&path) {
             Ok(text) => Some(ConfigFile { path, text }),

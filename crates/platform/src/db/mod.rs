@@ -39,6 +39,9 @@ pub type BoxFuture<'t, T> = Pin<Box<dyn Future<Output = T> + Send + 't>>;
 pub const PLATFORM_MIGRATIONS: &[Migration] =
     &[Migration::portable("platform_0001", include_str!("../../migrations/platform_0001.sql"))];
 
+/// How many rows one transaction purges at most, so that none is long.
+pub(crate) const PURGED_AT_ONCE: u64 = 1000;
+
 /// Which of the two databases a [`Db`] speaks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {

@@ -84,7 +84,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Passing;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
@@ -97,6 +97,9 @@ where
         Box::pin(async move { Ok(ready.pass(request).await) })
     }
 }
+
+/// A request on its way.
+pub(super) type Passing = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
 /// How a request went, before the answer is written out.
 struct Passed {
@@ -145,7 +148,8 @@ impl Gate {
         let connection = request.extensions().get::<Connection>().map(|connection| Arc::clone(&connection.0));
         let peer = connection.as_ref().map(|facts| facts.peer.ip());
         let certificate = connection.as_ref().and_then(|facts| facts.certificate.as_deref());
-        let known = self.authenticator.authenticate(request.headers(), certificate, self.context.now()).await;
+        let clock = &*self.context.clock;
+        let known = self.authenticator.authenticate(request.headers(), certificate, clock).await;
         let caller = known.as_ref().ok().and_then(Option::as_ref).cloned();
         let ruling = match kind {
             Kind::Api => Some(self.limiter.take(caller.as_ref(), peer).await),

@@ -17,6 +17,7 @@ mod admission;
 mod answer;
 mod budget;
 mod command;
+mod compress;
 mod docs;
 mod envelope;
 mod etag;

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,32 +12,37 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::admission::{Connection, ConnectionFacts};
 
+mod pulse;
+
+use pulse::{Connections, Pulse, Watched};
+
 /// Room for the head of a request.
 const HEAD_BYTES: usize = 64 * 1024;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 256;
 /// How often a silent HTTP/2 peer is asked whether it is still there.
-const PING: Duration = Duration::from_secs(30);
+const PING: Duration = Duration::from_secs(20);
 
 /// How a server listens.
 #[derive(Debug, Clone, Copy)]
 pub struct ServeOptions {
     /// How long requests at work may go on after the order to stop.
     pub drain: Duration,
-    /// How long the head of a request may take to arrive, and a kept connection may stay silent.
-    pub head_time_out: Duration,
+    /// A connection is cut when, for this long and at most half as long again, no request is at work on it, no
+    /// head of a request was completed and nothing could be sent: heads that trickle in, connections that are
+    /// kept for nothing, and readers that do not read.
+    pub patience: Duration,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { drain: Duration::from_secs(20), head_time_out: Duration::from_secs(30) }
+        Self { drain: Duration::from_secs(20), patience: Duration::from_secs(60) }
     }
 }
 
@@ -57,29 +61,27 @@ pub async fn serve_with(
 ) {
     let server = Server {
         router,
-        builder: builder(options.head_time_out),
+        builder: builder(),
         graceful: GracefulShutdown::new(),
         shutdown: shutdown.clone(),
-        cut: CancellationToken::new(),
-        options,
+        connections: Connections::default(),
     };
+    let mut rounds = tokio::time::interval((options.patience / 2).max(Duration::from_millis(1)));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => server.spawn(stream, peer),
                 Err(error) => accept_failed(&error).await,
             },
+            _ = rounds.tick() => server.connections.cut_silent(),
             () = shutdown.cancelled() => break,
         }
     }
     drop(listener);
-    let Server { graceful, cut, .. } = server;
+    let Server { graceful, connections, .. } = server;
     if tokio::time::timeout(options.drain, graceful.shutdown()).await.is_err() {
-        tracing::warn!(
-            drain_ms = options.drain.as_millis(),
-            "connections are cut: their requests did not end in time"
-        );
-        cut.cancel();
+        let left = connections.cut_all();
+        tracing::warn!(left, "connections are cut: their requests did not end in time");
     }
 }
 
@@ -88,16 +90,15 @@ struct Server {
     builder: auto::Builder<TokioExecutor>,
     graceful: GracefulShutdown,
     shutdown: CancellationToken,
-    cut: CancellationToken,
-    options: ServeOptions,
+    connections: Connections,
 }
 
-fn builder(head_time_out: Duration) -> auto::Builder<TokioExecutor> {
+/// HTTP/1 gets no timer: hyper would set and drop one for every request, and [`Connections`] keeps watch over
+/// all connections with one.
+fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head_time_out)
         .max_buf_size(HEAD_BYTES)
         .http2()
         .timer(TokioTimer::new())
@@ -122,40 +123,27 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was refused");
         }
-        self.spawn_on(stream, peer, None);
-    }
-
-    fn spawn_on<I>(&self, io: I, peer: SocketAddr, certificate: Option<Arc<str>>)
-    where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let facts = ConnectionFacts { peer, certificate, shutdown: self.shutdown.clone() };
+        let facts = ConnectionFacts { peer, certificate: None, shutdown: self.shutdown.clone() };
         let connection = Connection(Arc::new(facts));
         let router = self.router.clone();
-        let spoke = Arc::new(AtomicBool::new(false));
-        let heard = Arc::clone(&spoke);
+        let pulse = Arc::new(Pulse::default());
+        let beating = Arc::clone(&pulse);
         let service = service_fn(move |mut request: Request<Incoming>| {
-            heard.store(true, Ordering::Relaxed);
+            let at_work = Pulse::request(&beating);
             request.extensions_mut().insert(connection.clone());
-            router.clone().oneshot(request)
-        });
-        let serving = self.builder.serve_connection(TokioIo::new(io), service).into_owned();
-        let serving = self.graceful.watch(serving);
-        let (cut, patience) = (self.cut.clone(), self.options.head_time_out);
-        tokio::spawn(async move {
-            let mut serving = std::pin::pin!(serving);
-            // The protocol is told by the first bytes, for which hyper itself waits without end.
-            let first = tokio::time::timeout(patience, &mut serving);
-            let ended = tokio::select! {
-                ended = first => ended,
-                () = cut.cancelled() => return,
-            };
-            if ended.is_err() && spoke.load(Ordering::Relaxed) {
-                tokio::select! {
-                    _ = &mut serving => {}
-                    () = cut.cancelled() => {}
-                }
+            let answer = router.clone().oneshot(request);
+            async move {
+                let answer = answer.await;
+                drop(at_work);
+                answer
             }
         });
+        let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+        let serving = self.graceful.watch(self.builder.serve_connection(io, service).into_owned());
+        let task = tokio::spawn(async move {
+            // What ends a connection early is the peer's affair: resets, nonsense, silence.
+            let _ = serving.await;
+        });
+        self.connections.add(task.abort_handle(), pulse);
     }
 }

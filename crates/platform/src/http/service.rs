@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::budget::{Budgets, Limiter};
+use super::compress::CompressLayer;
 use super::gate::{Gate, GateLayer, Kind};
 use super::health::{self, Health, HealthCheck};
 use super::ids::Ids;
@@ -18,9 +17,6 @@ use super::meter::HttpMetrics;
 use super::{docs, metrics_page};
 use crate::auth::Authenticator;
 use crate::context::ServiceContext;
-
-/// Smaller answers are sent as they are: compressing them takes longer than sending them.
-const COMPRESS_ABOVE: u64 = 1024;
 
 /// What a service will not exceed.
 #[derive(Debug, Clone, Copy)]
@@ -103,15 +99,10 @@ pub fn service_router(service: ServiceHttp) -> Router {
         limits,
         access_log,
     });
-    // Event streams, images and what is compressed already pass as they are.
-    let compress = || {
-        let worth_it = DefaultPredicate::new().and(SizeAbove::new(COMPRESS_ABOVE));
-        CompressionLayer::new().compress_when(worth_it)
-    };
-    let api = routes.layer(GateLayer { gate: Arc::clone(&gate), kind: Kind::Api }).layer(compress());
-    let operational = operational.layer(GateLayer { gate, kind: Kind::Operational }).layer(compress());
+    let routes = routes.layer((CompressLayer, GateLayer { gate: Arc::clone(&gate), kind: Kind::Api }));
+    let operational = operational.layer((CompressLayer, GateLayer { gate, kind: Kind::Operational }));
     // Giving the state now lets each route be wrapped once, and not again for every request.
-    api.merge(operational).with_state(())
+    routes.merge(operational).with_state(())
 }
 
 fn operational(context: &ServiceContext, api: &utoipa::openapi::OpenApi, checks: Vec<HealthCheck>) -> Router {

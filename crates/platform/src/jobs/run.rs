@@ -15,7 +15,7 @@ use tracing::{Instrument, info_span};
 use super::metrics::JobMetrics;
 use super::runner::{Runner, RunnerOptions};
 use super::store::{self, Leased, Settlement};
-use super::worker::{AnyWorker, JobError, Lease};
+use super::worker::{AnyWorker, JobError, LEASE_LOST, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry;
 
@@ -61,10 +61,22 @@ async fn run_here(runner: Arc<Runner>, job: Leased, shutdown: CancellationToken)
             return;
         }
     };
+    if says_lost(&outcome) {
+        report(&runner, &job.name, "lost", started);
+        return;
+    }
     let ending = Ending::of(outcome, &lease, &runner.options, runner.context.now(), &*runner.context.random);
     let word = ending.word();
     let word = if settle(&runner, &job, ending).await { word } else { "lost" };
     report(&runner, &job.name, word, started);
+}
+
+/// Whether the run itself has found out that another one has taken over.
+fn says_lost(outcome: &Result<(), JobError>) -> bool {
+    match outcome {
+        Err(JobError::Retry { error, .. } | JobError::Fail(error)) => error.code() == LEASE_LOST,
+        Err(JobError::Wait { .. }) | Ok(()) => false,
+    }
 }
 
 fn report(runner: &Runner, name: &str, outcome: &'static str, started: Instant) {

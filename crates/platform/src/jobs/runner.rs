@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use payops_core::random::Random;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::metrics::JobMetrics;
@@ -16,6 +17,7 @@ use super::store::{self, Leased};
 use super::worker::{AnyWorker, Typed};
 use super::{Job, Worker, run, schedule};
 use crate::context::ServiceContext;
+use crate::db::PURGED_AT_ONCE;
 use crate::error::Result;
 use crate::{audit, idempotency};
 
@@ -121,12 +123,12 @@ impl Runner {
     pub async fn run(self, shutdown: CancellationToken) {
         let runner = Arc::new(self);
         let mut runs = Runs::default();
-        let mut upkeep = Instant::now();
+        let upkeep = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&runner).keep_up()));
         while !shutdown.is_cancelled() {
-            runner.look(&mut runs, &shutdown).await;
-            if upkeep <= Instant::now() {
-                runner.keep_up().await;
-                upkeep = Instant::now() + UPKEEP;
+            tokio::select! {
+                () = runner.look(&mut runs, &shutdown) => {}
+                // A database that does not answer must not keep the process from ending.
+                () = runner.out_of_patience(&shutdown) => break,
             }
             let pause = runner.options.poll / 2 + chance(runner.options.poll, &*runner.context.random);
             tokio::select! {
@@ -136,7 +138,13 @@ impl Runner {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        drop(upkeep);
         runs.drain(&runner).await;
+    }
+
+    async fn out_of_patience(&self, shutdown: &CancellationToken) {
+        shutdown.cancelled().await;
+        tokio::time::sleep(self.options.drain).await;
     }
 
     /// Runs whatever is due, and what becomes due by that, and returns when nothing is. Jobs that wait for a
@@ -192,27 +200,44 @@ impl Runner {
             .await
     }
 
-    /// Measures the backlog and removes what has been kept long enough.
-    async fn keep_up(&self) {
-        let (db, now) = (&self.context.db, self.context.now());
-        match store::backlog(db.read(), db.backend(), now).await {
-            Ok(backlog) => self.metrics.backlog(&backlog, now),
-            Err(error) => tracing::warn!(?error, "the backlog could not be measured"),
+    /// Measures the backlog and removes what has been kept long enough, again and again.
+    async fn keep_up(self: Arc<Self>) {
+        loop {
+            if let Err(error) = self.measure().await {
+                tracing::warn!(?error, "the backlog could not be measured");
+            }
+            if let Err(error) = self.purge().await {
+                tracing::warn!(?error, "rows kept long enough could not be purged");
+            }
+            tokio::time::sleep(UPKEEP).await;
         }
+    }
+
+    async fn measure(&self) -> Result<()> {
+        let (db, now) = (&self.context.db, self.context.now());
+        self.metrics.backlog(&store::backlog(db.read(), db.backend(), now).await?, now);
+        Ok(())
+    }
+
+    async fn purge(&self) -> Result<()> {
+        let now = self.context.now();
         let jobs_before = now - run::delta(self.options.job_retention);
         let audit_before = now - run::delta(self.options.audit_retention);
-        let purged = db.write("jobs.purge", move |tx| {
-            Box::pin(async move {
-                let jobs = store::purge(tx, jobs_before).await?;
-                let keys = idempotency::purge(tx, now).await?;
-                let audit = audit::purge(tx, audit_before).await?;
-                Ok((jobs, keys, audit))
-            })
-        });
-        match purged.await {
-            Ok((0, 0, 0)) => {}
-            Ok((jobs, keys, audit)) => tracing::info!(jobs, keys, audit, "purged rows kept long enough"),
-            Err(error) => tracing::warn!(?error, "rows kept long enough could not be purged"),
+        loop {
+            let purged = self.context.db.write("jobs.purge", move |tx| {
+                Box::pin(async move {
+                    let jobs = store::purge(tx, jobs_before).await?;
+                    let keys = idempotency::purge(tx, now).await?;
+                    Ok([jobs, keys, audit::purge(tx, audit_before).await?])
+                })
+            });
+            let [jobs, keys, audit] = purged.await?;
+            if jobs + keys + audit > 0 {
+                tracing::info!(jobs, keys, audit, "purged rows kept long enough");
+            }
+            if [jobs, keys, audit].iter().all(|purged| *purged < PURGED_AT_ONCE) {
+                return Ok(());
+            }
         }
     }
 }
@@ -258,7 +283,10 @@ impl Runs {
         };
         if tokio::time::timeout(runner.options.drain, all).await.is_err() {
             self.set.shutdown().await;
-            run::hand_back(runner, self.leases.into_values().collect()).await;
+            let leases = self.leases.into_values().collect();
+            if tokio::time::timeout(runner.options.drain, run::hand_back(runner, leases)).await.is_err() {
+                tracing::error!("the database does not answer; leases of running jobs have to run out");
+            }
         }
     }
 }

@@ -6,13 +6,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::queue::{JobRef, JobState, JobStatus};
-use crate::db::{Backend, Tx};
+use crate::db::{Backend, PURGED_AT_ONCE, Tx};
 use crate::error::{Error, Result};
 
 /// How many expired leases one look releases at most.
 const EXPIRED_AT_ONCE: u32 = 100;
-/// How many rows one purge removes at most, so that no transaction is long.
-const PURGED_AT_ONCE: u32 = 1000;
 
 pub(super) struct NewRow<'a> {
     pub(super) id: Uuid,

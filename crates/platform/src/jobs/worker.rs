@@ -57,11 +57,13 @@ impl From<Error> for JobError {
             | ErrorKind::Unavailable
             | ErrorKind::TooManyRequests
             | ErrorKind::ClientTimeout => Self::Retry { after: error.retry_after(), error },
-            ErrorKind::Conflict if error.is_retryable() => Self::Retry { after: None, error },
             _ => Self::Fail(error),
         }
     }
 }
+
+/// The code of [`Lease::still_mine`]'s error.
+pub(super) const LEASE_LOST: &str = "LEASE_LOST";
 
 /// The right to run a job, for as long as it is renewed.
 #[derive(Debug, Clone)]
@@ -88,7 +90,7 @@ impl Lease {
         }
         Err(Error::new(
             ErrorKind::Conflict,
-            "LEASE_LOST",
+            LEASE_LOST,
             "Another instance has taken this work over.",
             "该任务已由其他实例接管。",
         )

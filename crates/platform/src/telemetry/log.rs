@@ -15,8 +15,8 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::{Fields, quoted};
-use super::trace::{TRACE_ID_FIELD, trace_id_in};
+use super::fields::{Fields, push_quoted};
+use super::trace::{TRACE_ID_FIELD, TraceId, trace_id_in};
 
 /// Names that every line has; a field that is called so gets an underscore in front.
 const OWN_NAMES: [&str; 4] = ["level", "ts", "caller", "msg"];
@@ -37,21 +37,24 @@ impl JsonLog {
     fn line(&self, metadata: &Metadata<'_>, fields: &Fields, around: &Around) -> String {
         let ts = self.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
         let caller = Caller(metadata);
-        let mut line = format!(
-            r#"{{"level":"{}","ts":"{ts}","caller":"{caller}","msg":{}"#,
-            level(*metadata.level()),
-            quoted(&fields.message)
-        );
-        let named = |name| around.fields.iter().chain(&fields.list).any(|(known, _)| *known == name);
+        let level = level(*metadata.level());
+        let mut line = format!(r#"{{"level":"{level}","ts":"{ts}","caller":"{caller}","msg":"#);
+        push_quoted(&mut line, &fields.message);
+        let named =
+            |name: &str| fields.get(name).is_some() || around.fields.iter().any(|(known, _)| *known == name);
         if !named("service") {
-            push_field(&mut line, "service", &quoted(self.service));
+            push_field(&mut line, "service", &format!("\"{}\"", self.service));
         }
-        if let Some(trace_id) = around.trace_id.as_ref().filter(|_| !named(TRACE_ID_FIELD)) {
-            push_field(&mut line, TRACE_ID_FIELD, trace_id);
+        if let Some(trace_id) = around.trace_id.filter(|_| !named(TRACE_ID_FIELD)) {
+            push_field(&mut line, TRACE_ID_FIELD, &format!("\"{trace_id}\""));
         }
-        let overridden = |name| fields.list.iter().any(|(own, _)| *own == name);
-        for (name, value) in around.fields.iter().filter(|(name, _)| !overridden(*name)).chain(&fields.list) {
-            push_field(&mut line, name, value);
+        for (name, json) in &around.fields {
+            if fields.get(name).is_none() {
+                push_field(&mut line, name, json);
+            }
+        }
+        for (name, json) in fields.iter() {
+            push_field(&mut line, name, json);
         }
         line.push_str("}\n");
         line
@@ -66,17 +69,15 @@ impl JsonLog {
         for span in innermost.scope().from_root() {
             let extensions = span.extensions();
             let Some(fields) = extensions.get::<Fields>() else { continue };
-            for (name, value) in &fields.list {
-                match around.fields.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, known)) => known.clone_from(value),
-                    None => around.fields.push((name, value.clone())),
+            for (name, json) in fields.iter() {
+                match around.fields.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, known)) => json.clone_into(known),
+                    None => around.fields.push((name, json.to_owned())),
                 }
             }
         }
         let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
-        around.trace_id = dispatch
-            .and_then(|dispatch| trace_id_in(&dispatch, &innermost.id()))
-            .map(|trace_id| format!("\"{trace_id}\""));
+        around.trace_id = dispatch.and_then(|dispatch| trace_id_in(&dispatch, &innermost.id()));
         around
     }
 }
@@ -85,7 +86,7 @@ impl JsonLog {
 #[derive(Default)]
 struct Around {
     fields: Vec<(&'static str, String)>,
-    trace_id: Option<String>,
+    trace_id: Option<TraceId>,
 }
 
 impl<S> Layer<S> for JsonLog

@@ -3,6 +3,7 @@
 //! [`init`] is called once, first thing, inside the runtime. Spans carry ids and routes; a log line carries
 //! the fields of all spans around it. Neither ever carries a credential, a body or a header value.
 
+mod export;
 mod fields;
 mod filter;
 mod log;

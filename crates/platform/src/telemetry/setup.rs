@@ -9,9 +9,7 @@ use std::time::Duration;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::runtime::Tokio;
-use opentelemetry_sdk::trace::span_processor_with_async_runtime::BatchSpanProcessor;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanExporter as _};
 use payops_core::time::{Clock, SystemClock};
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
@@ -22,9 +20,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::export::Sender;
 use super::fields::SpanFields;
 use super::filter::LineFilter;
 use super::log::JsonLog;
+
+/// How long the end of a process waits for its collector.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,18 +96,18 @@ pub enum TelemetryError {
 /// Keeps traces flowing. Call [`TelemetryGuard::shutdown`] at the end, or the last spans are lost.
 #[derive(Debug)]
 pub struct TelemetryGuard {
-    provider: Option<SdkTracerProvider>,
+    sender: Option<Sender>,
 }
 
 /// Sets up logs and traces for the whole process. Call it inside the runtime.
 pub fn init(settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryError> {
-    let provider =
-        settings.otlp_endpoint.as_deref().map(|endpoint| provider(settings, endpoint)).transpose()?;
     let filter = EnvFilter::try_new(&settings.filter).map_err(|error| TelemetryError::Filter {
         filter: settings.filter.clone(),
         why: error.to_string(),
     })?;
-    let traces = provider.as_ref().map(trace_layer);
+    let exporter =
+        settings.otlp_endpoint.as_deref().map(|endpoint| exporter(settings, endpoint)).transpose()?;
+    let (traces, sender) = exporter.map(|exporter| trace_layer(settings, exporter)).unzip();
     let (json, terminal) = match settings.format {
         LogFormat::Json => {
             let writer = BoxMakeWriter::new(io::stderr);
@@ -127,35 +129,46 @@ pub fn init(settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryErr
     if settings.format == LogFormat::Json {
         log_panics();
     }
-    Ok(TelemetryGuard { provider })
+    Ok(TelemetryGuard { sender })
 }
 
 impl TelemetryGuard {
-    /// Sends what is left and ends. Waits at most ten seconds for a collector that does not answer.
+    /// Sends what is left and ends. Waits a few seconds for a collector that does not answer.
     pub async fn shutdown(self) {
-        let Some(provider) = self.provider else { return };
-        // The exporter's own thread of control needs this runtime, so it must not be blocked here.
-        let ended = tokio::task::spawn_blocking(move || provider.shutdown());
-        match tokio::time::timeout(Duration::from_secs(10), ended).await {
-            Ok(Ok(Ok(()))) => {}
-            outcome => tracing::warn!(?outcome, "the last spans may be lost"),
+        let Some(sender) = self.sender else { return };
+        if tokio::time::timeout(LAST_WORDS, sender.stop()).await.is_err() {
+            tracing::warn!("the last spans are lost: the collector did not answer in time");
         }
     }
 }
 
-fn trace_layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
+fn trace_layer<S>(
+    settings: &TelemetrySettings,
+    exporter: SpanExporter,
+) -> (OpenTelemetryLayer<S, SdkTracer>, Sender)
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    OpenTelemetryLayer::new(provider.tracer("payops"))
+    let root = if settings.sample_ratio >= 1.0 {
+        Sampler::AlwaysOn
+    } else {
+        Sampler::TraceIdRatioBased(settings.sample_ratio)
+    };
+    let (batches, sender) = Sender::start(exporter);
+    let provider = SdkTracerProvider::builder()
+        .with_sampler(Sampler::ParentBased(Box::new(root)))
+        .with_span_processor(batches)
+        .build();
+    let layer = OpenTelemetryLayer::new(provider.tracer("payops"))
         .with_location(false)
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        .with_context_activation(false)
+        .with_context_activation(false);
+    (layer, sender)
 }
 
-fn provider(settings: &TelemetrySettings, endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
+fn exporter(settings: &TelemetrySettings, endpoint: &str) -> Result<SpanExporter, TelemetryError> {
     let refused = |why: &dyn fmt::Display| TelemetryError::Exporter {
         endpoint: endpoint.to_owned(),
         why: why.to_string(),
@@ -164,7 +177,7 @@ fn provider(settings: &TelemetrySettings, endpoint: &str) -> Result<SdkTracerPro
     if !matches!(url.scheme(), "http" | "https") {
         return Err(refused(&"it is neither http nor https"));
     }
-    let exporter = SpanExporter::builder()
+    let mut exporter = SpanExporter::builder()
         .with_http()
         .with_endpoint(traces_address(&url))
         .with_timeout(Duration::from_secs(5))
@@ -174,18 +187,8 @@ fn provider(settings: &TelemetrySettings, endpoint: &str) -> Result<SdkTracerPro
         .with_service_name(settings.service)
         .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
-    let root = if settings.sample_ratio >= 1.0 {
-        Sampler::AlwaysOn
-    } else {
-        Sampler::TraceIdRatioBased(settings.sample_ratio)
-    };
-    Ok(SdkTracerProvider::builder()
-        .with_resource(resource)
-        .with_sampler(Sampler::ParentBased(Box::new(root)))
-        // The processor with a thread of its own would call the exporter outside the runtime, and lose
-        // every span.
-        .with_span_processor(BatchSpanProcessor::builder(exporter, Tokio).build())
-        .build())
+    exporter.set_resource(&resource);
+    Ok(exporter)
 }
 
 /// The base address of a collector leads to `/v1/traces`; a full one is taken as it is.

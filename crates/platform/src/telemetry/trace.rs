@@ -185,7 +185,7 @@ fn recorded_trace_id(dispatch: &Dispatch, id: &Id) -> Option<TraceId> {
     let registry = dispatch.downcast_ref::<Registry>()?;
     registry.span(id)?.scope().find_map(|span| {
         let extensions = span.extensions();
-        let (_, json) = extensions.get::<Fields>()?.list.iter().find(|(name, _)| *name == TRACE_ID_FIELD)?;
+        let json = extensions.get::<Fields>()?.get(TRACE_ID_FIELD)?;
         u128::from_str_radix(json.trim_matches('"'), 16).ok().map(TraceId::new)
     })
 }

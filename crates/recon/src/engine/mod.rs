@@ -36,6 +36,8 @@ mod tie;
 mod verdict;
 
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod test_rows;

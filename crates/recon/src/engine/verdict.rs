@@ -105,7 +105,8 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = |count: &u64, one: &str, many: &str| format!("{count} {}", if *count == 1 { one } else { many });
+        let of =
+            |count: &u64, one: &str, many: &str| format!("{count} {}", if *count == 1 { one } else { many });
         let rows = |count: &u64| of(count, "row", "rows");
         match self {
             Self::Rejects { side, count } => {

@@ -10,7 +10,6 @@ use futures::FutureExt;
 use payops_channels::platform_feed::FeedQuery;
 use payops_channels::stripe::reporting::{NewReportRun, ReportRun, ReportingClient, RunStatus};
 use payops_channels::{RemoteError, RemoteErrorKind};
-use payops_core::time::{DayWindow, Zone};
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, ErrorKind, Result};
 use payops_platform::jobs::{JobError, Lease};
@@ -19,6 +18,7 @@ use uuid::Uuid;
 
 use crate::Reconciliation;
 use crate::error;
+use crate::formats;
 use crate::jobs::system;
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus, TaskStatus};
@@ -250,7 +250,7 @@ async fn ask_for_report(
     stripe: &ReportingClient,
     row: &StoredFile,
 ) -> Result<ReportRun, Stop> {
-    let window = window(row)?;
+    let window = formats::window(row)?;
     let report_type = row.report_type.clone().unwrap_or_default();
     let available = stripe.report_type(&report_type).await.map_err(|error| outside("Stripe", &error))?;
     if available.data_available_end < window.end {
@@ -285,12 +285,6 @@ async fn ask_for_report(
         })
         .await?;
     Ok(run)
-}
-
-fn window(row: &StoredFile) -> Result<DayWindow> {
-    let broken = |why: String| Error::impossible_row("channel_settlement_files", "timezone", row.id, why);
-    let zone = Zone::named(&row.timezone).map_err(|error| broken(error.to_string()))?;
-    zone.day(row.settlement_date).map_err(|error| broken(error.to_string()))
 }
 
 async fn fail(app: &Reconciliation, row: &StoredFile, why: &str) -> Result<()> {

@@ -67,6 +67,8 @@ fn compare(
         Settings::new([app.context.random.next_u64(), app.context.random.next_u64()], app.files.scratch());
     settings.memory = app.options.engine_memory_bytes;
     settings.keep_matched = task.store_matched;
+    // What is still pending at the end of its day may be in the channel's next file.
+    settings.cut_off = Some(formats::window(&files.platform)?);
     let observer = Observer {
         progress: &|progress| done.store(hundredths(progress), Ordering::Relaxed),
         cancelled: &|| stop.is_cancelled(),

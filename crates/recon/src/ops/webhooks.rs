@@ -29,12 +29,7 @@ impl Event {
             let value = value.filter(|text| !text.is_empty() && text.len() <= 255);
             value.map(str::to_owned).ok_or_else(|| format!("the event has no text at {pointer}"))
         };
-        Ok(Self {
-            id: text("/id")?,
-            kind: text("/type")?,
-            object_id: text("/data/object/id")?,
-            payload,
-        })
+        Ok(Self { id: text("/id")?, kind: text("/type")?, object_id: text("/data/object/id")?, payload })
     }
 }
 

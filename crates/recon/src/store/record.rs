@@ -294,13 +294,8 @@ pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Ve
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
-    let currency = || {
-        Func::coalesce([
-            Expr::col(Column::PlatformCurrency),
-            Expr::col(Column::ChannelCurrency),
-            Expr::val(""),
-        ])
-    };
+    // Without a parameter inside, so that PostgreSQL sees one expression in SELECT and GROUP BY.
+    let currency = || Func::coalesce([Expr::col(Column::PlatformCurrency), Expr::col(Column::ChannelCurrency)]);
     let risk = Func::abs(Func::coalesce([
         Expr::col(Column::DiffAmount),
         Expr::col(Column::PlatformAmount),

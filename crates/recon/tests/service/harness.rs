@@ -1,5 +1,6 @@
 //! The service in one process: its API without a network, its jobs, and the sandbox as Stripe and gateway.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use payops_core::time::{Clock, SystemClock, Zone};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::{As, TestAnswer, TestClient, authenticator};
-use payops_platform::http::{ServiceHttp, service_router};
+use payops_platform::http::{Budgets, Limiter, ServiceHttp, service_router};
 use payops_platform::jobs::{Runner, RunnerOptions};
 use payops_platform::telemetry::{Metrics, inject_traceparent};
 use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
-use payops_sandbox::{DEFAULT_WEBHOOK_SECRET, RunningSandbox, Sandbox, SandboxConfig};
+use payops_sandbox::days::Variant;
+use payops_sandbox::{DEFAULT_WEBHOOK_SECRET, Fault, RunningSandbox, Sandbox, SandboxConfig};
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -29,7 +31,6 @@ const LOOK: Duration = Duration::from_millis(25);
 pub struct App {
     pub client: TestClient,
     pub sandbox: RunningSandbox,
-    pub context: ServiceContext,
     _files: tempfile::TempDir,
     _db: TestDb,
     stop: CancellationToken,
@@ -66,13 +67,18 @@ impl App {
             .await
             .unwrap();
         let authenticator = authenticator().unwrap();
-        let router =
-            service_router(ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app.clone())));
+        // Tests look at a task more often than people may.
+        let budgets = Budgets { caller_per_minute: NonZeroU32::MAX, ..Budgets::default() };
+        let http = ServiceHttp {
+            limiter: Arc::new(Limiter::in_process(budgets)),
+            ..ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app.clone()))
+        };
+        let router = service_router(http);
         let stop = CancellationToken::new();
         let runner = jobs::register(&app, Runner::new(context.clone()).with_options(quick()));
         tokio::spawn(runner.run(stop.clone()));
         let client = TestClient::new(router, authenticator, context.now());
-        Self { client, sandbox, context, _files: files, _db: db, stop }
+        Self { client, sandbox, _files: files, _db: db, stop }
     }
 
     pub async fn get(&self, path: &str) -> TestAnswer {
@@ -83,10 +89,43 @@ impl App {
         self.client.post(path, body).by(As::Operator).send().await
     }
 
+    /// Uploads a file as a form whose last part it is.
+    pub async fn upload(&self, kind: &str, parts: &[(&str, &str)], file: &[u8]) -> TestAnswer {
+        let boundary = "----payops-test";
+        let mut form = Vec::new();
+        for (name, value) in parts {
+            let head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+            form.extend_from_slice(format!("{head}{value}\r\n").as_bytes());
+        }
+        let head = "Content-Disposition: form-data; name=\"file\"; filename=\"../../etc/passwd\"";
+        form.extend_from_slice(format!("--{boundary}\r\n{head}\r\n\r\n").as_bytes());
+        form.extend_from_slice(file);
+        form.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        let path = format!("/api/v1/reconciliation/{kind}");
+        let request = self.client.request(http::Method::POST, &path).by(As::Operator);
+        request.body("multipart/form-data; boundary=----payops-test", form).send().await
+    }
+
+    /// What a day of the sandbox looks like as the two files.
+    pub fn day_files(&self, date: &str, variant: Variant) -> (Vec<u8>, Vec<u8>) {
+        let (date, channel) = (date.parse().unwrap(), "stripe".parse().unwrap());
+        let day = self.sandbox.handle().day(date, channel, &Zone::utc()).unwrap().with_variant(variant);
+        let (mut platform, mut settlement) = (Vec::new(), Vec::new());
+        payops_sandbox::write_platform_csv(&day, &mut platform).unwrap();
+        payops_sandbox::write_settlement_csv(&day, &mut settlement).unwrap();
+        (platform, settlement)
+    }
+
+    /// Makes something go wrong at the sandbox.
+    pub fn fault(&self, fault: Fault) {
+        self.sandbox.handle().add_fault(fault).unwrap();
+    }
+
     /// Creates a task of a Stripe day and starts it.
     pub async fn begin(&self, date: &str) -> String {
-        let created =
-            self.post("/api/v1/reconciliation/tasks", &json!({ "task_date": date, "channel": "stripe" })).await;
+        let created = self
+            .post("/api/v1/reconciliation/tasks", &json!({ "task_date": date, "channel": "stripe" }))
+            .await;
         assert_eq!(created.status, 201, "{:?}", created.json());
         let id = created.data()["id"].as_str().unwrap().to_owned();
         let started = self.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
@@ -96,7 +135,8 @@ impl App {
 
     /// Waits until a task has ended, one way or another.
     pub async fn ended(&self, id: &str) -> Value {
-        self.until(id, |task| matches!(task["status"].as_str(), Some("completed" | "failed" | "cancelled"))).await
+        self.until(id, |task| matches!(task["status"].as_str(), Some("completed" | "failed" | "cancelled")))
+            .await
     }
 
     /// Waits until a task looks as wanted.
@@ -123,9 +163,22 @@ impl App {
 
     /// What the sandbox knows of a Stripe day.
     pub fn truth(&self, date: &str) -> Value {
+        self.truth_in(date, "Etc/UTC")
+    }
+
+    /// The same for a day of another zone.
+    pub fn truth_in(&self, date: &str, zone: &str) -> Value {
         let (date, channel) = (date.parse().unwrap(), "stripe".parse().unwrap());
-        let truth = self.sandbox.handle().truth(date, channel, &Zone::utc()).unwrap();
+        let truth = self.sandbox.handle().truth(date, channel, &Zone::named(zone).unwrap()).unwrap();
         serde_json::to_value(truth).unwrap()
+    }
+
+    /// The report of a completed task.
+    pub async fn report(&self, task: &Value) -> Value {
+        let path = format!("/api/v1/reconciliation/reports/{}", task["id"].as_str().unwrap());
+        let report = self.get(&path).await;
+        assert_eq!(report.status, 200, "{:?}", report.json());
+        report.data()
     }
 
     /// Every record of a task.

@@ -4,7 +4,6 @@ use std::sync::Mutex;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::routing::post;
 use chrono::TimeDelta;
 use http::{HeaderMap, StatusCode};
@@ -25,15 +24,17 @@ impl Receiver {
         *receiver.answers.lock().unwrap() = answers.iter().rev().copied().collect();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let router = Router::new().route("/hook", post(Self::receive)).with_state(receiver.clone());
+        let state = receiver.clone();
+        let receive = |headers: HeaderMap, body: Bytes| async move { state.receive(&headers, body) };
+        let router: Router = Router::new().route("/hook", post(receive));
         tokio::spawn(async move { axum::serve(listener, router).await });
         (receiver, url)
     }
 
-    async fn receive(State(receiver): State<Self>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    fn receive(&self, headers: &HeaderMap, body: Bytes) -> StatusCode {
         let signature = headers["stripe-signature"].to_str().unwrap().to_owned();
-        receiver.received.lock().unwrap().push((signature, body));
-        let answer = receiver.answers.lock().unwrap().pop().unwrap_or(200);
+        self.received.lock().unwrap().push((signature, body));
+        let answer = self.answers.lock().unwrap().pop().unwrap_or(200);
         StatusCode::from_u16(answer).unwrap()
     }
 

@@ -199,7 +199,15 @@ struct Record {
 impl Record {
     fn platform_line(&self, out: &mut String) -> std::fmt::Result {
         let (day, hour, minute, second) = self.clock();
-        write!(out, "{},{},{},{},{},", self.payment_no(), self.trade_no(), self.amount, self.currency.0, self.status)?;
+        write!(
+            out,
+            "{},{},{},{},{},",
+            self.payment_no(),
+            self.trade_no(),
+            self.amount,
+            self.currency.0,
+            self.status
+        )?;
         writeln!(out, "2025-01-{day:02}T{hour:02}:{minute:02}:{second:02}Z,M{:06}", self.merchant)
     }
 
@@ -285,7 +293,7 @@ impl Dice {
     }
 
     fn below(&mut self, bound: u64) -> u64 {
-        u64::try_from(u128::from(self.next()) * u128::from(bound) >> 64).unwrap_or(0)
+        u64::try_from((u128::from(self.next()) * u128::from(bound)) >> 64).unwrap_or(0)
     }
 }
 

@@ -26,7 +26,8 @@ pub(super) fn check(engine: &Engine, place: &Path, dataset: &Dataset) -> Result<
     let output = engine.output(place);
     let figures: Value = serde_json::from_slice(&fs::read(output.join("figures.json"))?)?;
     for (class, expected) in Class::ALL.into_iter().zip(dataset.totals) {
-        let found = if engine.is_payops() { payops_total(&figures, class) } else { rival_total(&figures, class) };
+        let found =
+            if engine.is_payops() { payops_total(&figures, class) } else { rival_total(&figures, class) };
         let found = found.with_context(|| format!("no figures of {}", class.name()))?;
         ensure!(found == expected, "{}: {found:?} was found and {expected:?} is true", class.name());
     }
@@ -47,7 +48,8 @@ fn payops_total(figures: &Value, class: Class) -> Option<Total> {
 }
 
 fn rival_total(figures: &Value, class: Class) -> Option<Total> {
-    let [count, platform, channel] = ["count", "platform", "channel"].map(|name| figures[class.name()][name].as_i64());
+    let [count, platform, channel] =
+        ["count", "platform", "channel"].map(|name| figures[class.name()][name].as_i64());
     Some(Total { count: u64::try_from(count?).ok()?, platform: platform?, channel: channel? })
 }
 

@@ -14,8 +14,8 @@ use super::api::Api;
 
 /// The day that is reconciled: a Thursday, so it has differences of every type.
 const DAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 15).expect("a day of the calendar");
-/// How often the task is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often the task is looked at: below the budget of calls that a person has.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long the day may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 

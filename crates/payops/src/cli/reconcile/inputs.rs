@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
+use payops_channels::Mapping;
 use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_channels::read::Format;
 use payops_channels::stripe::balance_summary::read_balance_summary;
-use payops_channels::Mapping;
 use payops_core::time::Zone;
 use payops_recon::engine::{Input, StatedBalances};
 

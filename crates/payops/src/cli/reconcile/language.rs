@@ -2,8 +2,8 @@
 
 use std::env;
 
-use payops_recon::engine::{DiffType, Reason, Side, Verdict};
 use payops_channels::row::{Kind, Proof};
+use payops_recon::engine::{DiffType, Reason, Side, Verdict};
 
 /// English, or Chinese where the environment asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,8 @@ impl Language {
     pub(super) fn of_environment() -> Self {
         let names = ["LC_ALL", "LC_MESSAGES", "LANG"];
         let set = names.iter().filter_map(env::var_os).find(|value| !value.is_empty());
-        let is_chinese = set.is_some_and(|value| value.to_string_lossy().to_ascii_lowercase().starts_with("zh"));
+        let is_chinese =
+            set.is_some_and(|value| value.to_string_lossy().to_ascii_lowercase().starts_with("zh"));
         if is_chinese { Self::Chinese } else { Self::English }
     }
 
@@ -40,30 +41,36 @@ impl Language {
 
     pub(super) fn diff_type(self, diff_type: DiffType) -> &'static str {
         let english = diff_type.as_str();
-        self.pick(english, match diff_type {
-            DiffType::Matched => "一致",
-            DiffType::PlatformOnly => "仅平台有",
-            DiffType::ChannelOnly => "仅渠道有",
-            DiffType::AmountDiff => "金额不符",
-            DiffType::StatusDiff => "状态不符",
-            DiffType::CurrencyDiff => "币种不符",
-            DiffType::DuplicatePlatform => "平台重复",
-            DiffType::DuplicateChannel => "渠道重复",
-            DiffType::Timing => "时间差",
-            DiffType::NotExpected => "无需入账",
-        })
+        self.pick(
+            english,
+            match diff_type {
+                DiffType::Matched => "一致",
+                DiffType::PlatformOnly => "仅平台有",
+                DiffType::ChannelOnly => "仅渠道有",
+                DiffType::AmountDiff => "金额不符",
+                DiffType::StatusDiff => "状态不符",
+                DiffType::CurrencyDiff => "币种不符",
+                DiffType::DuplicatePlatform => "平台重复",
+                DiffType::DuplicateChannel => "渠道重复",
+                DiffType::Timing => "时间差",
+                DiffType::NotExpected => "无需入账",
+            },
+        )
     }
 
     pub(super) fn kind(self, kind: Kind) -> &'static str {
-        self.pick(kind.as_str(), match kind {
-            Kind::Payment => "支付",
-            Kind::Refund => "退款",
-            Kind::Dispute => "拒付",
-            Kind::DisputeReversal => "拒付撤回",
-            Kind::Fee => "手续费",
-            Kind::Payout => "打款",
-            Kind::Adjustment => "调整",
-        })
+        self.pick(
+            kind.as_str(),
+            match kind {
+                Kind::Payment => "支付",
+                Kind::Refund => "退款",
+                Kind::Dispute => "拒付",
+                Kind::DisputeReversal => "拒付撤回",
+                Kind::Fee => "手续费",
+                Kind::Payout => "打款",
+                Kind::Adjustment => "调整",
+            },
+        )
     }
 
     pub(super) fn proof(self, proof: Proof) -> &'static str {

@@ -60,8 +60,11 @@ impl Outputs {
         let hash = self.write_differences(args, outcome)?;
         if let Some(certificate) = &mut self.certificate {
             let stated = certify(args, hash)?;
-            let written = serde_json::to_writer_pretty(&mut certificate.out, &stated).map_err(io::Error::from);
-            written.and_then(|()| certificate.out.write_all(b"\n")).map_err(|error| certificate.failure(&error))?;
+            let written =
+                serde_json::to_writer_pretty(&mut certificate.out, &stated).map_err(io::Error::from);
+            written
+                .and_then(|()| certificate.out.write_all(b"\n"))
+                .map_err(|error| certificate.failure(&error))?;
         }
         let report = self.report.map(|(file, _)| file);
         [self.diffs, report, self.certificate].into_iter().flatten().try_for_each(NewFile::keep)
@@ -78,19 +81,23 @@ impl Outputs {
         self.give_out(&line, None, &mut hash)?;
         if let Some((file, ReportFormat::Json)) = &mut self.report {
             let begun = write!(file.out, "{{\"summary\":").and_then(|()| file.out.write_all(&summary));
-            begun.and_then(|()| write!(file.out, ",\"differences\":[")).map_err(|error| file.failure(&error))?;
+            begun
+                .and_then(|()| write!(file.out, ",\"differences\":["))
+                .map_err(|error| file.failure(&error))?;
         }
         let mut index = 0_u64;
-        outcome.for_each_difference(|difference| {
-            line.clear();
-            let _ = export::write_csv_line(&mut line, difference);
-            self.give_out(&line, Some((difference, index)), &mut hash)?;
-            index += 1;
-            Ok::<(), Stop>(())
-        }).map_err(|stop| match stop {
-            Stop::Engine(error) => engine_failure(args, &error),
-            Stop::Output(failure) => failure,
-        })?;
+        outcome
+            .for_each_difference(|difference| {
+                line.clear();
+                let _ = export::write_csv_line(&mut line, difference);
+                self.give_out(&line, Some((difference, index)), &mut hash)?;
+                index += 1;
+                Ok::<(), Stop>(())
+            })
+            .map_err(|stop| match stop {
+                Stop::Engine(error) => engine_failure(args, &error),
+                Stop::Output(failure) => failure,
+            })?;
         if let Some((file, ReportFormat::Json)) = &mut self.report {
             file.out.write_all(b"]}\n").map_err(|error| file.failure(&error))?;
         }
@@ -110,7 +117,9 @@ impl Outputs {
             file.out.write_all(line).map_err(|error| file.failure(&error))?;
         }
         match (&mut self.report, difference) {
-            (Some((file, ReportFormat::Csv)), _) => file.out.write_all(line).map_err(|error| file.failure(&error)),
+            (Some((file, ReportFormat::Csv)), _) => {
+                file.out.write_all(line).map_err(|error| file.failure(&error))
+            }
             (Some((file, ReportFormat::Json)), Some((difference, index))) => {
                 let comma: &[u8] = if index > 0 { b",\n" } else { b"\n" };
                 let begun = file.out.write_all(comma);
@@ -233,14 +242,15 @@ impl NewFile {
     /// Makes what was written durable and gives it its name.
     fn keep(self) -> Result<(), Failure> {
         let path = self.path;
-        let kept = self.out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|target| match target {
-            Target::Device(_) => Ok(()),
-            Target::Temporary(file) => {
-                file.as_file().sync_all()?;
-                file.persist(&path)?;
-                File::open(folder_of(&path))?.sync_all()
-            }
-        });
+        let kept =
+            self.out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|target| match target {
+                Target::Device(_) => Ok(()),
+                Target::Temporary(file) => {
+                    file.as_file().sync_all()?;
+                    file.persist(&path)?;
+                    File::open(folder_of(&path))?.sync_all()
+                }
+            });
         kept.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
     }
 

@@ -34,7 +34,17 @@ mod tests {
         assert_eq!(parse("64 mib"), Ok(64 << 20));
         assert_eq!(parse("500MB"), Ok(500_000_000));
         assert_eq!(parse("16777216"), Ok(16 << 20));
-        for bad in ["", "GiB", "1.5GiB", "-1GiB", "1GiBs", "15MiB", "0", "99999999999999999999", "18446744073709551615k"] {
+        for bad in [
+            "",
+            "GiB",
+            "1.5GiB",
+            "-1GiB",
+            "1GiBs",
+            "15MiB",
+            "0",
+            "99999999999999999999",
+            "18446744073709551615k",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

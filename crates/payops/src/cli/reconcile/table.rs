@@ -89,13 +89,19 @@ impl Page<'_> {
         };
         let stated = check.stated.map_or_else(|| "?".to_owned(), amount);
         let [says, found] = self.language.pick(["the file states", "its rows give"], ["声明", "实际"]);
-        format!("  {} {}: {says} {stated}, {found} {}", self.language.side(side), check.name, amount(check.found))
+        format!(
+            "  {} {}: {says} {stated}, {found} {}",
+            self.language.side(side),
+            check.name,
+            amount(check.found)
+        )
     }
 
     /// One table per currency: what came out, by type.
     fn currencies(&self) -> Vec<Vec<String>> {
         let types = &self.summary.types;
-        let mut currencies: Vec<Currency> = types.values().flat_map(|totals| totals.rows.keys().copied()).collect();
+        let mut currencies: Vec<Currency> =
+            types.values().flat_map(|totals| totals.rows.keys().copied()).collect();
         currencies.sort_unstable();
         currencies.dedup();
         currencies.into_iter().map(|currency| self.currency(currency)).collect()
@@ -148,7 +154,13 @@ impl Page<'_> {
         align(&rows, &[Left, Left, Right, Right, Right])
     }
 
-    fn not_booked_row(&self, side: Side, kind: Kind, currency: Currency, totals: &MoneyTotals) -> Vec<String> {
+    fn not_booked_row(
+        &self,
+        side: Side,
+        kind: Kind,
+        currency: Currency,
+        totals: &MoneyTotals,
+    ) -> Vec<String> {
         vec![
             format!("{} {}", self.language.side(side), self.language.kind(kind)),
             currency.to_string(),
@@ -163,13 +175,16 @@ impl Page<'_> {
         let mut rows = Vec::new();
         let mut row = |name: &str, text: String| rows.push(vec![name.to_owned(), text]);
         let language = self.language;
-        row(language.pick("match rate", "匹配率"), match &self.summary.match_rate {
-            Some(rate) => {
-                let (whole, rest) = (rate.ten_thousandths / 100, rate.ten_thousandths % 100);
-                format!("{whole}.{rest:02}% ({} / {})", rate.matched, rate.compared)
-            }
-            None => language.pick("nothing was compared", "没有可比对的记录").to_owned(),
-        });
+        row(
+            language.pick("match rate", "匹配率"),
+            match &self.summary.match_rate {
+                Some(rate) => {
+                    let (whole, rest) = (rate.ten_thousandths / 100, rate.ten_thousandths % 100);
+                    format!("{whole}.{rest:02}% ({} / {})", rate.matched, rate.compared)
+                }
+                None => language.pick("nothing was compared", "没有可比对的记录").to_owned(),
+            },
+        );
         for (currency, amount) in &self.summary.money_at_risk {
             let text = format!("{} {currency}", self.amount(*currency, *amount));
             row(language.pick("money at risk", "风险金额"), text);
@@ -195,18 +210,27 @@ impl Page<'_> {
         let verdict = self.language.proof(proof);
         let rows = self.amount(currency, tie.itemized_activity);
         let Some(StatedBalance { opening, activity, payouts, ending }) = tie.stated else {
-            let missing = self.language.pick("the summary leaves it out, the rows have", "汇总中没有，明细合计");
+            let missing =
+                self.language.pick("the summary leaves it out, the rows have", "汇总中没有，明细合计");
             return format!("{currency} {verdict}: {missing} {rows}");
         };
         let [opening, activity, payouts, ending] =
             [opening, activity, payouts, ending].map(|amount| self.amount(currency, amount));
-        let words = self.language.pick(["opening", "activity", "payouts", "ending", "rows"], [
-            "期初", "发生", "打款", "期末", "明细",
-        ]);
+        let words = self.language.pick(
+            ["opening", "activity", "payouts", "ending", "rows"],
+            ["期初", "发生", "打款", "期末", "明细"],
+        );
         let equal = |holds: bool| if holds { "=" } else { "≠" };
         format!(
             "{currency} {verdict}: {} {opening} + {} {activity} + {} {payouts} {} {} {ending}; {} {rows} {} {} {activity}",
-            words[0], words[1], words[2], equal(tie.balances), words[3], words[4], equal(tie.activity_ties), words[1],
+            words[0],
+            words[1],
+            words[2],
+            equal(tie.balances),
+            words[3],
+            words[4],
+            equal(tie.activity_ties),
+            words[1],
         )
     }
 
@@ -237,14 +261,21 @@ impl Page<'_> {
         let column =
             reject.column.as_ref().map(|column| format!("{} '{column}'", self.language.pick("column", "列")));
         let place: Vec<String> = line.into_iter().chain(column).collect();
-        if place.is_empty() { reject.message.clone() } else { format!("{}: {}", place.join(", "), reject.message) }
+        if place.is_empty() {
+            reject.message.clone()
+        } else {
+            format!("{}: {}", place.join(", "), reject.message)
+        }
     }
 
     fn verdict(&self) -> Vec<String> {
         let verdict = self.language.verdict(self.summary.verdict);
         let mut lines = vec![format!("{}: {verdict}", self.language.pick("verdict", "结论"))];
-        lines.extend(self.summary.reasons.iter().map(|reason| format!("  {}", self.language.reason(*reason))));
-        if self.summary.verdict == Verdict::Reconciled && self.summary.platform.rows + self.summary.channel.rows == 0 {
+        lines
+            .extend(self.summary.reasons.iter().map(|reason| format!("  {}", self.language.reason(*reason))));
+        if self.summary.verdict == Verdict::Reconciled
+            && self.summary.platform.rows + self.summary.channel.rows == 0
+        {
             lines.push(format!("  {}", self.language.pick("neither file has a row", "两个文件均无数据")));
         }
         lines

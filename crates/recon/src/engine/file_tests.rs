@@ -1,0 +1,215 @@
+//! Whole runs over files: every row is found again with its text, runs stop when asked, and files that change
+//! are noticed.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use payops_channels::Mapping;
+use payops_channels::options::ReadOptions;
+use payops_channels::read::{Format, read_rows};
+use payops_channels::row::{Position, Reject, Row, RowSink};
+use proptest::prelude::*;
+
+use super::{
+    DiffType, Difference, EngineError, Input, Observer, Outcome, Phase, Settings, Side, Verdict, reconcile,
+};
+
+/// A row and its place, as text that can be compared.
+fn written(position: Position, row: &Row<'_>) -> String {
+    format!("{position:?} {row:?}")
+}
+
+#[derive(Default)]
+struct Collected(Vec<String>);
+
+impl RowSink for Collected {
+    fn row(&mut self, position: Position, row: &Row<'_>) {
+        self.0.push(written(position, row));
+    }
+
+    fn reject(&mut self, _: Reject) {}
+}
+
+fn input(path: &Path, format: Format) -> Input {
+    Input { path: path.to_owned(), damage: Vec::new(), format, options: ReadOptions::default() }
+}
+
+fn settings(folder: &Path) -> Settings {
+    Settings { memory: 1 << 24, keep_matched: true, ..Settings::new([3, 4], folder) }
+}
+
+/// Reconciles a file of ours with one of the channel's that has no row.
+fn alone(folder: &Path, text: &[u8], format: Format) -> Outcome {
+    let (ours, theirs) = (folder.join("ours"), folder.join("theirs"));
+    fs::write(&ours, text).unwrap();
+    fs::write(&theirs, "balance_transaction_id,currency,gross,fee,net,reporting_category,source_id\n")
+        .unwrap();
+    let channel = input(&theirs, Format::StripeItemized);
+    reconcile(&input(&ours, format), &channel, None, &settings(folder), Observer::none()).unwrap()
+}
+
+fn platform_rows(outcome: &Outcome) -> Vec<String> {
+    let mut rows = Vec::new();
+    let take = |difference: &Difference<'_>| {
+        let listed = difference.platform.as_ref().unwrap();
+        rows.push(written(listed.position, &listed.row));
+        Ok::<(), EngineError>(())
+    };
+    outcome.for_each_difference(take).unwrap();
+    rows
+}
+
+/// Lines of a platform CSV, good and bad ones.
+fn any_line() -> impl Strategy<Value = String> {
+    let text = proptest::sample::select(vec!["P1", "\"P,2\"", "\"P\"\"3\n\"", "付款", ""]);
+    let amount = proptest::sample::select(vec!["5", "-7", "x", "9999999999999999999"]);
+    let status = proptest::sample::select(vec!["success", "FAILED", "paid"]);
+    let row = (text, 0_u16..300, amount, status).prop_map(|(no, id, amount, status)| {
+        format!("{no},ch_{id},{amount},USD,{status},2026-01-01T00:00:00Z,M")
+    });
+    let odd = proptest::sample::select(vec![
+        "",
+        " ",
+        "\"never closed,ch_1,5",
+        "a,b",
+        "\0",
+        "\"x\"y,ch_1,5,USD,success,,",
+    ]);
+    prop_oneof![12 => row, 1 => odd.prop_map(str::to_owned)]
+}
+
+/// Lines of a platform feed, good and bad ones.
+fn any_feed_line() -> impl Strategy<Value = String> {
+    let amount = proptest::sample::select(vec!["5", "-7", "1.5", "\"x\"", "null"]);
+    let row = (0_u16..300, amount).prop_map(|(id, amount)| {
+        format!("{{\"payment_no\":\"P\\\"{id}\",\"channel_trade_no\":\"ch_{id}\",\"amount\":{amount},\"currency\":\"USD\",\"status\":\"success\",\"created_at\":\"t\",\"merchant_id\":\"M\"}}")
+    });
+    prop_oneof![12 => row, 1 => proptest::sample::select(vec!["", "{", "[]", "{\"x\":\0}"]).prop_map(str::to_owned)]
+}
+
+fn assert_found_again(text: &str, format: &Format) -> Result<(), TestCaseError> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut expected = Collected::default();
+    let options = ReadOptions::default();
+    let report = read_rows(text.as_bytes(), format, &options, &mut expected);
+    let outcome = alone(folder.path(), text.as_bytes(), format.clone());
+    prop_assert_eq!(platform_rows(&outcome), expected.0);
+    prop_assert_eq!(outcome.summary.platform.rows, report.rows);
+    prop_assert_eq!(outcome.summary.platform.rejects.count, report.rejects);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn every_row_of_a_csv_is_found_again(lines in proptest::collection::vec(any_line(), 0..120), crlf: bool) {
+        let end = if crlf { "\r\n" } else { "\n" };
+        let header = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id";
+        let text = std::iter::once(header.to_owned()).chain(lines).collect::<Vec<_>>().join(end);
+        assert_found_again(&text, &Format::PlatformCsv)?;
+    }
+
+    #[test]
+    fn every_row_of_a_feed_is_found_again(lines in proptest::collection::vec(any_feed_line(), 0..120)) {
+        let trailer = "{\"trailer\":{\"count\":1,\"sums\":{\"USD\":1}}}".to_owned();
+        let text = lines.into_iter().chain([trailer]).collect::<Vec<_>>().join("\n");
+        assert_found_again(&text, &Format::PlatformNdjson)?;
+    }
+}
+
+/// A platform CSV of `rows` rows.
+fn many_rows(rows: u32) -> String {
+    let header = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id\n";
+    let row = |number: u32| format!("PAY{number},ch_{number},{number},USD,success,2026-01-01T00:00:00Z,M\n");
+    std::iter::once(header.to_owned()).chain((0..rows).map(row)).collect()
+}
+
+#[test]
+fn batches_cover_everything_once_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = alone(folder.path(), many_rows(70_000).as_bytes(), Format::PlatformCsv);
+    assert_eq!((outcome.listed(), outcome.summary.verdict), (70_000, Verdict::Differences));
+    let mut reader = outcome.differences();
+    let mut next = 0;
+    while let Some(batch) = reader.next_batch().unwrap() {
+        assert_eq!(batch.first_index(), next);
+        assert!(!batch.is_empty());
+        for difference in batch.iter() {
+            assert_eq!(difference.diff_type, DiffType::PlatformOnly);
+            assert_eq!(difference.payment_no(), format!("PAY{next}").as_bytes());
+            assert_eq!(difference.platform.unwrap().position.line, next + 2);
+            next += 1;
+        }
+    }
+    assert_eq!(next, 70_000);
+}
+
+#[test]
+fn a_run_stops_when_asked_in_either_phase() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    fs::write(&path, many_rows(50_000)).unwrap();
+    let (ours, theirs) =
+        (input(&path, Format::PlatformCsv), input(&path, Format::Mapped(Mapping::platform())));
+    for stop_in in [Phase::Reading, Phase::Matching] {
+        let reached = Mutex::new(Phase::Reading);
+        let observer = Observer {
+            progress: &|progress| *reached.lock().unwrap() = progress.phase,
+            cancelled: &|| *reached.lock().unwrap() >= stop_in,
+        };
+        let outcome = reconcile(&ours, &theirs, None, &settings(folder.path()), observer);
+        assert!(matches!(outcome, Err(EngineError::Cancelled)), "{stop_in:?}");
+    }
+}
+
+#[test]
+fn progress_ends_with_everything_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    fs::write(&path, many_rows(50_000)).unwrap();
+    let (ours, theirs) =
+        (input(&path, Format::PlatformCsv), input(&path, Format::Mapped(Mapping::platform())));
+    let furthest = [AtomicU64::new(0), AtomicU64::new(0)];
+    let observer = Observer {
+        progress: &|progress| {
+            assert!(progress.done <= progress.total);
+            let hundredths = progress.done * 100 / progress.total;
+            furthest[progress.phase as usize].fetch_max(hundredths, Ordering::SeqCst);
+        },
+        cancelled: &|| false,
+    };
+    let outcome = reconcile(&ours, &theirs, None, &settings(folder.path()), observer).unwrap();
+    assert_eq!(outcome.summary.verdict, Verdict::Reconciled);
+    assert_eq!(furthest.map(AtomicU64::into_inner), [100, 100]);
+}
+
+#[test]
+fn files_that_are_away_or_change_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = alone(folder.path(), many_rows(100).as_bytes(), Format::PlatformCsv);
+    fs::write(folder.path().join("ours"), "cut").unwrap();
+    let error = outcome.differences().next_batch().unwrap_err();
+    assert!(matches!(error, EngineError::InputChanged { side: Side::Platform }), "{error}");
+
+    let missing = input(&folder.path().join("missing"), Format::PlatformCsv);
+    let error = reconcile(&missing, &missing, None, &settings(folder.path()), Observer::none()).unwrap_err();
+    assert!(matches!(error, EngineError::Input { side: Side::Platform, .. }), "{error}");
+    let as_folder = input(folder.path(), Format::PlatformCsv);
+    let error =
+        reconcile(&as_folder, &as_folder, None, &settings(folder.path()), Observer::none()).unwrap_err();
+    assert!(matches!(error, EngineError::Input { .. }), "{error}");
+}
+
+#[test]
+fn no_room_for_temporary_files_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    fs::write(&path, many_rows(300_000)).unwrap();
+    let both = input(&path, Format::PlatformCsv);
+    let settings = Settings { temp_dir: folder.path().join("missing"), ..settings(folder.path()) };
+    let error = reconcile(&both, &both, None, &settings, Observer::none()).unwrap_err();
+    assert!(matches!(error, EngineError::Temporary(_)), "{error}");
+}

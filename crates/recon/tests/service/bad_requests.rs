@@ -1,0 +1,145 @@
+//! Requests that are refused, each with its status, its code and the field to blame; and who may call what.
+
+use http::Method;
+use payops_platform::both_databases;
+use payops_platform::db::testing::TestDb;
+use payops_platform::http::testing::{As, Rights, check_rights};
+use serde_json::{Value, json};
+
+use crate::harness::App;
+
+both_databases!(payops_recon::MIGRATIONS;
+    bad_bodies_name_their_field,
+    bad_queries_name_their_parameter,
+    unknown_things_are_not_found,
+    every_endpoint_knows_its_callers,
+    errors_speak_chinese_when_asked_to,
+);
+
+async fn bad_bodies_name_their_field(db: TestDb) {
+    let app = App::start(db).await;
+    let record = "/api/v1/reconciliation/records/00000000-0000-7000-8000-000000000001";
+    let tasks = "/api/v1/reconciliation/tasks";
+    let download = "/api/v1/reconciliation/settlement-files/download";
+    let cases: Vec<(String, Value, &str)> = vec![
+        (tasks.into(), json!({ "channel": "stripe" }), "task_date"),
+        (tasks.into(), json!({ "task_date": "2026-01-16" }), "channel"),
+        (tasks.into(), json!({ "task_date": "16/01/2026", "channel": "stripe" }), "task_date"),
+        (tasks.into(), json!({ "task_date": "2026-02-30", "channel": "stripe" }), "task_date"),
+        (tasks.into(), json!({ "task_date": 20_260_116, "channel": "stripe" }), "task_date"),
+        (tasks.into(), json!({ "task_date": "2999-01-01", "channel": "stripe" }), "task_date"),
+        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "STRIPE" }), "channel"),
+        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "cash" }), "channel"),
+        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "task_type": "hourly" }), "task_type"),
+        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "timezone": "Mars/Olympus" }), "timezone"),
+        (tasks.into(), json!({ "task_date": "2011-12-30", "channel": "stripe", "timezone": "Pacific/Apia" }), "timezone"),
+        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "color": "red" }), "color"),
+        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "store_matched": "yes" }), "store_matched"),
+        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "account": "x".repeat(129) }), "account"),
+        (download.into(), json!({ "channel": "stripe" }), "settlement_date"),
+        (download.into(), json!({ "channel": "stripe", "settlement_date": "2026-01-16", "role": "secret" }), "role"),
+        (format!("{record}/resolve"), json!({}), "reason_code"),
+        (format!("{record}/resolve"), json!({ "reason_code": "because" }), "reason_code"),
+        (format!("{record}/resolve"), json!({ "reason_code": "other" }), "note"),
+        (format!("{record}/resolve"), json!({ "reason_code": "other", "note": "x".repeat(2001) }), "note"),
+        (format!("{record}/resolve"), json!({ "reason_code": "other", "note": "x", "status": "open" }), "status"),
+        (format!("{record}/reopen"), json!({ "reason": "  " }), "reason"),
+        (format!("{record}/comments"), json!({ "comment": "" }), "comment"),
+        ("/api/v1/reconciliation/records/assign".into(), json!({ "record_ids": [], "assigned_to": "x" }), "record_ids"),
+        ("/api/v1/reconciliation/records/assign".into(), json!({ "record_ids": ["x"], "assigned_to": "x" }), "record_ids[0]"),
+        (
+            "/api/v1/reconciliation/records/bulk-resolve".into(),
+            json!({ "record_ids": vec!["00000000-0000-7000-8000-000000000001"; 2], "reason_code": "written_off" }),
+            "record_ids",
+        ),
+    ];
+    for (path, body, field) in cases {
+        let answer = app.post(&path, &body).await;
+        let found = (answer.status, answer.code(), answer.fields());
+        assert_eq!(found, (400, "INVALID_REQUEST".into(), field.into()), "{path} {body}: {:?}", answer.json());
+    }
+}
+
+async fn bad_queries_name_their_parameter(db: TestDb) {
+    let app = App::start(db).await;
+    for (query, parameter) in [
+        ("tasks?status=done", "status"),
+        ("tasks?page=0", "page"),
+        ("tasks?page_size=101", "page_size"),
+        ("tasks?page=101&page_size=100", "page"),
+        ("tasks?cursor=nonsense", "cursor"),
+        ("tasks?sort=up", "sort"),
+        ("tasks?date_from=yesterday", "date_from"),
+        ("records?task_id=1", "task_id"),
+        ("records?diff_type=odd", "diff_type"),
+        ("records?page=1&cursor=x", "cursor"),
+        ("records?status=open&status=resolved", "status"),
+        ("settlement-files?role=x", "role"),
+        ("summary?date_from=2026-02-01&date_to=2026-01-01", "date_from"),
+        ("summary?date_from=2020-01-01&date_to=2026-01-01", "date_from"),
+    ] {
+        let answer = app.get(&format!("/api/v1/reconciliation/{query}")).await;
+        assert_eq!((answer.status, answer.fields().as_str()), (400, parameter), "{query}: {:?}", answer.json());
+    }
+}
+
+async fn unknown_things_are_not_found(db: TestDb) {
+    let app = App::start(db).await;
+    let id = "00000000-0000-7000-8000-000000000001";
+    for (path, code) in [
+        (format!("tasks/{id}"), "TASK_NOT_FOUND"),
+        (format!("tasks/{id}/events"), "TASK_NOT_FOUND"),
+        (format!("records/{id}"), "RECORD_NOT_FOUND"),
+        (format!("reports/{id}"), "TASK_NOT_FOUND"),
+        ("settlement-files/SETTLE-x".to_owned(), "FILE_NOT_FOUND"),
+    ] {
+        let answer = app.get(&format!("/api/v1/reconciliation/{path}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, code), "{path}");
+    }
+    let new = json!({ "task_date": "2026-01-16", "channel": "stripe" });
+    let task = app.post("/api/v1/reconciliation/tasks", &new).await.data();
+    let report = app.get(&format!("/api/v1/reconciliation/reports/{}", task["id"].as_str().unwrap())).await;
+    assert_eq!((report.status, report.code().as_str()), (409, "TASK_NOT_COMPLETED"));
+    assert_eq!(app.get("/api/v1/reconciliation/tasks/17").await.status, 400);
+}
+
+async fn every_endpoint_knows_its_callers(db: TestDb) {
+    let app = App::start(db).await;
+    let (get, post) = (Method::GET, Method::POST);
+    let people: &[&str] = &["operator", "admin"];
+    let creators: &[&str] = &["operator", "admin", "service"];
+    let row = |method: &Method, path, allowed| Rights { method: method.clone(), path, allowed };
+    let table = [
+        row(&post, "/api/v1/reconciliation/tasks", creators),
+        row(&get, "/api/v1/reconciliation/tasks", people),
+        row(&get, "/api/v1/reconciliation/tasks/00000000-0000-7000-8000-000000000001", people),
+        row(&post, "/api/v1/reconciliation/tasks/00000000-0000-7000-8000-000000000001/execute", people),
+        row(&post, "/api/v1/reconciliation/tasks/00000000-0000-7000-8000-000000000001/retry", people),
+        row(&post, "/api/v1/reconciliation/tasks/00000000-0000-7000-8000-000000000001/cancel", people),
+        row(&get, "/api/v1/reconciliation/tasks/00000000-0000-7000-8000-000000000001/events", people),
+        row(&get, "/api/v1/reconciliation/records", people),
+        row(&get, "/api/v1/reconciliation/records/00000000-0000-7000-8000-000000000001", people),
+        row(&post, "/api/v1/reconciliation/records/00000000-0000-7000-8000-000000000001/resolve", people),
+        row(&post, "/api/v1/reconciliation/records/00000000-0000-7000-8000-000000000001/reopen", people),
+        row(&post, "/api/v1/reconciliation/records/00000000-0000-7000-8000-000000000001/comments", people),
+        row(&post, "/api/v1/reconciliation/records/bulk-resolve", people),
+        row(&post, "/api/v1/reconciliation/records/assign", people),
+        row(&post, "/api/v1/reconciliation/settlement-files/download", people),
+        row(&get, "/api/v1/reconciliation/settlement-files", people),
+        row(&post, "/api/v1/reconciliation/settlement-files", people),
+        row(&post, "/api/v1/reconciliation/platform-files", people),
+        row(&get, "/api/v1/reconciliation/settlement-files/SETTLE-x", people),
+        row(&get, "/api/v1/reconciliation/reports/00000000-0000-7000-8000-000000000001", people),
+        row(&get, "/api/v1/reconciliation/reports/00000000-0000-7000-8000-000000000001/download?format=csv", people),
+        row(&get, "/api/v1/reconciliation/summary", people),
+    ];
+    let differences = check_rights(&app.client, &table).await;
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
+async fn errors_speak_chinese_when_asked_to(db: TestDb) {
+    let app = App::start(db).await;
+    let path = "/api/v1/reconciliation/tasks/00000000-0000-7000-8000-000000000001";
+    let answer = app.client.get(path).by(As::Operator).header("accept-language", "zh-CN,en;q=0.5").send().await;
+    assert!(answer.json()["message"].as_str().unwrap().contains("对账任务"), "{:?}", answer.json());
+}

@@ -1,0 +1,203 @@
+//! Files: handed over, fetched, delivered again, corrected.
+
+use std::io::Write;
+
+use payops_platform::both_databases;
+use payops_platform::db::testing::TestDb;
+use payops_sandbox::days::Variant;
+use serde_json::{Value, json};
+
+use crate::harness::App;
+
+both_databases!(payops_recon::MIGRATIONS;
+    uploaded_files_are_reconciled_as_they_are,
+    a_redelivered_file_changes_nothing,
+    a_corrected_file_changes_only_what_it_corrects,
+    a_day_fetched_again_follows_its_source,
+    a_file_is_fetched_on_request,
+    another_channel_needs_a_mapping_and_no_code,
+    bad_uploads_are_refused_with_their_reason,
+);
+
+const DATE: &str = "2026-01-16";
+
+fn about(date: &'static str) -> [(&'static str, &'static str); 2] {
+    [("channel", "stripe"), ("settlement_date", date)]
+}
+
+async fn upload_day(app: &App, variant: Variant) -> Value {
+    let (platform, settlement) = app.day_files(DATE, variant);
+    let ours = app.upload("platform-files", &about(DATE), &platform).await;
+    assert!(matches!(ours.status, 200 | 201), "{:?}", ours.json());
+    let theirs = app.upload("settlement-files", &about(DATE), &settlement).await;
+    assert!(matches!(theirs.status, 200 | 201), "{:?}", theirs.json());
+    theirs.data()
+}
+
+async fn uploaded_files_are_reconciled_as_they_are(db: TestDb) {
+    let app = App::start(db).await;
+    let uploaded = upload_day(&app, Variant::Seeded).await;
+    assert_eq!(uploaded["outcome"], "new");
+    assert_eq!(uploaded["file"]["reject_count"], 0);
+    let task = app.reconcile(DATE).await;
+    let report = app.report(&task).await;
+    let truth = app.truth(DATE);
+    assert_eq!(report["summary"]["types"]["amount_diff"]["count"], truth["types"]["amount_diff"]["count"]);
+    let files = report["files"].as_array().unwrap();
+    let source = |role: &str| files.iter().find(|file| file["role"] == role).unwrap()["source"].clone();
+    assert_eq!((source("settlement"), source("platform")), (json!("upload"), json!("upload")));
+    // The balance summary was not handed over, so it is fetched, and the tie is proven with it.
+    assert_eq!(source("balance_summary"), "download");
+    assert_eq!(report["summary"]["tie"]["proof"], "PROVEN");
+    let path = format!("/api/v1/reconciliation/settlement-files/{}", text(&uploaded["file"]["file_no"]));
+    assert_eq!(app.get(&path).await.data()["file_name"], "../../etc/passwd", "kept as a word, never used as a path");
+}
+
+async fn a_redelivered_file_changes_nothing(db: TestDb) {
+    let app = App::start(db).await;
+    upload_day(&app, Variant::Seeded).await;
+    let task = app.reconcile(DATE).await;
+    let before = app.records(text(&task["id"])).await;
+    let again = upload_day(&app, Variant::Seeded).await;
+    assert_eq!((&again["outcome"], &again["rerun_task_id"]), (&json!("already_known"), &Value::Null));
+    let now = app.get(&format!("/api/v1/reconciliation/tasks/{}", text(&task["id"]))).await.data();
+    assert_eq!(now["run_no"], 1);
+    assert_eq!(before, app.records(text(&task["id"])).await);
+    let files = app.get("/api/v1/reconciliation/settlement-files?role=settlement").await.data();
+    assert_eq!(files["total"], 1);
+}
+
+async fn a_corrected_file_changes_only_what_it_corrects(db: TestDb) {
+    let app = App::start(db).await;
+    upload_day(&app, Variant::Seeded).await;
+    let task = app.reconcile(DATE).await;
+    let id = text(&task["id"]);
+    let before = app.records(id).await;
+    for record in &before {
+        let path = format!("/api/v1/reconciliation/records/{}/resolve", text(&record["id"]));
+        app.post(&path, &json!({ "reason_code": "channel_corrected" })).await;
+    }
+    let corrected = upload_day(&app, Variant::Corrected).await;
+    assert_eq!((&corrected["outcome"], &corrected["rerun_task_id"]), (&json!("correction"), &task["id"]));
+    let again = app.until(id, |task| task["run_no"] == 2 && task["status"] == "completed").await;
+    let after = app.records(id).await;
+    let (kept, new): (Vec<&Value>, Vec<&Value>) =
+        after.iter().partition(|record| before.iter().any(|old| old["id"] == record["id"]));
+    assert!(!kept.is_empty() && !new.is_empty() && kept.len() < before.len());
+    assert!(kept.iter().all(|record| record["status"] == "resolved"), "resolutions stand");
+    assert!(new.iter().all(|record| record["status"] == "open"));
+    // What the correction put right is hidden, and its history stands.
+    let gone = before.iter().find(|old| after.iter().all(|record| record["id"] != old["id"])).unwrap();
+    let gone = app.get(&format!("/api/v1/reconciliation/records/{}", text(&gone["id"]))).await.data();
+    assert_eq!(gone["history"][1]["action"], "gone");
+    let report = app.report(&again).await;
+    let run = &report["runs"][1];
+    assert_eq!(run["records_kept"], json!(kept.len()));
+    assert_eq!((&run["records_added"], &run["records_gone"]), (&json!(new.len()), &json!(before.len() - kept.len())));
+    // The old file handed over once more is known, and does not come back into force.
+    assert_eq!(upload_day(&app, Variant::Seeded).await["outcome"], "already_known");
+}
+
+async fn a_day_fetched_again_follows_its_source(db: TestDb) {
+    let app = App::start(db).await;
+    let task = app.reconcile(DATE).await;
+    let id = text(&task["id"]);
+    let before = app.records(id).await;
+    let rerun = async |run: i64, variant| {
+        app.sandbox.handle().set_variant(DATE.parse().unwrap(), variant);
+        app.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
+        app.until(id, |task| task["run_no"] == run && task["status"] == "completed").await;
+        app.records(id).await
+    };
+    let corrected = rerun(2, Variant::Corrected).await;
+    assert_ne!(before, corrected);
+    let back = rerun(3, Variant::Seeded).await;
+    let ids = |records: &[Value]| records.iter().map(|record| record["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&before), ids(&back), "differences that return are the same records");
+}
+
+async fn a_file_is_fetched_on_request(db: TestDb) {
+    let app = App::start(db).await;
+    let wanted = json!({ "channel": "stripe", "settlement_date": DATE });
+    let asked = app.post("/api/v1/reconciliation/settlement-files/download", &wanted).await;
+    assert_eq!(asked.status, 202, "{:?}", asked.json());
+    let path = format!("/api/v1/reconciliation/settlement-files/{}", text(&asked.data()["file_no"]));
+    let mut file = app.get(&path).await.data();
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    while file["status"] == "requested" && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        file = app.get(&path).await.data();
+    }
+    assert_eq!(file["status"], "stored", "{file}");
+    assert_eq!(text(&file["file_hash"]).len(), 64);
+    let paypal = json!({ "channel": "paypal", "settlement_date": DATE });
+    let refused = app.post("/api/v1/reconciliation/settlement-files/download", &paypal).await;
+    assert_eq!((refused.status, refused.code().as_str()), (422, "CHANNEL_WITHOUT_DOWNLOAD"));
+}
+
+async fn another_channel_needs_a_mapping_and_no_code(db: TestDb) {
+    let app = App::start(db).await;
+    let about = [("channel", "adyen"), ("settlement_date", DATE), ("mapping", MAPPING)];
+    let settlement = "Psp Reference,Amount,Currency,Type,Date\nA1,10.00,EUR,Settled,2026-01-16 10:00:00\n\
+                      A2,5.00,EUR,Settled,2026-01-16 11:00:00\n";
+    let uploaded = app.upload("settlement-files", &about, settlement.as_bytes()).await;
+    assert_eq!(uploaded.status, 201, "{:?}", uploaded.json());
+    let platform = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id\n\
+                    P1,A1,1000,EUR,SUCCESS,2026-01-16T10:00:00Z,M1\n";
+    app.upload("platform-files", &[("channel", "adyen"), ("settlement_date", DATE)], platform.as_bytes()).await;
+    let created = app
+        .post("/api/v1/reconciliation/tasks", &json!({ "task_date": DATE, "channel": "adyen" }))
+        .await
+        .data();
+    app.post(&format!("/api/v1/reconciliation/tasks/{}/execute", text(&created["id"])), &json!({})).await;
+    let task = app.ended(text(&created["id"])).await;
+    assert_eq!((&task["verdict"], &task["matched_count"]), (&json!("differences"), &json!(1)), "{task}");
+    assert_eq!((&task["currency"], &task["channel_amount"]), (&json!("EUR"), &json!(1500)));
+}
+
+async fn bad_uploads_are_refused_with_their_reason(db: TestDb) {
+    let app = App::start(db).await;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(&app.day_files(DATE, Variant::Seeded).1).unwrap();
+    let packed = packed.finish().unwrap();
+    let cut = &packed[..packed.len() / 2];
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+    let day = about(DATE);
+    let cases: [Case<'_>; 9] = [
+        (&[("settlement_date", DATE)], b"x", 400, "INVALID_REQUEST"),
+        (&[("channel", "stripe")], b"x", 400, "INVALID_REQUEST"),
+        (&[("channel", "cash"), ("settlement_date", DATE)], b"x", 400, "INVALID_REQUEST"),
+        (&[("channel", "stripe"), ("settlement_date", "16.01.2026")], b"x", 400, "INVALID_REQUEST"),
+        (&[("channel", "stripe"), ("settlement_date", "2999-01-01")], b"x", 400, "INVALID_REQUEST"),
+        (&[("channel", "stripe"), ("settlement_date", DATE), ("colour", "red")], b"x", 400, "INVALID_REQUEST"),
+        (&[("channel", "adyen"), ("settlement_date", DATE), ("mapping", "= no toml")], b"x", 400, "INVALID_REQUEST"),
+        (&day, b"", 422, "FILE_UNREADABLE"),
+        (&day, b"a,b\n1,2\n", 422, "FILE_UNREADABLE"),
+    ];
+    for (parts, file, status, code) in cases {
+        let answer = app.upload("settlement-files", parts, file).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{parts:?}: {:?}", answer.json());
+    }
+    // What can be unpacked of a cut file is kept and read; that it is cut is among its rejects.
+    let answer = app.upload("settlement-files", &day, cut).await;
+    assert_eq!(answer.status, 201, "{:?}", answer.json());
+    assert_eq!(answer.data()["file"]["rejects"][0]["reason"], "truncated");
+}
+
+const MAPPING: &str = r#"
+name = "adyen"
+unit = "major"
+[columns]
+channel_trade_no = "Psp Reference"
+row_id = "Psp Reference"
+amount = "Amount"
+currency = "Currency"
+kind = "Type"
+occurred_at = "Date"
+[kind]
+payment = ["Settled"]
+"#;
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}

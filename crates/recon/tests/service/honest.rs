@@ -1,0 +1,80 @@
+//! The verdict is honest: what is missing or contradicts itself is said, and never called reconciled.
+
+use payops_platform::both_databases;
+use payops_platform::db::testing::TestDb;
+use payops_sandbox::{CorruptMode, Fault, FaultKind, FaultTarget, SummaryAbsence};
+use serde_json::Value;
+
+use crate::harness::App;
+
+both_databases!(payops_recon::MIGRATIONS;
+    a_feed_without_its_trailer_proves_nothing,
+    a_truncated_feed_is_incomplete,
+    a_wrong_trailer_is_incomplete,
+    one_reject_is_incomplete,
+    a_truncated_settlement_file_is_incomplete,
+    a_broken_balance_summary_is_incomplete,
+    a_missing_balance_summary_proves_nothing,
+);
+
+/// A Sunday: without the fault it would be reconciled.
+const CLEAN: &str = "2026-01-18";
+
+async fn verdict_with(db: TestDb, fault: Fault) -> (String, Vec<String>) {
+    let app = App::start(db).await;
+    app.fault(fault);
+    let task = app.reconcile(CLEAN).await;
+    let report = app.report(&task).await;
+    let reasons = report["summary"]["reasons"].as_array().unwrap();
+    let codes = reasons.iter().map(|reason| text(&reason["code"])).collect();
+    (text(&task["verdict"]), codes)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+async fn a_feed_without_its_trailer_proves_nothing(db: TestDb) {
+    let fault = Fault::once(FaultTarget::GatewayFeed, FaultKind::NoTrailer);
+    let (verdict, reasons) = verdict_with(db, fault).await;
+    assert_eq!((verdict.as_str(), reasons), ("not_provable", vec!["trailer_missing".to_owned()]));
+}
+
+async fn a_truncated_feed_is_incomplete(db: TestDb) {
+    let fault = Fault::once(FaultTarget::GatewayFeed, FaultKind::TruncateRows { rows: 3 });
+    let (verdict, reasons) = verdict_with(db, fault).await;
+    assert_eq!(verdict, "incomplete");
+    assert!(reasons.contains(&"control_totals_failed".to_owned()), "{reasons:?}");
+}
+
+async fn a_wrong_trailer_is_incomplete(db: TestDb) {
+    let fault = Fault::once(FaultTarget::GatewayFeed, FaultKind::WrongTrailer);
+    let (verdict, reasons) = verdict_with(db, fault).await;
+    assert_eq!((verdict.as_str(), reasons), ("incomplete", vec!["control_totals_failed".to_owned()]));
+}
+
+async fn one_reject_is_incomplete(db: TestDb) {
+    let fault = Fault::once(FaultTarget::StripeDownload, FaultKind::Corrupt { mode: CorruptMode::Row });
+    let (verdict, reasons) = verdict_with(db, fault.for_report("balance_change")).await;
+    assert_eq!(verdict, "incomplete");
+    assert!(reasons.contains(&"rejects".to_owned()), "{reasons:?}");
+}
+
+async fn a_truncated_settlement_file_is_incomplete(db: TestDb) {
+    let fault = Fault::once(FaultTarget::StripeDownload, FaultKind::TruncateRows { rows: 2 });
+    let (verdict, reasons) = verdict_with(db, fault.for_report("balance_change")).await;
+    assert_eq!(verdict, "incomplete");
+    assert!(reasons.contains(&"tie_broken".to_owned()), "{reasons:?}");
+}
+
+async fn a_broken_balance_summary_is_incomplete(db: TestDb) {
+    let fault = Fault::once(FaultTarget::StripeCreate, FaultKind::BrokenSummary);
+    let (verdict, reasons) = verdict_with(db, fault).await;
+    assert_eq!((verdict.as_str(), reasons), ("incomplete", vec!["tie_broken".to_owned()]));
+}
+
+async fn a_missing_balance_summary_proves_nothing(db: TestDb) {
+    let fault = Fault::once(FaultTarget::StripeCreate, FaultKind::NoSummary { mode: SummaryAbsence::Refuse });
+    let (verdict, reasons) = verdict_with(db, fault).await;
+    assert_eq!((verdict.as_str(), reasons), ("not_provable", vec!["summary_missing".to_owned()]));
+}
