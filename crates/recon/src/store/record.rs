@@ -295,7 +295,8 @@ pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Ve
         return Ok(Vec::new());
     }
     // Without a parameter inside, so that PostgreSQL sees one expression in SELECT and GROUP BY.
-    let currency = || Func::coalesce([Expr::col(Column::PlatformCurrency), Expr::col(Column::ChannelCurrency)]);
+    let currency =
+        || Func::coalesce([Expr::col(Column::PlatformCurrency), Expr::col(Column::ChannelCurrency)]);
     let risk = Func::abs(Func::coalesce([
         Expr::col(Column::DiffAmount),
         Expr::col(Column::PlatformAmount),

@@ -30,23 +30,59 @@ async fn bad_bodies_name_their_field(db: TestDb) {
         (tasks.into(), json!({ "task_date": "2999-01-01", "channel": "stripe" }), "task_date"),
         (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "STRIPE" }), "channel"),
         (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "cash" }), "channel"),
-        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "task_type": "hourly" }), "task_type"),
-        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "timezone": "Mars/Olympus" }), "timezone"),
-        (tasks.into(), json!({ "task_date": "2011-12-30", "channel": "stripe", "timezone": "Pacific/Apia" }), "timezone"),
+        (
+            tasks.into(),
+            json!({ "task_date": "2026-01-16", "channel": "stripe", "task_type": "hourly" }),
+            "task_type",
+        ),
+        (
+            tasks.into(),
+            json!({ "task_date": "2026-01-16", "channel": "stripe", "timezone": "Mars/Olympus" }),
+            "timezone",
+        ),
+        (
+            tasks.into(),
+            json!({ "task_date": "2011-12-30", "channel": "stripe", "timezone": "Pacific/Apia" }),
+            "timezone",
+        ),
         (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "color": "red" }), "color"),
-        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "store_matched": "yes" }), "store_matched"),
-        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "account": "x".repeat(129) }), "account"),
+        (
+            tasks.into(),
+            json!({ "task_date": "2026-01-16", "channel": "stripe", "store_matched": "yes" }),
+            "store_matched",
+        ),
+        (
+            tasks.into(),
+            json!({ "task_date": "2026-01-16", "channel": "stripe", "account": "x".repeat(129) }),
+            "account",
+        ),
         (download.into(), json!({ "channel": "stripe" }), "settlement_date"),
-        (download.into(), json!({ "channel": "stripe", "settlement_date": "2026-01-16", "role": "secret" }), "role"),
+        (
+            download.into(),
+            json!({ "channel": "stripe", "settlement_date": "2026-01-16", "role": "secret" }),
+            "role",
+        ),
         (format!("{record}/resolve"), json!({}), "reason_code"),
         (format!("{record}/resolve"), json!({ "reason_code": "because" }), "reason_code"),
         (format!("{record}/resolve"), json!({ "reason_code": "other" }), "note"),
         (format!("{record}/resolve"), json!({ "reason_code": "other", "note": "x".repeat(2001) }), "note"),
-        (format!("{record}/resolve"), json!({ "reason_code": "other", "note": "x", "status": "open" }), "status"),
+        (
+            format!("{record}/resolve"),
+            json!({ "reason_code": "other", "note": "x", "status": "open" }),
+            "status",
+        ),
         (format!("{record}/reopen"), json!({ "reason": "  " }), "reason"),
         (format!("{record}/comments"), json!({ "comment": "" }), "comment"),
-        ("/api/v1/reconciliation/records/assign".into(), json!({ "record_ids": [], "assigned_to": "x" }), "record_ids"),
-        ("/api/v1/reconciliation/records/assign".into(), json!({ "record_ids": ["x"], "assigned_to": "x" }), "record_ids[0]"),
+        (
+            "/api/v1/reconciliation/records/assign".into(),
+            json!({ "record_ids": [], "assigned_to": "x" }),
+            "record_ids",
+        ),
+        (
+            "/api/v1/reconciliation/records/assign".into(),
+            json!({ "record_ids": ["x"], "assigned_to": "x" }),
+            "record_ids[0]",
+        ),
         (
             "/api/v1/reconciliation/records/bulk-resolve".into(),
             json!({ "record_ids": vec!["00000000-0000-7000-8000-000000000001"; 2], "reason_code": "written_off" }),
@@ -56,7 +92,12 @@ async fn bad_bodies_name_their_field(db: TestDb) {
     for (path, body, field) in cases {
         let answer = app.post(&path, &body).await;
         let found = (answer.status, answer.code(), answer.fields());
-        assert_eq!(found, (400, "INVALID_REQUEST".into(), field.into()), "{path} {body}: {:?}", answer.json());
+        assert_eq!(
+            found,
+            (400, "INVALID_REQUEST".into(), field.into()),
+            "{path} {body}: {:?}",
+            answer.json()
+        );
     }
 }
 
@@ -79,7 +120,12 @@ async fn bad_queries_name_their_parameter(db: TestDb) {
         ("summary?date_from=2020-01-01&date_to=2026-01-01", "date_from"),
     ] {
         let answer = app.get(&format!("/api/v1/reconciliation/{query}")).await;
-        assert_eq!((answer.status, answer.fields().as_str()), (400, parameter), "{query}: {:?}", answer.json());
+        assert_eq!(
+            (answer.status, answer.fields().as_str()),
+            (400, parameter),
+            "{query}: {:?}",
+            answer.json()
+        );
     }
 }
 
@@ -130,7 +176,11 @@ async fn every_endpoint_knows_its_callers(db: TestDb) {
         row(&post, "/api/v1/reconciliation/platform-files", people),
         row(&get, "/api/v1/reconciliation/settlement-files/SETTLE-x", people),
         row(&get, "/api/v1/reconciliation/reports/00000000-0000-7000-8000-000000000001", people),
-        row(&get, "/api/v1/reconciliation/reports/00000000-0000-7000-8000-000000000001/download?format=csv", people),
+        row(
+            &get,
+            "/api/v1/reconciliation/reports/00000000-0000-7000-8000-000000000001/download?format=csv",
+            people,
+        ),
         row(&get, "/api/v1/reconciliation/summary", people),
     ];
     let differences = check_rights(&app.client, &table).await;
@@ -140,6 +190,7 @@ async fn every_endpoint_knows_its_callers(db: TestDb) {
 async fn errors_speak_chinese_when_asked_to(db: TestDb) {
     let app = App::start(db).await;
     let path = "/api/v1/reconciliation/tasks/00000000-0000-7000-8000-000000000001";
-    let answer = app.client.get(path).by(As::Operator).header("accept-language", "zh-CN,en;q=0.5").send().await;
+    let answer =
+        app.client.get(path).by(As::Operator).header("accept-language", "zh-CN,en;q=0.5").send().await;
     assert!(answer.json()["message"].as_str().unwrap().contains("对账任务"), "{:?}", answer.json());
 }

@@ -50,7 +50,11 @@ async fn uploaded_files_are_reconciled_as_they_are(db: TestDb) {
     assert_eq!(source("balance_summary"), "download");
     assert_eq!(report["summary"]["tie"]["proof"], "PROVEN");
     let path = format!("/api/v1/reconciliation/settlement-files/{}", text(&uploaded["file"]["file_no"]));
-    assert_eq!(app.get(&path).await.data()["file_name"], "../../etc/passwd", "kept as a word, never used as a path");
+    assert_eq!(
+        app.get(&path).await.data()["file_name"],
+        "../../etc/passwd",
+        "kept as a word, never used as a path"
+    );
 }
 
 async fn a_redelivered_file_changes_nothing(db: TestDb) {
@@ -93,7 +97,10 @@ async fn a_corrected_file_changes_only_what_it_corrects(db: TestDb) {
     let report = app.report(&again).await;
     let run = &report["runs"][1];
     assert_eq!(run["records_kept"], json!(kept.len()));
-    assert_eq!((&run["records_added"], &run["records_gone"]), (&json!(new.len()), &json!(before.len() - kept.len())));
+    assert_eq!(
+        (&run["records_added"], &run["records_gone"]),
+        (&json!(new.len()), &json!(before.len() - kept.len()))
+    );
     // The old file handed over once more is known, and does not come back into force.
     assert_eq!(upload_day(&app, Variant::Seeded).await["outcome"], "already_known");
 }
@@ -144,7 +151,8 @@ async fn another_channel_needs_a_mapping_and_no_code(db: TestDb) {
     assert_eq!(uploaded.status, 201, "{:?}", uploaded.json());
     let platform = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id\n\
                     P1,A1,1000,EUR,SUCCESS,2026-01-16T10:00:00Z,M1\n";
-    app.upload("platform-files", &[("channel", "adyen"), ("settlement_date", DATE)], platform.as_bytes()).await;
+    app.upload("platform-files", &[("channel", "adyen"), ("settlement_date", DATE)], platform.as_bytes())
+        .await;
     let created = app
         .post("/api/v1/reconciliation/tasks", &json!({ "task_date": DATE, "channel": "adyen" }))
         .await
@@ -169,8 +177,18 @@ async fn bad_uploads_are_refused_with_their_reason(db: TestDb) {
         (&[("channel", "cash"), ("settlement_date", DATE)], b"x", 400, "INVALID_REQUEST"),
         (&[("channel", "stripe"), ("settlement_date", "16.01.2026")], b"x", 400, "INVALID_REQUEST"),
         (&[("channel", "stripe"), ("settlement_date", "2999-01-01")], b"x", 400, "INVALID_REQUEST"),
-        (&[("channel", "stripe"), ("settlement_date", DATE), ("colour", "red")], b"x", 400, "INVALID_REQUEST"),
-        (&[("channel", "adyen"), ("settlement_date", DATE), ("mapping", "= no toml")], b"x", 400, "INVALID_REQUEST"),
+        (
+            &[("channel", "stripe"), ("settlement_date", DATE), ("colour", "red")],
+            b"x",
+            400,
+            "INVALID_REQUEST",
+        ),
+        (
+            &[("channel", "adyen"), ("settlement_date", DATE), ("mapping", "= no toml")],
+            b"x",
+            400,
+            "INVALID_REQUEST",
+        ),
         (&day, b"", 422, "FILE_UNREADABLE"),
         (&day, b"a,b\n1,2\n", 422, "FILE_UNREADABLE"),
     ];

@@ -55,8 +55,11 @@ async fn of_many_resolvers_one_wins(db: TestDb) {
     for record in records.iter().take(5) {
         let path = format!("{RECORDS}/{}/resolve", id(record));
         let close = json!({ "reason_code": "written_off" });
-        let mut statuses: Vec<u16> =
-            join_all((0..8).map(|_| app.post(&path, &close))).await.iter().map(|answer| answer.status).collect();
+        let mut statuses: Vec<u16> = join_all((0..8).map(|_| app.post(&path, &close)))
+            .await
+            .iter()
+            .map(|answer| answer.status)
+            .collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [[200].as_slice(), &[409; 7]].concat());
         let shown = app.get(&format!("{RECORDS}/{}", id(record))).await.data();

@@ -81,7 +81,8 @@ async fn a_day_has_one_task_until_it_is_cancelled(db: TestDb) {
     assert_eq!(app.post("/api/v1/reconciliation/tasks", &body).await.status, 201);
     // Many at once: one is created, the others are told of it.
     let body = json!({ "task_date": "2026-01-19", "channel": "stripe" });
-    let answers = futures::future::join_all((0..10).map(|_| app.post("/api/v1/reconciliation/tasks", &body))).await;
+    let answers =
+        futures::future::join_all((0..10).map(|_| app.post("/api/v1/reconciliation/tasks", &body))).await;
     let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [[201].as_slice(), &[409; 9]].concat());
@@ -126,7 +127,8 @@ async fn matched_rows_are_kept_when_asked_for(db: TestDb) {
     let id = created["id"].as_str().unwrap();
     app.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
     let task = app.ended(id).await;
-    let page = app.get(&format!("/api/v1/reconciliation/records?task_id={id}&diff_type=matched")).await.data();
+    let page =
+        app.get(&format!("/api/v1/reconciliation/records?task_id={id}&diff_type=matched")).await.data();
     assert_eq!(page["total"], task["matched_count"]);
 }
 
