@@ -4,9 +4,11 @@ use std::path::Path;
 
 use payops_channels::fuzzing;
 
+type Target = fn(&[u8]);
+
 #[test]
 fn the_corpus_breaks_no_promise() {
-    let targets: [(&str, fn(&[u8])); 4] = [
+    let targets: [(&str, Target); 4] = [
         ("stripe_itemized", fuzzing::stripe_itemized),
         ("mapping", fuzzing::mapping),
         ("platform_feed", fuzzing::platform_feed),

@@ -65,7 +65,10 @@ fn the_same_inputs_give_the_same_bytes_and_the_certificate_says_so() {
     assert!(outputs.iter().all(|output| *output == outputs[0]));
     let version = format!("\"engine_version\": \"{}\"", env!("CARGO_PKG_VERSION"));
     assert!(outputs[0].3.contains(&version), "{}", outputs[0].3);
-    insta::assert_snapshot!("certificate", outputs[0].3.replace(&version, "\"engine_version\": \"[version]\""));
+    insta::assert_snapshot!(
+        "certificate",
+        outputs[0].3.replace(&version, "\"engine_version\": \"[version]\"")
+    );
     folder.edit("platform.csv", "PAY-01,ch_equal,5000", "PAY-01,ch_equal,5001");
     folder.run(&format!("{ALL} --certificate changed.json"));
     assert_ne!(folder.read("changed.json"), outputs[0].3);

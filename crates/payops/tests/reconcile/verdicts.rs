@@ -84,7 +84,11 @@ fn a_feed_that_is_cut_in_the_middle_is_incomplete() {
 #[test]
 fn one_reject_is_enough_to_be_incomplete() {
     let fee = |from, to| after("agreeing_settlement.csv", from, to, &[CSV, SUMMARY]);
-    expect(&fee("usd,10.00,0.59", "usd,10.005,0.59"), "incomplete", &["rejects", "tie_broken", "differences"]);
+    expect(
+        &fee("usd,10.00,0.59", "usd,10.005,0.59"),
+        "incomplete",
+        &["rejects", "tie_broken", "differences"],
+    );
     let one_more = "txn_3,2026-03-02 10:00:00,usd,,,,other,,,\ntxn_3,";
     expect(&fee("txn_3,", one_more), "incomplete", &["rejects"]);
 }
