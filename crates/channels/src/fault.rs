@@ -58,16 +58,20 @@ pub(crate) fn excerpt(value: &[u8]) -> String {
     // Four bytes a character are the most that UTF-8 needs, so a longer prefix is never looked at.
     let prefix = String::from_utf8_lossy(&value[..value.len().min(SHOWN * 4)]);
     let mut shown = String::new();
-    let mut characters = prefix.chars();
-    for character in characters.by_ref().take(SHOWN) {
+    let mut count = 0;
+    for character in prefix.chars() {
+        let start = shown.len();
         if character.is_control() {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
         }
-    }
-    if characters.next().is_some() || value.len() > prefix.len() {
-        shown.push('…');
+        count += shown[start..].chars().count();
+        if count > SHOWN {
+            shown.truncate(start);
+            shown.push('…');
+            break;
+        }
     }
     shown
 }
@@ -80,6 +84,8 @@ mod tests {
     fn long_and_unprintable_values_are_shown_safely() {
         assert_eq!(excerpt(b"a\0b\n"), "a\\u{0}b\\n");
         assert_eq!(excerpt(&vec![b'x'; 5000]).chars().count(), 201);
+        assert_eq!(excerpt(&[b'x'; 200]).chars().count(), 200);
+        assert_eq!(excerpt(&[1; 5000]).chars().count(), 201);
         assert_eq!(excerpt("支付".as_bytes()), "支付");
     }
 }

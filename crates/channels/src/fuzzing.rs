@@ -61,7 +61,7 @@ fn keep<R: Read>(source: R, format: &Format, chunk_bytes: usize) -> (Keep, FileR
 
 /// Reads `bytes` in two ways and then again from the middle; all must agree.
 fn read_in_every_way(bytes: &[u8], format: &Format) {
-    let (whole, report) = keep(bytes, format, 1 << 16);
+    let (whole, report) = keep(bytes, format, 1 << 13);
     assert_eq!(whole.rows.len() as u64, report.rows, "every row is delivered");
     assert_eq!(whole.rejects.len() as u64, report.rejects, "every reject is delivered");
     let in_order = whole.rows.windows(2).all(|pair| pair[0].0 < pair[1].0);

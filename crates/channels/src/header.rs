@@ -47,7 +47,7 @@ impl Header {
         let column = self.optional(name, rejects);
         if column == ABSENT && !self.columns.contains_key(&normalised(name)) {
             let seen = excerpt(self.names.join(", ").as_bytes());
-            let message = format!("the header has no column '{name}'; it has: {seen}");
+            let message = format!("the header has no column '{}'; it has: {seen}", excerpt(name.as_bytes()));
             rejects.push(self.reject(name, RejectReason::MissingColumn, message));
         }
         column
@@ -59,20 +59,20 @@ impl Header {
             None => ABSENT,
             Some((index, false)) => *index,
             Some((_, true)) => {
-                let message = format!("the header names the column '{name}' twice");
+                let message = format!("the header names the column '{}' twice", excerpt(name.as_bytes()));
                 rejects.push(self.reject(name, RejectReason::DuplicateColumn, message));
                 ABSENT
             }
         }
     }
 
-    /// The names as they stand in the file.
+    /// The names as they stand in the file, as far as they can be shown.
     pub(crate) fn into_names(self) -> Vec<String> {
-        self.names
+        self.names.iter().map(|name| excerpt(name.as_bytes())).collect()
     }
 
     fn reject(&self, name: &str, reason: RejectReason, message: String) -> Reject {
-        Reject { line: self.line, column: Some(name.to_owned()), reason, message }
+        Reject { line: self.line, column: Some(excerpt(name.as_bytes())), reason, message }
     }
 }
 

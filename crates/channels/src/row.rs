@@ -139,7 +139,8 @@ pub struct Row<'a> {
     /// What the money moved for.
     pub kind: Kind,
     /// The channel's id of the movement, trimmed: the match key together with `kind`. For a channel's
-    /// charge this is `source_id`, for the platform `channel_trade_no` (or the refund's id).
+    /// charge this is `source_id`, for the platform `channel_trade_no` (or the refund's id). A platform row
+    /// that moved no money and has no trade number carries its own number here, which no channel row has.
     pub channel_trade_no: &'a [u8],
     /// A second id a platform may know the movement by: the charge's id, where it is not the trade number.
     pub charge_id: &'a [u8],
@@ -239,7 +240,7 @@ pub trait RowSink {
     fn row(&mut self, position: Position, row: &Row<'_>);
     /// A row or part of the file that was not.
     fn reject(&mut self, reject: Reject);
-    /// Asked now and then; true makes the reader stop early.
+    /// Asked after every row and reject; true makes the reader stop early.
     fn cancelled(&self) -> bool {
         false
     }

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Reconcile(args) => return cli::reconcile::run(&args),
         Command::Serve(args) => cli::serve::run(args),
-        Command::Demo(args) => cli::demo::run(args),
+        Command::Demo(args) => cli::demo::run(&args),
         Command::Migrate(args) => cli::migrate::run(args),
         Command::Config(args) => cli::config::run(args),
         Command::Token(args) => cli::token::run(args),

@@ -15,13 +15,13 @@ use payops_platform::telemetry::{self, TelemetryGuard, TelemetrySettings};
 use tokio_util::sync::CancellationToken;
 
 /// Settings that are often given on the command line. Every other one is an environment variable or a line
-/// of payops.toml: see docs/configuration.md.
+/// of `payops.toml`: see docs/configuration.md.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SettingFlags {
-    /// Folder of the SQLite databases, of generated secrets and of files [PAYOPS_DATA_DIR, ./data]
+    /// Folder of the SQLite databases, of generated secrets and of files [`PAYOPS_DATA_DIR`, ./data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Any setting by its name, such as --set PAYOPS_LOG=debug; may be repeated
+    /// Any setting by its name, such as `--set PAYOPS_LOG=debug`; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
 }

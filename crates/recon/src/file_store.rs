@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use futures::{Stream, StreamExt};
+use payops_core::time::Timestamp;
 use payops_platform::error::{Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
 use tokio::fs::{self, File, OpenOptions};
@@ -13,6 +15,9 @@ use uuid::Uuid;
 
 use crate::model::FileRole;
 use crate::store::file::{Model as StoredFile, Subject};
+
+/// After this time without a change a file that is being received is received by nobody.
+const ABANDONED_AFTER: TimeDelta = TimeDelta::days(1);
 
 /// The folder that holds every file of reconciliation. Instances that share a database share this folder;
 /// one that does not find a file fetches it again.
@@ -33,10 +38,21 @@ pub struct Received {
 }
 
 impl FileStore {
-    /// Opens the store and makes its folders.
-    pub async fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root.join("incoming")).await?;
-        Ok(Self { root: root.to_owned() })
+    /// Opens the store, makes its folders, and removes what processes that died left behind a day ago or
+    /// earlier: they share the folder with others that are at work.
+    pub async fn open(root: &Path, now: Timestamp) -> io::Result<Self> {
+        let store = Self { root: root.to_owned() };
+        fs::create_dir_all(store.scratch()).await?;
+        let mut entries = fs::read_dir(store.scratch()).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let Ok(modified) = entry.metadata().await.and_then(|metadata| metadata.modified()) else {
+                continue;
+            };
+            if Timestamp::from(modified) < now - ABANDONED_AFTER {
+                store.discard(&entry.path()).await;
+            }
+        }
+        Ok(store)
     }
 
     /// Where a file that is being received lies until it is whole.

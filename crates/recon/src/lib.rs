@@ -29,7 +29,7 @@ use payops_platform::db::Migration;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
-pub use api::{documented_routes, routes};
+pub use api::{openapi, routes};
 pub use file_store::FileStore;
 
 use metrics::ReconciliationMetrics;
@@ -97,7 +97,7 @@ impl Reconciliation {
         options: Options,
     ) -> io::Result<Self> {
         Ok(Self {
-            files: FileStore::open(files).await?,
+            files: FileStore::open(files, context.now()).await?,
             sources: Arc::new(sources),
             metrics: Arc::new(ReconciliationMetrics::register(&context.metrics)),
             engines: Arc::new(Semaphore::new(options.engines.max(1))),

@@ -68,3 +68,11 @@ fn what_a_mapping_says_wrongly_is_told() {
         assert!(message.contains(part), "{text}\n{message}");
     }
 }
+
+#[test]
+fn the_mapping_of_the_handbook_is_valid() {
+    let handbook = include_str!("../../../../docs/mapping.md");
+    let example = handbook.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let mapping = Mapping::parse(example).unwrap();
+    assert_eq!((mapping.name(), mapping.lists_failed()), ("acme-pay", true));
+}

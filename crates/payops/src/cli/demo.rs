@@ -25,7 +25,7 @@ use crate::startup;
 use api::Api;
 
 /// Tokens of the demo are good for a working day.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+const TOKEN_LIFETIME: Duration = Duration::from_hours(12);
 
 /// Start everything on SQLite with the sandbox, reconcile a seeded day and stay up.
 ///
@@ -47,7 +47,7 @@ pub(crate) struct DemoArgs {
     sandbox_port: Option<u16>,
 }
 
-pub(crate) fn run(args: DemoArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     startup::block_on(async {
         let usual = |port: u16| if args.once { 0 } else { port };
         let service = listen(args.port.unwrap_or_else(|| usual(40_020)), "--port").await?;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: DemoArgs) -> Result<ExitCode> {
         let settings = settings(&args.data, sandbox.base_url())?;
         let telemetry = startup::start_telemetry("payops-demo", &settings)?;
         let stop = startup::until_told_to_stop()?;
-        let result = show(&args, &settings, service, &sandbox, stop).await;
+        let result = show(args, &settings, service, &sandbox, stop).await;
         sandbox.shutdown().await;
         telemetry.shutdown().await;
         result

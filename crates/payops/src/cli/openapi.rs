@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use payops_platform::config::Service;
-use payops_platform::http::openapi_document;
 
 /// Print the OpenAPI document of a service.
 #[derive(Debug, Args)]
@@ -23,9 +22,7 @@ enum Described {
 
 pub(crate) fn run(args: &OpenapiArgs) -> Result<ExitCode> {
     let document = match args.service {
-        Described::Reconciliation => {
-            openapi_document(Service::Reconciliation.full_name(), &payops_recon::documented_routes())
-        }
+        Described::Reconciliation => payops_recon::openapi(Service::Reconciliation.full_name()),
     };
     println!("{}", serde_json::to_string_pretty(&document)?);
     Ok(ExitCode::SUCCESS)

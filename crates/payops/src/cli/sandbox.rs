@@ -40,7 +40,7 @@ enum Action {
     Files(FilesArgs),
 }
 
-/// Write a day as platform.csv, settlement.csv, balance_summary.csv, payouts.csv and truth.json.
+/// Write a day as its files: both sides, balance summary, payouts, and the truth.
 #[derive(Debug, Args)]
 struct FilesArgs {
     /// The business day

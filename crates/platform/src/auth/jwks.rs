@@ -67,7 +67,8 @@ impl Jwks {
         {
             return Ok(Ok(key));
         }
-        self.read_again().await?;
+        // Boxed: reading takes kilobytes of state, which every request would carry along otherwise.
+        Box::pin(self.read_again()).await?;
         Ok(self.find(header))
     }
 

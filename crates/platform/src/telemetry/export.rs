@@ -36,6 +36,15 @@ struct Waiting {
     dropped: AtomicU64,
 }
 
+impl Waiting {
+    /// Takes what waits, and leaves room for as much again, so that the list need not grow under its lock.
+    fn take(&self) -> Vec<SpanData> {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = Vec::with_capacity(spans.len().min(BATCH));
+        mem::replace(&mut *spans, room)
+    }
+}
+
 impl fmt::Debug for Batches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batches").finish_non_exhaustive()
@@ -74,7 +83,7 @@ async fn send<E: SpanExporter>(exporter: E, waiting: Arc<Waiting>, stop: Cancell
             () = waiting.enough.notified() => {}
             () = stop.cancelled() => stopping = true,
         }
-        let mut spans = mem::take(&mut *waiting.spans.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut spans = waiting.take();
         while !spans.is_empty() {
             let rest = spans.split_off(spans.len().min(BATCH));
             let batch = mem::replace(&mut spans, rest);

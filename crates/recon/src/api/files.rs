@@ -34,7 +34,7 @@ pub(super) async fn download_settlement_file(
     write(&app, "reconciliation.download_file", caller.actor(), command, |scope| {
         async move {
             let body = scope.body;
-            let zone = tasks::check_day(scope.app, body.settlement_date, &body.timezone)?;
+            let zone = tasks::check_day(scope.app, "settlement_date", body.settlement_date, &body.timezone)?;
             let subject = Subject {
                 role: body.role,
                 channel: body.channel,

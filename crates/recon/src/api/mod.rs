@@ -11,13 +11,15 @@ pub mod wire;
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use payops_platform::auth::Actor;
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
-use payops_platform::http::{Answer, Command};
+use payops_platform::http::{Answer, Command, openapi_document};
 use serde::Serialize;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,11 +27,23 @@ use crate::Reconciliation;
 
 /// The routes as the service serves them.
 pub fn routes(app: Reconciliation) -> OpenApiRouter {
-    documented_routes().with_state(app)
+    // Forms carry a little more than the file; the file itself is counted as it is written to disk.
+    let form_bytes = app.options.max_upload_bytes.saturating_add(1 << 20);
+    let form_bytes = usize::try_from(form_bytes).unwrap_or(usize::MAX);
+    documented_routes(DefaultBodyLimit::max(form_bytes)).with_state(app)
+}
+
+/// The OpenAPI document of the service, called `name`.
+pub fn openapi(name: &str) -> OpenApi {
+    openapi_document(name, &documented_routes(DefaultBodyLimit::disable()))
 }
 
 /// Every route of the service, each with its documentation.
-pub fn documented_routes() -> OpenApiRouter<Reconciliation> {
+fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliation> {
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(upload::upload_settlement_file))
+        .routes(routes!(upload::upload_platform_file))
+        .layer(form_limit);
     OpenApiRouter::new()
         .routes(routes!(tasks::create_task, tasks::list_tasks))
         .routes(routes!(tasks::get_task))
@@ -45,13 +59,13 @@ pub fn documented_routes() -> OpenApiRouter<Reconciliation> {
         .routes(routes!(records::bulk_resolve_records))
         .routes(routes!(records::assign_records))
         .routes(routes!(files::download_settlement_file))
-        .routes(routes!(files::list_settlement_files, upload::upload_settlement_file))
+        .routes(routes!(files::list_settlement_files))
         .routes(routes!(files::get_settlement_file))
-        .routes(routes!(upload::upload_platform_file))
         .routes(routes!(reports::get_report))
         .routes(routes!(reports::download_report))
         .routes(routes!(overview::get_summary))
         .routes(routes!(webhooks::receive_stripe_event))
+        .merge(uploads)
 }
 
 /// What an effect works with: the service, the transaction, who asks and what for.

@@ -189,7 +189,8 @@ impl About {
                 "平台文件请上传到 /platform-files，其他文件上传到 /settlement-files",
             ));
         }
-        let zone = tasks::check_day(app, date, self.timezone.as_deref().unwrap_or("Etc/UTC"))?;
+        let zone =
+            tasks::check_day(app, "settlement_date", date, self.timezone.as_deref().unwrap_or("Etc/UTC"))?;
         Ok(Subject {
             role,
             channel: self.channel.ok_or_else(|| missing("channel"))?,

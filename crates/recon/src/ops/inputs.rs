@@ -163,7 +163,11 @@ async fn begin(app: &Reconciliation, subject: &Subject) -> Result<StoredFile> {
                 let (app, announced) = &*shared;
                 file::lock_subject(tx, &announced.subject).await?;
                 if let Some(under_way) = file::requested(tx.conn(), &announced.subject).await? {
-                    return Ok(under_way);
+                    if app.context.now() - under_way.created_at <= REPORT_PATIENCE {
+                        return Ok(under_way);
+                    }
+                    // Left behind by a task that was cancelled: what it asked for then is old news.
+                    files::mark_failed(app, tx, under_way, "nobody waited for it any more").await?;
                 }
                 files::announce(app, tx, &system(), app.context.new_id(), announced).await
             }
@@ -225,7 +229,9 @@ async fn fetch_report(app: &Reconciliation, row: &StoredFile, path: &Path) -> Re
         RunStatus::Pending | RunStatus::Unknown(_) => {
             let now = app.context.now();
             if now - row.created_at > REPORT_PATIENCE {
-                return Err(report_failed(&run.id, "it stayed pending for 12 hours"));
+                let why = "it stayed pending for 12 hours";
+                fail(app, row, why).await?;
+                return Err(report_failed(&run.id, why));
             }
             let reason = format!("Stripe prepares report run {}", run.id);
             Err(Stop::Wait { until: next_look(row.created_at, now), reason })

@@ -40,7 +40,7 @@ pub struct NewTask {
 
 /// Creates a task; the day must not have one that is not cancelled (409 names it).
 pub async fn create(app: &Reconciliation, tx: &Tx, actor: &Actor, new: &NewTask) -> Result<Task> {
-    let zone = check_day(app, new.task_date, &new.timezone)?;
+    let zone = check_day(app, "task_date", new.task_date, &new.timezone)?;
     let day = (new.task_date, zone.name());
     if let Some(existing) = task::holding(tx.conn(), day, new.channel, &new.account).await? {
         return Err(error::task_exists(&existing));
@@ -102,9 +102,9 @@ pub async fn cancel(
     Ok(task)
 }
 
-/// The zone of a day that has begun; a day that has not, or that the zone does not have, is an error that
-/// names the field.
-pub(crate) fn check_day(app: &Reconciliation, date: NaiveDate, timezone: &str) -> Result<Zone> {
+/// The zone of a day that has begun; a day that has not, or that the zone does not have, is an error that names
+/// the field: `field` is what the day is called in the request.
+pub(crate) fn check_day(app: &Reconciliation, field: &str, date: NaiveDate, timezone: &str) -> Result<Zone> {
     let zone = Zone::named(timezone).map_err(|unknown| {
         let zh = format!("'{timezone}' 不是有效的 IANA 时区名，例如 Asia/Shanghai");
         Error::invalid_field("timezone", unknown.to_string(), zh)
@@ -115,7 +115,7 @@ pub(crate) fn check_day(app: &Reconciliation, date: NaiveDate, timezone: &str) -
     }
     if window.start > app.context.now() {
         return Err(Error::invalid_field(
-            "task_date",
+            field,
             format!("{date} has not begun in {timezone}"),
             format!("{timezone} 的 {date} 尚未开始"),
         ));

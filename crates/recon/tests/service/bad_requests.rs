@@ -16,81 +16,65 @@ both_databases!(payops_recon::MIGRATIONS;
     errors_speak_chinese_when_asked_to,
 );
 
-async fn bad_bodies_name_their_field(db: TestDb) {
-    let app = App::start(db).await;
-    let record = "/api/v1/reconciliation/records/00000000-0000-7000-8000-000000000001";
-    let tasks = "/api/v1/reconciliation/tasks";
-    let download = "/api/v1/reconciliation/settlement-files/download";
-    let cases: Vec<(String, Value, &str)> = vec![
-        (tasks.into(), json!({ "channel": "stripe" }), "task_date"),
-        (tasks.into(), json!({ "task_date": "2026-01-16" }), "channel"),
-        (tasks.into(), json!({ "task_date": "16/01/2026", "channel": "stripe" }), "task_date"),
-        (tasks.into(), json!({ "task_date": "2026-02-30", "channel": "stripe" }), "task_date"),
-        (tasks.into(), json!({ "task_date": 20_260_116, "channel": "stripe" }), "task_date"),
-        (tasks.into(), json!({ "task_date": "2999-01-01", "channel": "stripe" }), "task_date"),
-        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "STRIPE" }), "channel"),
-        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "cash" }), "channel"),
+const TASKS: &str = "/api/v1/reconciliation/tasks";
+const DOWNLOAD: &str = "/api/v1/reconciliation/settlement-files/download";
+const ASSIGN: &str = "/api/v1/reconciliation/records/assign";
+const BULK_RESOLVE: &str = "/api/v1/reconciliation/records/bulk-resolve";
+const RESOLVE: &str = "/api/v1/reconciliation/records/00000000-0000-7000-8000-000000000001/resolve";
+const REOPEN: &str = "/api/v1/reconciliation/records/00000000-0000-7000-8000-000000000001/reopen";
+const COMMENTS: &str = "/api/v1/reconciliation/records/00000000-0000-7000-8000-000000000001/comments";
+
+fn bad_tasks() -> Vec<(&'static str, Value, &'static str)> {
+    let with = |field: &str, value: Value| {
+        let mut body = json!({ "task_date": "2026-01-16", "channel": "stripe" });
+        body[field] = value;
+        body
+    };
+    vec![
+        (TASKS, json!({ "channel": "stripe" }), "task_date"),
+        (TASKS, json!({ "task_date": "2026-01-16" }), "channel"),
+        (TASKS, with("task_date", json!("16/01/2026")), "task_date"),
+        (TASKS, with("task_date", json!("2026-02-30")), "task_date"),
+        (TASKS, with("task_date", json!(20_260_116)), "task_date"),
+        (TASKS, with("task_date", json!("2999-01-01")), "task_date"),
+        (TASKS, with("channel", json!("STRIPE")), "channel"),
+        (TASKS, with("channel", json!("cash")), "channel"),
+        (TASKS, with("task_type", json!("hourly")), "task_type"),
+        (TASKS, with("timezone", json!("Mars/Olympus")), "timezone"),
+        (TASKS, with("store_matched", json!("yes")), "store_matched"),
+        (TASKS, with("account", json!("x".repeat(129))), "account"),
+        (TASKS, with("color", json!("red")), "color"),
         (
-            tasks.into(),
-            json!({ "task_date": "2026-01-16", "channel": "stripe", "task_type": "hourly" }),
-            "task_type",
-        ),
-        (
-            tasks.into(),
-            json!({ "task_date": "2026-01-16", "channel": "stripe", "timezone": "Mars/Olympus" }),
-            "timezone",
-        ),
-        (
-            tasks.into(),
+            TASKS,
             json!({ "task_date": "2011-12-30", "channel": "stripe", "timezone": "Pacific/Apia" }),
             "timezone",
         ),
-        (tasks.into(), json!({ "task_date": "2026-01-16", "channel": "stripe", "color": "red" }), "color"),
-        (
-            tasks.into(),
-            json!({ "task_date": "2026-01-16", "channel": "stripe", "store_matched": "yes" }),
-            "store_matched",
-        ),
-        (
-            tasks.into(),
-            json!({ "task_date": "2026-01-16", "channel": "stripe", "account": "x".repeat(129) }),
-            "account",
-        ),
-        (download.into(), json!({ "channel": "stripe" }), "settlement_date"),
-        (
-            download.into(),
-            json!({ "channel": "stripe", "settlement_date": "2026-01-16", "role": "secret" }),
-            "role",
-        ),
-        (format!("{record}/resolve"), json!({}), "reason_code"),
-        (format!("{record}/resolve"), json!({ "reason_code": "because" }), "reason_code"),
-        (format!("{record}/resolve"), json!({ "reason_code": "other" }), "note"),
-        (format!("{record}/resolve"), json!({ "reason_code": "other", "note": "x".repeat(2001) }), "note"),
-        (
-            format!("{record}/resolve"),
-            json!({ "reason_code": "other", "note": "x", "status": "open" }),
-            "status",
-        ),
-        (format!("{record}/reopen"), json!({ "reason": "  " }), "reason"),
-        (format!("{record}/comments"), json!({ "comment": "" }), "comment"),
-        (
-            "/api/v1/reconciliation/records/assign".into(),
-            json!({ "record_ids": [], "assigned_to": "x" }),
-            "record_ids",
-        ),
-        (
-            "/api/v1/reconciliation/records/assign".into(),
-            json!({ "record_ids": ["x"], "assigned_to": "x" }),
-            "record_ids[0]",
-        ),
-        (
-            "/api/v1/reconciliation/records/bulk-resolve".into(),
-            json!({ "record_ids": vec!["00000000-0000-7000-8000-000000000001"; 2], "reason_code": "written_off" }),
-            "record_ids",
-        ),
-    ];
-    for (path, body, field) in cases {
-        let answer = app.post(&path, &body).await;
+    ]
+}
+
+fn bad_work() -> Vec<(&'static str, Value, &'static str)> {
+    let twice = vec!["00000000-0000-7000-8000-000000000001"; 2];
+    let day = "2026-01-16";
+    vec![
+        (DOWNLOAD, json!({ "channel": "stripe" }), "settlement_date"),
+        (DOWNLOAD, json!({ "channel": "stripe", "settlement_date": day, "role": "secret" }), "role"),
+        (RESOLVE, json!({}), "reason_code"),
+        (RESOLVE, json!({ "reason_code": "because" }), "reason_code"),
+        (RESOLVE, json!({ "reason_code": "other" }), "note"),
+        (RESOLVE, json!({ "reason_code": "other", "note": "x".repeat(2001) }), "note"),
+        (RESOLVE, json!({ "reason_code": "other", "note": "x", "status": "open" }), "status"),
+        (REOPEN, json!({ "reason": "  " }), "reason"),
+        (COMMENTS, json!({ "comment": "" }), "comment"),
+        (ASSIGN, json!({ "record_ids": [], "assigned_to": "x" }), "record_ids"),
+        (ASSIGN, json!({ "record_ids": ["x"], "assigned_to": "x" }), "record_ids[0]"),
+        (BULK_RESOLVE, json!({ "record_ids": twice, "reason_code": "written_off" }), "record_ids"),
+    ]
+}
+
+async fn bad_bodies_name_their_field(db: TestDb) {
+    let app = App::start(db).await;
+    for (path, body, field) in bad_tasks().into_iter().chain(bad_work()) {
+        let answer = app.post(path, &body).await;
         let found = (answer.status, answer.code(), answer.fields());
         assert_eq!(
             found,

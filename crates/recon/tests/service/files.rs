@@ -130,7 +130,7 @@ async fn a_file_is_fetched_on_request(db: TestDb) {
     assert_eq!(asked.status, 202, "{:?}", asked.json());
     let path = format!("/api/v1/reconciliation/settlement-files/{}", text(&asked.data()["file_no"]));
     let mut file = app.get(&path).await.data();
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
     while file["status"] == "requested" && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
         file = app.get(&path).await.data();
@@ -163,15 +163,17 @@ async fn another_channel_needs_a_mapping_and_no_code(db: TestDb) {
     assert_eq!((&task["currency"], &task["channel_amount"]), (&json!("EUR"), &json!(1500)));
 }
 
+/// The parts before the file, the file, and how it is answered.
+type Upload<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+
 async fn bad_uploads_are_refused_with_their_reason(db: TestDb) {
     let app = App::start(db).await;
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packed.write_all(&app.day_files(DATE, Variant::Seeded).1).unwrap();
     let packed = packed.finish().unwrap();
     let cut = &packed[..packed.len() / 2];
-    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
     let day = about(DATE);
-    let cases: [Case<'_>; 9] = [
+    let cases: [Upload<'_>; 9] = [
         (&[("settlement_date", DATE)], b"x", 400, "INVALID_REQUEST"),
         (&[("channel", "stripe")], b"x", 400, "INVALID_REQUEST"),
         (&[("channel", "cash"), ("settlement_date", DATE)], b"x", 400, "INVALID_REQUEST"),

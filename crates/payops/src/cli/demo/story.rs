@@ -17,7 +17,7 @@ const DAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 15).expect("a day of the
 /// How often the task is looked at: below the budget of calls that a person has.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the day may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Reconciles the day and prints what came out; true when it equals the seeded truth.
 pub(super) async fn tell(api: &Api, sandbox: &RunningSandbox) -> Result<bool> {
