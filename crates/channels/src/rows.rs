@@ -75,7 +75,7 @@ impl Binding {
                 format!("the row has {fields} fields and ends before '{name}', which is field {}", cut + 1);
             return Err(Fault::new(RejectReason::ShortRow, Some(name), message));
         }
-        match (columns..fields).find(|&index| !record.field(index).is_empty()) {
+        match (columns..fields).find(|&index| !record.field(index).trim_ascii().is_empty()) {
             Some(index) => {
                 let value = excerpt(record.field(index));
                 let message = format!(

@@ -146,6 +146,8 @@ async fn write<E: Into<Error>>(
         hash.update(&chunk);
         file.write_all(&chunk).await.map_err(disk)?;
     }
+    // What the last write met is told by the flush alone: `sync_all` does not tell.
+    file.flush().await.map_err(disk)?;
     file.sync_all().await.map_err(disk)?;
     Ok((size, hex::encode(hash.finalize())))
 }

@@ -56,7 +56,8 @@ impl FeedSettings {
 
 impl fmt::Debug for FeedSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FeedSettings").field("base_url", &self.base_url.as_str()).finish_non_exhaustive()
+        // The host only: a URL may hold a password.
+        f.debug_struct("FeedSettings").field("host", &self.base_url.host_str()).finish_non_exhaustive()
     }
 }
 

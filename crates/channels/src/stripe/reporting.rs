@@ -71,7 +71,8 @@ impl ReportingSettings {
 
 impl fmt::Debug for ReportingSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReportingSettings").field("base_url", &self.base_url.as_str()).finish_non_exhaustive()
+        // The host only: a URL may hold a password.
+        f.debug_struct("ReportingSettings").field("host", &self.base_url.host_str()).finish_non_exhaustive()
     }
 }
 

@@ -139,7 +139,7 @@ impl Authenticator {
             (false, false) => self.by_certificate(certificate),
             (true, true) => Err(bad_credentials("a token and a service secret at once")),
             (true, false) => self.by_service_secret(headers).map(Some),
-            (false, true) => self.by_token(headers, clock).await.map(Some),
+            (false, true) => Box::pin(self.by_token(headers, clock)).await.map(Some),
         }
     }
 

@@ -67,7 +67,7 @@ impl Limiter {
         clippy::unused_async,
         reason = "a limiter that is shared by instances has to ask over the network"
     )]
-    pub(super) async fn take(&self, caller: Option<&Caller>, peer: Option<IpAddr>) -> Ruling {
+    pub(super) async fn take(&self, caller: Option<&Caller>, peer: Option<IpAddr>) -> Ruling<'_> {
         match self {
             Self::InProcess(budgets) => budgets.take(caller, peer),
         }
@@ -84,7 +84,7 @@ pub struct InProcess {
 }
 
 impl InProcess {
-    fn take(&self, caller: Option<&Caller>, peer: Option<IpAddr>) -> Ruling {
+    fn take(&self, caller: Option<&Caller>, peer: Option<IpAddr>) -> Ruling<'_> {
         match caller {
             Some(Caller::Person { subject, .. }) => {
                 self.callers.take(self.hasher.hash_one(("person", subject)))
@@ -149,7 +149,7 @@ impl Budget {
         }
     }
 
-    fn take(&self, key: u64) -> Ruling {
+    fn take(&self, key: u64) -> Ruling<'_> {
         if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP_EVERY) {
             self.gcra.retain_recent();
         }
@@ -157,7 +157,7 @@ impl Budget {
             Ok(state) => (state.remaining_burst_capacity(), None),
             Err(not_until) => (0, Some(not_until.wait_time_from(self.clock.now()))),
         };
-        Ruling { name: self.name, per_minute: self.per_minute, policy: self.policy.clone(), remaining, wait }
+        Ruling { budget: self, remaining, wait }
     }
 }
 
@@ -175,15 +175,13 @@ impl Clock for Monotonic {
 
 /// What a budget says about one request.
 #[derive(Debug)]
-pub(super) struct Ruling {
-    name: &'static str,
-    per_minute: NonZeroU32,
-    policy: HeaderValue,
+pub(super) struct Ruling<'l> {
+    budget: &'l Budget,
     remaining: u32,
     wait: Option<Duration>,
 }
 
-impl Ruling {
+impl Ruling<'_> {
     /// 429 when the budget is spent.
     pub(super) fn refusal(&self) -> Option<Error> {
         let wait = self.wait?;
@@ -195,7 +193,7 @@ impl Ruling {
         );
         let data = serde_json::json!({
             "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
-            "violated_policies": [self.name],
+            "violated_policies": [self.budget.name],
             "retry_after_seconds": whole_seconds(wait),
         });
         Some(error.with_data(data).with_retry_after(wait))
@@ -207,13 +205,14 @@ impl Ruling {
         let seconds = match self.wait {
             Some(wait) => whole_seconds(wait),
             None => {
-                let spent = u64::from(self.per_minute.get().saturating_sub(self.remaining));
-                (spent * 60).div_ceil(u64::from(self.per_minute.get()))
+                let whole = self.budget.per_minute.get();
+                let spent = u64::from(whole.saturating_sub(self.remaining));
+                (spent * 60).div_ceil(u64::from(whole))
             }
         };
-        let state = format!("\"{}\";r={};t={seconds}", self.name, self.remaining);
+        let state = format!("\"{}\";r={};t={seconds}", self.budget.name, self.remaining);
         if let Ok(state) = HeaderValue::try_from(state) {
-            headers.insert(POLICY, self.policy);
+            headers.insert(POLICY, self.budget.policy.clone());
             headers.insert(STATE, state);
         }
     }
@@ -223,7 +222,7 @@ impl Ruling {
 mod tests {
     use super::*;
 
-    fn headers(ruling: Ruling) -> (String, String) {
+    fn headers(ruling: Ruling<'_>) -> (String, String) {
         let mut headers = HeaderMap::new();
         ruling.write(&mut headers);
         let text = |name| headers[name].to_str().unwrap().to_owned();

@@ -15,7 +15,8 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tower::{Layer, Service, ServiceExt};
+use tokio::time::error::Elapsed;
+use tower::{Layer, Service};
 use tracing::Instrument;
 
 use super::admission::{Admission, Connection};
@@ -94,18 +95,21 @@ where
         // The clone was not polled for readiness, so it stays behind and the ready one goes.
         let clone = self.clone();
         let ready = std::mem::replace(self, clone);
-        let fut = async move { Ok(ready.pass(request).await) }; if SEEN.fetch_add(1, std::sync::atomic::Ordering::Relaxed)==0 { eprintln!("SIZE {}", std::mem::size_of_val(&fut)); } Box::pin(fut)
+        let fut = ready.pass(request);
+        if SEEN.fetch_add(1, std::sync::atomic::Ordering::Relaxed)==0 { eprintln!("SIZE {}", std::mem::size_of_val(&fut)); }
+        Box::pin(fut)
     }
 }
 
 /// A request on its way.
 pub(super) type Passing = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-/// How a request went, before the answer is written out.
-struct Passed {
-    response: Response,
+/// What was decided about a request before its handler runs.
+struct Admitted<'g> {
+    seat: Option<Seat<'g>>,
     caller: Option<Caller>,
-    ruling: Option<Ruling>,
+    ruling: Option<Ruling<'g>>,
+    refusal: Option<Error>,
 }
 
 impl<S> GateService<S>
@@ -113,68 +117,88 @@ where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    async fn pass(self, request: Request) -> Response {
+    /// Every request carries this future around, so it is kept below a kilobyte: nothing large is held twice,
+    /// and the rare ways (tokens, keys) are boxed.
+    fn pass(self, mut request: Request) -> impl Future<Output = Result<Response, Infallible>> + Send {
         let started = Instant::now();
-        let Self { gate, kind, route, inner } = self;
-        let route = route.get_or_init(|| RouteMeter::new(template(&request)));
-        let meter = route.method(request.method(), &gate.metrics);
+        let Self { gate, kind, route, mut inner } = self;
+        let known = route.get_or_init(|| RouteMeter::new(template(&request)));
         let language = language::preferred(request.headers());
-        let trace = Trace::begin(&gate, meter, &route.template, request.headers());
+        let place = known.method(request.method(), &gate.metrics);
+        let trace = Trace::begin(&gate, place, &known.template, request.headers());
+        let method = request.method().clone();
+        async move {
+            let (response, admitted) = async {
+                let mut admitted = gate.admit(kind, &mut request).await;
+                let response = match admitted.refusal.take() {
+                    Some(refusal) => refusal.into_response(),
+                    None => {
+                        // Ready since `poll_ready` of this service.
+                        let handler = AssertUnwindSafe(inner.call(request)).catch_unwind();
+                        gate.ended(tokio::time::timeout(gate.limits.time_out, handler).await)
+                    }
+                };
+                admitted.seat = None;
+                (response, admitted)
+            }
+            .instrument(trace.span.clone())
+            .await;
 
-        let passed = gate.admit(kind, inner, request).instrument(trace.span.clone()).await;
-        let (mut response, remark) = envelope::write_out(passed.response, language, trace.id);
-        let status = response.status();
-        if let Some(ruling) = passed.ruling {
-            ruling.write(response.headers_mut());
+            let (mut response, remark) = envelope::write_out(response, language, trace.id);
+            let status = response.status();
+            if let Some(ruling) = admitted.ruling {
+                ruling.write(response.headers_mut());
+            }
+            common_headers(response.headers_mut(), trace.request_id);
+            let took = started.elapsed();
+            if let Some(known) = route.get() {
+                let meter = known.method(&method, &gate.metrics);
+                known.count(meter, status, took, &gate.metrics);
+                let line = AccessLine { meter, status, took, caller: admitted.caller.as_ref(), remark };
+                line.write(&trace.span, gate.access_log);
+            }
+            Ok(response)
         }
-        common_headers(response.headers_mut(), trace.request_id);
-        let took = started.elapsed();
-        route.count(meter, status, took, &gate.metrics);
-        let line = AccessLine { meter, status, took, caller: passed.caller.as_ref(), remark };
-        line.write(&trace.span, gate.access_log);
-        response
     }
 }
 
 impl Gate {
-    async fn admit<S>(&self, kind: Kind, inner: S, mut request: Request) -> Passed
-    where
-        S: Service<Request, Response = Response, Error = Infallible> + Send,
-        S::Future: Send,
-    {
-        let Some(_seat) = Seat::take(self, kind) else {
-            return Passed { response: self.refuse(overloaded(), "overload"), caller: None, ruling: None };
-        };
+    /// Room, credentials, budget, in this order.
+    async fn admit(&self, kind: Kind, request: &mut Request) -> Admitted<'_> {
+        let mut admitted = Admitted { seat: Seat::take(self, kind), caller: None, ruling: None, refusal: None };
+        if admitted.seat.is_none() {
+            admitted.refusal = Some(self.refusal(overloaded(), "overload"));
+            return admitted;
+        }
         let connection = request.extensions().get::<Connection>().map(|connection| Arc::clone(&connection.0));
-        let peer = connection.as_ref().map(|facts| facts.peer.ip());
         let certificate = connection.as_ref().and_then(|facts| facts.certificate.as_deref());
         let clock = &*self.context.clock;
         let known = self.authenticator.authenticate(request.headers(), certificate, clock).await;
-        let caller = known.as_ref().ok().and_then(Option::as_ref).cloned();
-        let ruling = match kind {
-            Kind::Api => Some(self.limiter.take(caller.as_ref(), peer).await),
-            Kind::Operational => None,
-        };
-        if let Some(refusal) = ruling.as_ref().and_then(Ruling::refusal) {
-            return Passed { response: self.refuse(refusal, "rate"), caller, ruling };
+        if kind == Kind::Api {
+            let caller = known.as_ref().ok().and_then(Option::as_ref);
+            let peer = connection.as_ref().map(|facts| facts.peer.ip());
+            let ruling = self.limiter.take(caller, peer).await;
+            admitted.refusal = ruling.refusal().map(|error| self.refusal(error, "rate"));
+            admitted.ruling = Some(ruling);
         }
-        if let Err(error) = known {
-            let reason = if is_bad_credentials(&error) { "credentials" } else { "keys" };
-            return Passed { response: self.refuse(error, reason), caller, ruling };
+        match known {
+            Ok(caller) => admitted.caller = caller,
+            // Whoever guesses at secrets learns nothing more once the budget is spent.
+            Err(error) if admitted.refusal.is_none() => {
+                let reason = if is_bad_credentials(&error) { "credentials" } else { "keys" };
+                admitted.refusal = Some(self.refusal(error, reason));
+            }
+            Err(_) => {}
         }
         mark_sensitive(request.headers_mut());
-        DefaultBodyLimit::max(self.limits.body_bytes).apply(&mut request);
-        request.extensions_mut().insert(Admission { caller: caller.clone() });
-        Passed { response: self.run(inner, request).await, caller, ruling }
+        DefaultBodyLimit::max(self.limits.body_bytes).apply(request);
+        request.extensions_mut().insert(Admission { caller: admitted.caller.clone() });
+        admitted
     }
 
-    /// Runs the handler within time; a panic ends the request, not the connection.
-    async fn run<S>(&self, inner: S, request: Request) -> Response
-    where
-        S: Service<Request, Response = Response, Error = Infallible> + Send,
-    {
-        let handler = AssertUnwindSafe(inner.oneshot(request)).catch_unwind();
-        match tokio::time::timeout(self.limits.time_out, handler).await {
+    /// The answer of a handler; a panic ends the request, not the connection.
+    fn ended(&self, outcome: Result<Handled, Elapsed>) -> Response {
+        match outcome {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(never))) => match never {},
             Ok(Err(panic)) => {
@@ -182,15 +206,18 @@ impl Gate {
                 let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
                 Error::internal(format!("the handler panicked: {said}")).into_response()
             }
-            Err(_) => self.refuse(timed_out(), "time_out"),
+            Err(_) => self.refusal(timed_out(), "time_out").into_response(),
         }
     }
 
-    fn refuse(&self, error: Error, reason: &'static str) -> Response {
+    fn refusal(&self, error: Error, reason: &'static str) -> Error {
         self.metrics.refused.get_or_create(&Refusal { reason }).inc();
-        error.into_response()
+        error
     }
 }
+
+/// How a handler ended: with an answer, or with a panic and what it said.
+type Handled = std::thread::Result<Result<Response, Infallible>>;
 
 /// One of the places for requests at work; given back when the handler is done.
 struct Seat<'g>(&'g Gate);

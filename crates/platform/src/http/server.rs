@@ -14,7 +14,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::Service;
 
 use super::admission::{Connection, ConnectionFacts};
 
@@ -131,7 +131,7 @@ impl Server {
         let service = service_fn(move |mut request: Request<Incoming>| {
             let at_work = Pulse::request(&beating);
             request.extensions_mut().insert(connection.clone());
-            let answer = router.clone().oneshot(request);
+            let answer = router.clone().call(request);
             async move {
                 let answer = answer.await;
                 drop(at_work);

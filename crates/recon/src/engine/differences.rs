@@ -8,7 +8,7 @@ use super::fetch::{RowSource, RowTexts};
 use super::rules::DiffType;
 
 /// How many differences are given out at once. Their rows' text is all that is in memory of them.
-const BATCH: usize = 32_768;
+const BATCH: usize = 16_384;
 /// The ordinal of a row that is not there; above every ordinal that is.
 const NO_ROW: u64 = (1 << 40) - 1;
 

@@ -182,7 +182,7 @@ pub(super) struct RowTexts {
 struct StoredRow {
     position: Position,
     start: usize,
-    lengths: [usize; TEXTS],
+    lengths: [u32; TEXTS],
     kind: Kind,
     amount: i64,
     currency: Currency,
@@ -211,7 +211,7 @@ impl RowTexts {
         self.rows.push(StoredRow {
             position,
             start,
-            lengths: texts.map(<[u8]>::len),
+            lengths: texts.map(|text| u32::try_from(text.len()).unwrap_or(u32::MAX)),
             kind: row.kind,
             amount: row.amount,
             currency: row.currency,
@@ -229,7 +229,7 @@ impl RowTexts {
         let mut rest = self.bytes.get(stored.start..)?;
         let mut texts: [&[u8]; TEXTS] = [&[]; TEXTS];
         for (text, length) in texts.iter_mut().zip(stored.lengths) {
-            (*text, rest) = rest.split_at_checked(length)?;
+            (*text, rest) = rest.split_at_checked(length as usize)?;
         }
         let [
             channel_trade_no,

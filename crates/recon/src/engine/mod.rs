@@ -173,7 +173,7 @@ pub fn reconcile(
     let side_settings = SideSettings {
         hasher: KeyHasher::new(settings.seed),
         bits,
-        budget: Budget::new(entry_budget(settings.memory, bits)),
+        budget: Budget::new(entry_budget(settings.memory, bits, bytes)),
         temp_dir: &settings.temp_dir,
         cut_off: settings.cut_off,
         cancelled: observer.cancelled,
@@ -222,12 +222,15 @@ fn open(side: Side, path: &Path) -> Result<(File, u64), EngineError> {
     open().map_err(|source| EngineError::Input { side, source })
 }
 
-/// What is left of the memory for entries, when buffers, tables and half-filled extents have theirs.
-fn entry_budget(memory: u64, bits: u32) -> u64 {
-    const FIXED: u64 = 24 << 20;
-    let memory = memory.max(16 << 20);
+/// What is left of the memory for entries when the program, its buffers, half-filled extents and the marks that
+/// find rows again have theirs.
+fn entry_budget(memory: u64, bits: u32, file_bytes: u64) -> u64 {
+    const PROGRAM: u64 = 16 << 20;
+    const FILE_BYTES_PER_BYTE_OF_MARKS: u64 = 160;
+    let memory = memory.max(PROGRAM);
     let half_filled = (2 * partitions::TAIL_BYTES) << bits;
-    memory.saturating_sub(FIXED + half_filled).max(memory / 4)
+    let marks = file_bytes / FILE_BYTES_PER_BYTE_OF_MARKS;
+    memory.saturating_sub(PROGRAM + half_filled + marks).max(memory / 4)
 }
 
 fn read(

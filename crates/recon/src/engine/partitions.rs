@@ -12,7 +12,7 @@ use super::entry::Record;
 /// The bytes of one record.
 pub(super) const RECORD_BYTES: usize = size_of::<Record>();
 /// How many records a partition collects before it hands them on.
-const TAIL_RECORDS: usize = 256;
+const TAIL_RECORDS: usize = 128;
 pub(super) const TAIL_BYTES: u64 = (TAIL_RECORDS * RECORD_BYTES) as u64;
 /// How much is encoded before it is written to the temporary file.
 const WRITE_BYTES: usize = 1 << 20;
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn what_is_spilled_comes_back_in_order() {
-        for records in [0, 1, 255, 256, 10_000, 100_000] {
+        for records in [0, 1, 127, 128, 10_000, 100_000] {
             let in_memory = fill(u64::MAX, records);
             let expected = read_all(&in_memory, Access::Keep);
             assert_eq!(expected.iter().map(Vec::len).sum::<usize>() as u64, records);

@@ -178,14 +178,18 @@ async fn begin(app: &Reconciliation, subject: &Subject) -> Result<StoredFile> {
 
 async fn fetch(app: &Reconciliation, row: StoredFile, lease: &Lease) -> Result<StoredFile, Stop> {
     let path = app.files.incoming(app.context.new_id());
-    let (size, sha256) = match row.role {
-        FileRole::Platform => fetch_feed(app, &row, &path).await?,
-        FileRole::Settlement | FileRole::BalanceSummary => fetch_report(app, &row, &path).await?,
+    let fetching = async {
+        match row.role {
+            FileRole::Platform => fetch_feed(app, &row, &path).await,
+            FileRole::Settlement | FileRole::BalanceSummary => fetch_report(app, &row, &path).await,
+        }
     };
-    if lease.cancelled().is_cancelled() {
+    // A source that does not answer must not keep the process from ending: the next owner asks again.
+    let Some(fetched) = lease.cancelled().run_until_cancelled(fetching).await else {
         let why = Error::unavailable("this process is stopping", Duration::from_secs(1));
         return Err(Stop::Error(why));
-    }
+    };
+    let (size, sha256) = fetched?;
     app.files.place(&path, &row.subject(), &sha256).await?;
     Ok(take_in(app, &row, size, sha256).await?.file)
 }
@@ -348,8 +352,16 @@ fn report_failed(run: &str, why: &str) -> Stop {
 
 /// A call to another system that failed: worth another try, or final with the other side's own words.
 fn outside(whom: &str, error: &RemoteError) -> Stop {
-    let retryable = error.is_retryable() || error.kind == RemoteErrorKind::LocalDisk;
-    let (kind, code) = if retryable {
+    if error.kind == RemoteErrorKind::LocalDisk {
+        // No fault of theirs: whoever reads this should look at our own disk.
+        return Stop::Error(Error::new(
+            ErrorKind::Unavailable,
+            "DISK_UNAVAILABLE",
+            format!("our disk, for a file from {whom}: {error}"),
+            format!("本机磁盘（{whom} 的文件）：{error}"),
+        ));
+    }
+    let (kind, code) = if error.is_retryable() {
         (ErrorKind::Unavailable, "SOURCE_UNAVAILABLE")
     } else {
         (ErrorKind::Unprocessable, "SOURCE_REFUSED")

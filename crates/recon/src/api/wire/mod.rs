@@ -1,0 +1,17 @@
+//! What the API takes and gives. Field names follow the original system; times are RFC 3339 UTC, amounts are
+//! minor units of the currency beside them.
+
+mod files;
+mod records;
+mod reports;
+mod tasks;
+
+pub use files::*;
+pub use records::*;
+pub use reports::*;
+pub use tasks::*;
+
+/// The zone of a day that names none.
+fn utc() -> String {
+    "Etc/UTC".to_owned()
+}

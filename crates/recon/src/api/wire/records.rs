@@ -1,0 +1,243 @@
+//! Records, and what people do about them, on the wire.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::model::{Channel, ReasonCode, RecordStatus};
+use crate::store::record;
+
+/// A difference, or a matched pair where the task stores them.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Record {
+    /// Row id.
+    pub id: Uuid,
+    /// The task that found it.
+    pub task_id: Uuid,
+    /// That task's number.
+    pub task_no: String,
+    /// The business day.
+    pub task_date: NaiveDate,
+    /// The channel.
+    pub channel: Channel,
+    /// `matched`, `platform_only`, `channel_only`, `amount_diff`, `status_diff`, `currency_diff`,
+    /// `duplicate_platform`, `duplicate_channel` or `timing`.
+    pub diff_type: String,
+    /// What the money moved for.
+    pub kind: String,
+    /// The platform's number.
+    pub payment_no: Option<String>,
+    /// The channel's id.
+    pub channel_trade_no: Option<String>,
+    /// The id of the channel's row.
+    pub channel_row_id: Option<String>,
+    /// The merchant.
+    pub merchant_id: Option<String>,
+    /// The payout that carried the money.
+    pub payout_id: Option<String>,
+    /// The platform's amount.
+    pub platform_amount: Option<i64>,
+    /// The channel's amount.
+    pub channel_amount: Option<i64>,
+    /// The channel's less the platform's; absent when the currencies differ.
+    pub diff_amount: Option<i64>,
+    /// The currency of `platform_amount`.
+    pub platform_currency: Option<String>,
+    /// The currency of `channel_amount`.
+    pub channel_currency: Option<String>,
+    /// The platform's word.
+    pub platform_status: Option<String>,
+    /// The channel's word.
+    pub channel_status: Option<String>,
+    /// The line in the platform's file.
+    pub platform_line: Option<i64>,
+    /// The line in the channel's file.
+    pub channel_line: Option<i64>,
+    /// When the money moved, as it stands in the source.
+    pub occurred_at: Option<String>,
+    /// What was done about it.
+    pub status: RecordStatus,
+    /// Who works on it.
+    pub assigned_to: Option<String>,
+    /// Since when.
+    pub assigned_at: Option<DateTime<Utc>>,
+    /// Why it was closed.
+    pub reason_code: Option<ReasonCode>,
+    /// In words.
+    pub resolution_note: Option<String>,
+    /// Who closed it.
+    pub resolved_by: Option<String>,
+    /// When.
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// When a later run no longer had it.
+    pub gone_at: Option<DateTime<Utc>>,
+    /// Grows with each change; give it back in `If-Match`.
+    pub version: i64,
+    /// When it was found.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl From<record::Model> for Record {
+    fn from(record: record::Model) -> Self {
+        Self {
+            id: record.id,
+            task_id: record.task_id,
+            task_no: record.task_no,
+            task_date: record.task_date,
+            channel: record.channel,
+            diff_type: record.diff_type,
+            kind: record.kind,
+            payment_no: record.payment_no,
+            channel_trade_no: record.channel_trade_no,
+            channel_row_id: record.channel_row_id,
+            merchant_id: record.merchant_id,
+            payout_id: record.payout_id,
+            platform_amount: record.platform_amount,
+            channel_amount: record.channel_amount,
+            diff_amount: record.diff_amount,
+            platform_currency: record.platform_currency,
+            channel_currency: record.channel_currency,
+            platform_status: record.platform_status,
+            channel_status: record.channel_status,
+            platform_line: record.platform_line,
+            channel_line: record.channel_line,
+            occurred_at: record.occurred_at,
+            status: record.status,
+            assigned_to: record.assigned_to,
+            assigned_at: record.assigned_at,
+            reason_code: record.reason_code,
+            resolution_note: record.resolution_note,
+            resolved_by: record.resolved_by,
+            resolved_at: record.resolved_at,
+            gone_at: record.gone_at,
+            version: record.version,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        }
+    }
+}
+
+/// A record with all that happened to it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RecordWithHistory {
+    /// The record.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Its history, the first first.
+    pub history: Vec<RecordEvent>,
+}
+
+/// Something that happened to a record.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RecordEvent {
+    /// Row id.
+    pub id: Uuid,
+    /// assigned, resolved, ignored, reopened, commented, gone or returned.
+    pub action: String,
+    /// Why, for an end.
+    pub reason_code: Option<String>,
+    /// The comment, the note or the owner.
+    pub note: Option<String>,
+    /// Who.
+    pub actor: String,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<record::event::Model> for RecordEvent {
+    fn from(event: record::event::Model) -> Self {
+        Self {
+            id: event.id,
+            action: event.action,
+            reason_code: event.reason_code,
+            note: event.note,
+            actor: event.actor,
+            created_at: event.created_at,
+        }
+    }
+}
+
+/// Closes a record.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "reason_code": "platform_corrected", "note": "booked twice, one entry reversed" }))]
+pub struct CloseRecord {
+    /// Why.
+    pub reason_code: ReasonCode,
+    /// In words, at most 2,000 characters; needed with `other`.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    pub note: Option<String>,
+    /// `resolved` when absent; `ignored` leaves the difference as it is.
+    #[serde(default)]
+    pub status: ClosedStatus,
+}
+
+/// The two ends of a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedStatus {
+    /// Explained or put right.
+    #[default]
+    Resolved,
+    /// Known and left as it is.
+    Ignored,
+}
+
+/// Takes a closing back.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReopenRecord {
+    /// Why, 1 to 2,000 characters.
+    #[schema(min_length = 1, max_length = 2000)]
+    pub reason: String,
+}
+
+/// Closes many records in one step: all of them or none.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CloseRecords {
+    /// 1 to 500 records.
+    #[schema(min_items = 1, max_items = 500)]
+    pub record_ids: Vec<Uuid>,
+    /// Why.
+    pub reason_code: ReasonCode,
+    /// In words, at most 2,000 characters; needed with `other`.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    pub note: Option<String>,
+    /// `resolved` when absent; `ignored` leaves the differences as they are.
+    #[serde(default)]
+    pub status: ClosedStatus,
+}
+
+/// Gives many records an owner: all of them or none.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssignRecords {
+    /// 1 to 500 records.
+    #[schema(min_items = 1, max_items = 500)]
+    pub record_ids: Vec<Uuid>,
+    /// The owner's id, 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    pub assigned_to: String,
+}
+
+/// How many records were changed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// How many.
+    pub count: usize,
+}
+
+/// Adds a comment.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewComment {
+    /// 1 to 2,000 characters.
+    #[schema(min_length = 1, max_length = 2000)]
+    pub comment: String,
+}

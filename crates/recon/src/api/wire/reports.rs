@@ -1,0 +1,172 @@
+//! Reports and the overview on the wire.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{SettlementFile, Task};
+use crate::model::{Channel, RecordStatus};
+use crate::store::{record, run};
+
+/// The report of a task.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    /// The task.
+    pub task: Task,
+    /// Totals per type and currency, control totals, the tie, rejects and the reasons of the verdict.
+    #[schema(value_type = Object)]
+    pub summary: Box<RawValue>,
+    /// Input hashes, versions and output hash: what it takes to repeat the run and compare.
+    #[schema(value_type = Object)]
+    pub certificate: serde_json::Value,
+    /// The files that were compared.
+    pub files: Vec<SettlementFile>,
+    /// Every completed run.
+    pub runs: Vec<Run>,
+    /// How many records stand in which state, by type and currency.
+    pub standings: Vec<Standing>,
+}
+
+/// A completed run of a task.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Run {
+    /// Its number, from 1.
+    pub run_no: i64,
+    /// Its verdict.
+    pub verdict: String,
+    /// Differences that the run before did not have.
+    pub records_added: i64,
+    /// That it had too; their resolutions stand.
+    pub records_kept: i64,
+    /// That it had and this one has not.
+    pub records_gone: i64,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it was completed.
+    pub completed_at: DateTime<Utc>,
+}
+
+impl From<run::Model> for Run {
+    fn from(run: run::Model) -> Self {
+        Self {
+            run_no: run.run_no,
+            verdict: run.verdict,
+            records_added: run.records_added,
+            records_kept: run.records_kept,
+            records_gone: run.records_gone,
+            started_at: run.started_at,
+            completed_at: run.completed_at,
+        }
+    }
+}
+
+/// How many records stand in one state.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Standing {
+    /// The type of difference.
+    pub diff_type: String,
+    /// What was done about it.
+    pub status: RecordStatus,
+    /// The currency of `at_risk`.
+    pub currency: String,
+    /// How many records.
+    pub count: i64,
+    /// What they put at risk, minor units.
+    pub at_risk: i64,
+}
+
+impl From<record::Standing> for Standing {
+    fn from(standing: record::Standing) -> Self {
+        Self {
+            diff_type: standing.diff_type,
+            status: standing.status,
+            currency: standing.currency,
+            count: standing.count,
+            at_risk: standing.at_risk,
+        }
+    }
+}
+
+/// What to download.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReportQuery {
+    /// `json` or `csv`.
+    pub format: String,
+}
+
+/// Which days to overlook.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OverviewQuery {
+    /// The first day; 30 days before `date_to` when absent.
+    pub date_from: Option<NaiveDate>,
+    /// The last day; today (UTC) when absent.
+    pub date_to: Option<NaiveDate>,
+    /// Only this channel.
+    pub channel: Option<Channel>,
+}
+
+/// The state of reconciliation over some days.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Overview {
+    /// The first day.
+    pub date_from: NaiveDate,
+    /// The last day.
+    pub date_to: NaiveDate,
+    /// Each completed day of each channel, newest first.
+    pub days: Vec<OverviewDay>,
+    /// Money at risk in records that are not closed, by currency.
+    pub open_at_risk: Vec<MoneyAtRisk>,
+    /// Records that are not closed, by the age of their business day.
+    pub ageing: Vec<AgeBucket>,
+}
+
+/// One completed day of one channel.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct OverviewDay {
+    /// The task.
+    pub task_id: Uuid,
+    /// Its number.
+    pub task_no: String,
+    /// The day.
+    pub task_date: NaiveDate,
+    /// The channel.
+    pub channel: Channel,
+    /// The verdict.
+    pub verdict: Option<String>,
+    /// Matched pairs.
+    pub matched_count: i64,
+    /// Differences.
+    pub diff_count: i64,
+    /// Records that are not closed.
+    pub open_count: i64,
+    /// Matched of all compared, as a percentage with two decimals, rounded down; absent when nothing was compared.
+    pub match_rate: Option<String>,
+}
+
+/// Money at risk in one currency.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct MoneyAtRisk {
+    /// The currency.
+    pub currency: String,
+    /// Minor units.
+    pub amount: i64,
+    /// In how many records.
+    pub count: i64,
+}
+
+/// Records of one span of age.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AgeBucket {
+    /// From this many days.
+    pub days_from: i64,
+    /// To this many days; absent for the last span.
+    pub days_to: Option<i64>,
+    /// How many records.
+    pub count: i64,
+}
