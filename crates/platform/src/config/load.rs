@@ -324,6 +324,7 @@ fn requests(reader: &mut Reader) -> Option<Requests> {
             concurrency: usize::try_from(concurrency?).ok()?,
             time_out: time_out?,
             body_bytes: usize::try_from(body?).ok()?,
+            ..HttpLimits::default()
         },
         budgets: Budgets {
             caller_per_minute: caller?,

@@ -127,6 +127,7 @@ where
         let place = known.method(request.method(), &gate.metrics);
         let trace = Trace::begin(&gate, place, &known.template, request.headers());
         let method = request.method().clone();
+        let time_out = gate.limits.time_out_of(request.headers());
         async move {
             let (response, admitted) = async {
                 let mut admitted = gate.admit(kind, &mut request).await;
@@ -135,7 +136,7 @@ where
                     None => {
                         // Ready since `poll_ready` of this service.
                         let handler = AssertUnwindSafe(inner.call(request)).catch_unwind();
-                        gate.ended(tokio::time::timeout(gate.limits.time_out, handler).await)
+                        gate.ended(tokio::time::timeout(time_out, handler).await)
                     }
                 };
                 admitted.seat = None;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::budget::{Budgets, Limiter};
@@ -25,13 +27,27 @@ pub struct HttpLimits {
     pub concurrency: usize,
     /// How long a handler may take until its answer begins; then 503.
     pub time_out: Duration,
+    /// The same for a form (`multipart/form-data`), whose file has to arrive first.
+    pub upload_time_out: Duration,
     /// The largest body, unless a route sets `axum::extract::DefaultBodyLimit` for itself.
     pub body_bytes: usize,
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { concurrency: 1024, time_out: Duration::from_secs(30), body_bytes: 1024 * 1024 }
+        Self {
+            concurrency: 1024,
+            time_out: Duration::from_secs(30),
+            upload_time_out: Duration::from_hours(1),
+            body_bytes: 1024 * 1024,
+        }
+    }
+}
+
+impl HttpLimits {
+    pub(super) fn time_out_of(&self, headers: &HeaderMap) -> Duration {
+        let is_form = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/"));
+        if is_form { self.upload_time_out } else { self.time_out }
     }
 }
 
