@@ -48,15 +48,10 @@ pub(crate) struct Ran {
 }
 
 impl Site {
+    /// A place with a sandbox whose reports are ready at once.
     pub(crate) async fn new(kind: Kind) -> Self {
-        Self::with(kind, |_| {}).await
-    }
-
-    /// A place with a sandbox whose reports are ready at once, unless `change` says otherwise.
-    pub(crate) async fn with(kind: Kind, change: impl FnOnce(&mut SandboxConfig)) -> Self {
         let mut config = SandboxConfig::on(([127, 0, 0, 1], 0).into()).await.unwrap();
         config.report_delay = chrono::TimeDelta::zero();
-        change(&mut config);
         let sandbox = Sandbox::start(config).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let postgres = match kind {

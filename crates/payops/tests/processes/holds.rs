@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use payops_platform::db::{Backend, Db};
+use payops_platform::db::{Backend, DatabaseTarget, Db};
 use payops_sandbox::{Fault, FaultKind, FaultTarget};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
+use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, TransactionTrait};
 use tokio::process::Command;
 
 use crate::harness::{Instance, Kind, Site, count, until};
@@ -13,6 +13,11 @@ use crate::harness::{Instance, Kind, Site, count, until};
 const FOR_EVER: u64 = 3_600_000;
 /// Time to put a pipe in a file's place.
 const A_WHILE: u64 = 4_000;
+
+const COUNT_FOR_HOURS: &str = "CREATE TRIGGER hold AFTER INSERT ON reconciliation_runs BEGIN
+    SELECT count(*) FROM (WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number)
+        SELECT n FROM number LIMIT 100000000000);
+END";
 
 /// A phase in which a task is to be interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +36,8 @@ pub(crate) enum Hold {
     Pipe { file: PathBuf, moved: PathBuf },
     /// The run's own row cannot be written, after all records were.
     Lock { db: Db, transaction: DatabaseTransaction },
-    /// Nothing: there is so much to do that it takes a while.
-    Work,
+    /// The same without locks: whoever writes that row counts for hours first.
+    Trigger,
 }
 
 impl Interrupted {
@@ -55,7 +60,10 @@ impl Interrupted {
             (Self::Downloading, _) => slow(FaultTarget::StripeDownload, FOR_EVER),
             (Self::Fetching, _) => slow(FaultTarget::GatewayFeed, FOR_EVER),
             (Self::Matching, _) => slow(FaultTarget::GatewayFeed, A_WHILE),
-            (Self::Saving, Kind::Sqlite) => Hold::Work,
+            (Self::Saving, Kind::Sqlite) => {
+                change(site, COUNT_FOR_HOURS).await;
+                Hold::Trigger
+            }
             (Self::Saving, Kind::Postgres) => {
                 let db = site.database().await;
                 assert_eq!(db.backend(), Backend::Postgres);
@@ -83,9 +91,15 @@ impl Hold {
             hold = Self::pipe(site).await;
         }
         instance.watch(id, |task| task["phase"] == phase.name()).await;
-        if let Self::Lock { db, .. } = &hold {
-            let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'reconciliation_runs'::regclass";
-            until("the run waits for the lock", async || count(db, waiting).await == 1).await;
+        match &hold {
+            Self::Lock { db, .. } => {
+                let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'reconciliation_runs'::regclass";
+                until("the run waits for the lock", async || count(db, waiting).await == 1).await;
+            }
+            Self::Silence => {
+                until("the call is made", async || site.sandbox.handle().faults().is_empty()).await;
+            }
+            Self::Pipe { .. } | Self::Trigger => {}
         }
         hold
     }
@@ -104,9 +118,17 @@ impl Hold {
             Self::Silence => site.sandbox.handle().clear_faults(),
             Self::Pipe { file, moved } => std::fs::rename(moved, file).unwrap(),
             Self::Lock { transaction, .. } => transaction.rollback().await.unwrap(),
-            Self::Work => {}
+            Self::Trigger => change(site, "DROP TRIGGER hold").await,
         }
     }
+}
+
+/// Changes the SQLite file from outside, while its owner has nothing to write.
+async fn change(site: &Site, sql: &str) {
+    let DatabaseTarget::Sqlite { path } = site.target() else { panic!("only SQLite is a file") };
+    let connection = Database::connect(format!("sqlite://{}?mode=rw", path.display())).await.unwrap();
+    connection.execute_unprepared(sql).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 fn settlement_file(files: &Path) -> PathBuf {

@@ -4,12 +4,15 @@ use crate::harness::bare;
 
 const LONG: &str = "0123456789abcdef0123456789abcdef";
 
+/// Arguments, environment, and what must be named.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_settings_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("bad.toml"), "nonsense = 1\n").unwrap();
     let one = &["serve", "reconciliation"][..];
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    let cases: &[Case] = &[
         (one, &[("ENV", "production")], "PAYOPS_JWT_SECRET"),
         (one, &[("ENV", "production"), ("PAYOPS_JWT_SECRET", LONG), ("DB_HOST", "db")], "DB_PASSWORD"),
         (

@@ -5,7 +5,7 @@ use std::time::Duration;
 use payops_sandbox::{Fault, FaultKind, FaultTarget};
 use serde_json::json;
 
-use crate::harness::{Kind, Site, bare};
+use crate::harness::{Kind, Site, bare, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_during_a_run_ends_in_time_and_the_next_start_finishes_the_task() {
@@ -16,6 +16,7 @@ async fn sigterm_during_a_run_ends_in_time_and_the_next_start_finishes_the_task(
     let mut first = site.start().await;
     let id = first.begin(&json!({})).await;
     first.watch(&id, |task| task["phase"] == "fetching").await;
+    until("the call is made", async || site.sandbox.handle().faults().is_empty()).await;
     // The source does not answer for an hour, and draining may take as long: only a run that gives up ends.
     let status = first.stop().await;
     assert_eq!(status.code(), Some(0), "{}", first.log());

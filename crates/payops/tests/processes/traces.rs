@@ -69,7 +69,7 @@ async fn a_task_is_one_trace_from_its_creation_to_the_calls_it_makes() {
             assert_eq!((&span.trace_id, parent.name.as_str()), (trace, ancestor), "parent of {name}");
         }
     }
-    let trace: String = trace.iter().map(|byte| format!("{byte:02x}")).collect();
+    let trace = format!("{:032x}", u128::from_be_bytes(trace[..].try_into().unwrap()));
     let calls = site.sandbox.handle().requests();
     for path in ["/v1/reporting/report_runs", "/v1/files/", "/internal/payments/reconciliation"] {
         let mut told = calls.iter().filter(|call| call.path.starts_with(path)).peekable();

@@ -14,9 +14,9 @@ use super::token::TokenFault;
 use crate::error::{Error, Result};
 
 /// Tokens cannot make payops read the keys more often than this.
-const LEAST_PAUSE: Duration = Duration::from_secs(60);
+const LEAST_PAUSE: Duration = Duration::from_mins(1);
 /// Keys older than this are read again, so that a withdrawn one stops working.
-const LONGEST_USE: Duration = Duration::from_secs(15 * 60);
+const LONGEST_USE: Duration = Duration::from_mins(15);
 /// What reading may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// No set of keys is larger.
@@ -104,7 +104,7 @@ impl Jwks {
                     readings.have_keys = true;
                 }
                 Err(error) => {
-                    tracing::warn!(error, source = ?self.source, "the token keys could not be read")
+                    tracing::warn!(error, source = ?self.source, "the token keys could not be read");
                 }
             }
         }

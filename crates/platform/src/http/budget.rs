@@ -102,13 +102,11 @@ impl InProcess {
 fn network(peer: IpAddr) -> IpAddr {
     match peer {
         IpAddr::V4(_) => peer,
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(v4) => v4.into(),
-            None => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-            }
-        },
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            let site = IpAddr::from([a, b, c, d, 0, 0, 0, 0]);
+            address.to_ipv4_mapped().map_or(site, IpAddr::V4)
+        }
     }
 }
 
@@ -202,14 +200,12 @@ impl Ruling<'_> {
     /// `RateLimit-Policy` and `RateLimit` as in draft-ietf-httpapi-ratelimit-headers-11: `r` requests are left
     /// and within `t` seconds the budget is whole again; when refused, `t` is when the next one passes.
     pub(super) fn write(self, headers: &mut HeaderMap) {
-        let seconds = match self.wait {
-            Some(wait) => whole_seconds(wait),
-            None => {
-                let whole = self.budget.per_minute.get();
-                let spent = u64::from(whole.saturating_sub(self.remaining));
-                (spent * 60).div_ceil(u64::from(whole))
-            }
+        let until_whole = || {
+            let whole = self.budget.per_minute.get();
+            let spent = u64::from(whole.saturating_sub(self.remaining));
+            (spent * 60).div_ceil(u64::from(whole))
         };
+        let seconds = self.wait.map_or_else(until_whole, whole_seconds);
         let state = format!("\"{}\";r={};t={seconds}", self.budget.name, self.remaining);
         if let Ok(state) = HeaderValue::try_from(state) {
             headers.insert(POLICY, self.budget.policy.clone());
@@ -290,7 +286,7 @@ mod tests {
             budget.take(key);
         }
         assert_eq!(budget.gcra.len(), 8 * 1024);
-        tokio::time::advance(Duration::from_secs(120)).await;
+        tokio::time::advance(Duration::from_mins(2)).await;
         budget.take(u64::MAX);
         assert_eq!(budget.gcra.len(), 1);
     }

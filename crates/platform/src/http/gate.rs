@@ -95,9 +95,7 @@ where
         // The clone was not polled for readiness, so it stays behind and the ready one goes.
         let clone = self.clone();
         let ready = std::mem::replace(self, clone);
-        let fut = ready.pass(request);
-        if SEEN.fetch_add(1, std::sync::atomic::Ordering::Relaxed)==0 { eprintln!("SIZE {}", std::mem::size_of_val(&fut)); }
-        Box::pin(fut)
+        Box::pin(ready.pass(request))
     }
 }
 
@@ -131,13 +129,12 @@ where
         async move {
             let (response, admitted) = async {
                 let mut admitted = gate.admit(kind, &mut request).await;
-                let response = match admitted.refusal.take() {
-                    Some(refusal) => refusal.into_response(),
-                    None => {
-                        // Ready since `poll_ready` of this service.
-                        let handler = AssertUnwindSafe(inner.call(request)).catch_unwind();
-                        gate.ended(tokio::time::timeout(time_out, handler).await)
-                    }
+                let response = if let Some(refusal) = admitted.refusal.take() {
+                    refusal.into_response()
+                } else {
+                    // Ready since `poll_ready` of this service.
+                    let handler = AssertUnwindSafe(inner.call(request)).catch_unwind();
+                    gate.ended(tokio::time::timeout(time_out, handler).await)
                 };
                 admitted.seat = None;
                 (response, admitted)
@@ -166,7 +163,8 @@ where
 impl Gate {
     /// Room, credentials, budget, in this order.
     async fn admit(&self, kind: Kind, request: &mut Request) -> Admitted<'_> {
-        let mut admitted = Admitted { seat: Seat::take(self, kind), caller: None, ruling: None, refusal: None };
+        let mut admitted =
+            Admitted { seat: Seat::take(self, kind), caller: None, ruling: None, refusal: None };
         if admitted.seat.is_none() {
             admitted.refusal = Some(self.refusal(overloaded(), "overload"));
             return admitted;
@@ -280,5 +278,3 @@ fn timed_out() -> Error {
     )
     .with_retry_after(Duration::from_secs(1))
 }
-
-static SEEN: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);

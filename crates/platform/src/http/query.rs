@@ -21,7 +21,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for StrictQuery<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        parse(pairs(parts)?).map(Self)
+        parse(&pairs(parts)?).map(Self)
     }
 }
 
@@ -64,13 +64,14 @@ where
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         let is_paging = |(name, _): &Pair<'_>| matches!(&**name, "page" | "page_size" | "cursor");
         let (paging, filter): (Vec<_>, Vec<_>) = pairs(parts)?.into_iter().partition(is_paging);
-        let paging: PageParams = parse(paging)?;
+        let paging: PageParams = parse(&paging)?;
         let page =
             PageRequest::new(paging.page, paging.page_size, paging.cursor.as_deref()).map_err(page_fault)?;
-        Ok(Self { page, filter: parse(filter)? })
+        Ok(Self { page, filter: parse(&filter)? })
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
 fn page_fault(error: PageError) -> Error {
     let (path, zh) = match error {
         PageError::PageZero => ("page", "页码从 1 开始"),
@@ -98,8 +99,8 @@ fn pairs(parts: &Parts) -> Result<Vec<Pair<'_>>> {
     }
 }
 
-fn parse<T: DeserializeOwned>(pairs: Vec<Pair<'_>>) -> Result<T> {
-    let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+fn parse<T: DeserializeOwned>(pairs: &[Pair<'_>]) -> Result<T> {
+    let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let form = serde_html_form::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
@@ -110,7 +111,7 @@ fn parse<T: DeserializeOwned>(pairs: Vec<Pair<'_>>) -> Result<T> {
     match read {
         Ok(value) if unknown.is_empty() => Ok(value),
         Ok(_) => Err(Error::invalid_fields(unknown)),
-        Err(error) => Err(misread(&track.path().to_string(), &error, &pairs)),
+        Err(error) => Err(misread(&track.path().to_string(), &error, pairs)),
     }
 }
 

@@ -42,7 +42,7 @@ pub struct ServeOptions {
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { drain: Duration::from_secs(20), patience: Duration::from_secs(60) }
+        Self { drain: Duration::from_secs(20), patience: Duration::from_mins(1) }
     }
 }
 

@@ -46,7 +46,8 @@ impl Default for HttpLimits {
 
 impl HttpLimits {
     pub(super) fn time_out_of(&self, headers: &HeaderMap) -> Duration {
-        let is_form = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/"));
+        let is_form =
+            headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/"));
         if is_form { self.upload_time_out } else { self.time_out }
     }
 }

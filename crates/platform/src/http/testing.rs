@@ -72,7 +72,7 @@ impl TestClient {
 
     /// A token for a caller.
     pub fn token(&self, caller: Caller) -> Result<String, MintError> {
-        let request = TokenRequest { caller, lifetime: Duration::from_secs(3600) };
+        let request = TokenRequest { caller, lifetime: Duration::from_hours(1) };
         self.authenticator.mint(&request, self.now)
     }
 

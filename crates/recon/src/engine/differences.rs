@@ -163,7 +163,11 @@ impl<'a> DifferenceReader<'a> {
 fn fetch(source: &RowSource, side: Side, wanted: impl Iterator<Item = u64>) -> Result<RowTexts, EngineError> {
     let mut wanted: Vec<u64> = wanted.collect();
     wanted.sort_unstable();
-    let texts = source.fetch(&wanted).map_err(|source| EngineError::Input { side, source })?;
-    let missing = wanted.iter().any(|ordinal| texts.get(*ordinal).is_none());
-    if missing { Err(EngineError::InputChanged { side }) } else { Ok(texts) }
+    let unreadable = |source| EngineError::Input { side, source };
+    let texts = source.fetch(&wanted).map_err(unreadable)?;
+    let is_missing = wanted.iter().any(|ordinal| texts.get(*ordinal).is_none());
+    if is_missing || source.file.has_changed().map_err(unreadable)? {
+        return Err(EngineError::InputChanged { side });
+    }
+    Ok(texts)
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::SystemTime;
 
 use payops_channels::options::ReadOptions;
 use payops_channels::read::{BoundFormat, reread_rows};
@@ -11,11 +13,32 @@ use payops_core::currency::Currency;
 
 use super::row_index::{Block, RowIndex};
 
+/// A file that stays open, and how it looked when it was opened.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) file: File,
+    pub(super) length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl OpenFile {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok(Self { file, length: metadata.len(), modified: metadata.modified().ok() })
+    }
+
+    /// Whether somebody has written to the file since.
+    pub(super) fn has_changed(&self) -> io::Result<bool> {
+        let metadata = self.file.metadata()?;
+        Ok(metadata.len() != self.length || metadata.modified().ok() != self.modified)
+    }
+}
+
 /// A file that was read once, and where its rows stand.
 #[derive(Debug)]
 pub(super) struct RowSource {
-    pub(super) file: File,
-    pub(super) length: u64,
+    pub(super) file: OpenFile,
     pub(super) index: RowIndex,
     /// `None` when the header was refused; then there is no row.
     pub(super) bound: Option<BoundFormat>,
@@ -40,7 +63,7 @@ impl RowSource {
         for run in self.runs(wanted) {
             let Some(first) = run.blocks.first() else { continue };
             let mut reader = BlockReader {
-                file: &self.file,
+                file: &self.file.file,
                 blocks: &run.blocks,
                 offset: first.start.offset,
                 error: None,
@@ -59,7 +82,7 @@ impl RowSource {
         let mut runs = Vec::new();
         let mut open = Run { blocks: Vec::new(), wanted };
         let mut taken = 0;
-        let mut blocks = self.index.blocks(self.length).peekable();
+        let mut blocks = self.index.blocks(self.file.length).peekable();
         while let (false, Some(block)) = (taken == wanted.len(), blocks.next()) {
             let end = blocks.peek().map_or(u64::MAX, |next| next.start.ordinal);
             let inside = wanted[taken..].iter().take_while(|ordinal| **ordinal < end).count();

@@ -68,11 +68,12 @@ pub use verdict::{Reason, Verdict};
 
 use differences::DifferenceRef;
 use entry::KeyHasher;
-use fetch::RowSource;
+use fetch::{OpenFile, RowSource};
 use matching::MatchSettings;
 use observer::{Meter, MeteredFile};
 use pairing::PairingRules;
 use partitions::{Budget, partition_bits};
+use row_index::RowIndex;
 use side::{SideBuilder, SideRows, SideSettings};
 
 /// One of the two files: plain UTF-8 text, as `payops_channels::decode::spool` leaves it.
@@ -166,9 +167,9 @@ pub fn reconcile(
     settings: &Settings,
     observer: Observer<'_>,
 ) -> Result<Outcome, EngineError> {
-    let (our_file, our_length) = open(Side::Platform, &platform.path)?;
-    let (their_file, their_length) = open(Side::Channel, &channel.path)?;
-    let bytes = our_length + their_length;
+    let our_file = open(Side::Platform, &platform.path)?;
+    let their_file = open(Side::Channel, &channel.path)?;
+    let bytes = our_file.length + their_file.length;
     let bits = partition_bits(bytes);
     let side_settings = SideSettings {
         hasher: KeyHasher::new(settings.seed),
@@ -180,8 +181,8 @@ pub fn reconcile(
     };
 
     let meter = Meter::new(observer, Phase::Reading, bytes);
-    let read_ours = || read(Side::Platform, platform, &our_file, &side_settings, &meter);
-    let read_theirs = || read(Side::Channel, channel, &their_file, &side_settings, &meter);
+    let read_ours = || read(Side::Platform, platform, &our_file.file, &side_settings, &meter);
+    let read_theirs = || read(Side::Channel, channel, &their_file.file, &side_settings, &meter);
     let (ours, theirs) =
         if settings.threads > 1 { both(read_ours, read_theirs) } else { (read_ours(), read_theirs()) };
     let ((ours, our_report), (theirs, their_report)) = (ours?, theirs?);
@@ -208,18 +209,13 @@ pub fn reconcile(
     Ok(Outcome {
         summary,
         listed: found.listed,
-        platform: row_source(our_file, our_length, ours.index, our_report, platform),
-        channel: row_source(their_file, their_length, theirs.index, their_report, channel),
+        platform: row_source(our_file, ours.index, our_report, platform),
+        channel: row_source(their_file, theirs.index, their_report, channel),
     })
 }
 
-fn open(side: Side, path: &Path) -> Result<(File, u64), EngineError> {
-    let open = || {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        Ok((file, length))
-    };
-    open().map_err(|source| EngineError::Input { side, source })
+fn open(side: Side, path: &Path) -> Result<OpenFile, EngineError> {
+    OpenFile::open(path).map_err(|source| EngineError::Input { side, source })
 }
 
 /// What is left of the memory for entries when the program, its buffers, half-filled extents and the marks that
@@ -260,14 +256,8 @@ fn both<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B
     })
 }
 
-fn row_source(
-    file: File,
-    length: u64,
-    index: row_index::RowIndex,
-    report: FileReport,
-    input: &Input,
-) -> RowSource {
-    RowSource { file, length, index, bound: report.bound, options: input.options.clone() }
+fn row_source(file: OpenFile, index: RowIndex, report: FileReport, input: &Input) -> RowSource {
+    RowSource { file, index, bound: report.bound, options: input.options.clone() }
 }
 
 /// Whether a file of this format is expected to be proven complete: an itemised report by a balance summary,

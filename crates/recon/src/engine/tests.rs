@@ -223,7 +223,7 @@ fn any_row() -> impl Strategy<Value = TestRow> {
 }
 
 fn any_side() -> impl Strategy<Value = Vec<TestRow>> {
-    prop_oneof![3 => proptest::collection::vec(any_row(), 0..40), 1 => proptest::collection::vec(any_row(), 0..1200)]
+    prop_oneof![3 => proptest::collection::vec(any_row(), 0..40), 1 => proptest::collection::vec(any_row(), 0..600)]
 }
 
 proptest! {

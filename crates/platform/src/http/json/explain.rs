@@ -38,9 +38,9 @@ fn explain(path: &str, text: &str) -> FieldError {
         return FieldError::new(join(path, name), "is given twice", "字段重复");
     }
     if let Some(rest) = text.strip_prefix("unknown variant ") {
-        let allowed = rest.split_once(", expected ").map(|(_, allowed)| allowed.replace('`', ""));
-        let allowed = allowed.unwrap_or_default();
-        let allowed = allowed.strip_prefix("one of ").unwrap_or(&allowed);
+        // Every other part stands between backticks; how they are joined depends on how many there are.
+        let expected = rest.split_once(", expected ").map_or("", |(_, expected)| expected);
+        let allowed = expected.split('`').skip(1).step_by(2).collect::<Vec<_>>().join(", ");
         return FieldError::new(
             path,
             format!("is not one of: {allowed}"),
@@ -53,9 +53,30 @@ fn explain(path: &str, text: &str) -> FieldError {
         let (en, zh) = expectation(expected);
         return FieldError::new(path, format!("must be {en}"), format!("必须为{zh}"));
     }
+    if let Some((en, zh)) = unreadable(text) {
+        return FieldError::new(path, format!("must be {en}"), format!("必须为{zh}"));
+    }
+    // The text was found well-formed before, so this is a value of another kind than an enum is written as.
+    if text.starts_with("expected ") {
+        return FieldError::new(path, "does not have the right form", "格式不正确");
+    }
     // Our own types speak for themselves.
     FieldError::new(path, text.to_owned(), text.to_owned())
 }
+
+/// What the standard library says about values of a query that it cannot read.
+fn unreadable(text: &str) -> Option<(&'static str, &'static str)> {
+    match text {
+        "invalid digit found in string"
+        | "cannot parse integer from empty string"
+        | "number too large to fit in target type"
+        | "number too small to fit in target type" => Some(WHOLE_NUMBER),
+        "provided string was not `true` or `false`" => Some(("true or false", "true 或 false")),
+        _ => None,
+    }
+}
+
+const WHOLE_NUMBER: (&str, &str) = ("a whole number within range", "范围内的整数");
 
 fn quoted_after<'t>(text: &'t str, start: &str) -> Option<&'t str> {
     text.strip_prefix(start)?.split('`').nth(1)
@@ -69,7 +90,7 @@ fn join(parent: &str, name: &str) -> String {
 fn expectation(serde: &str) -> (&'static str, &'static str) {
     let first = serde.split([' ', '`']).next().unwrap_or_default();
     match first {
-        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => ("a whole number within range", "范围内的整数"),
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => WHOLE_NUMBER,
         "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => {
             ("a whole number within range, not negative", "范围内的非负整数")
         }
@@ -156,7 +177,7 @@ mod tests {
             (r#"{"amount":null}"#, "amount", "must be a whole number within range"),
             (r#"{"amount":1,"count":-1}"#, "count", "must be a whole number within range, not negative"),
             (r#"{"amount":1,"mode":"hourly"}"#, "mode", "is not one of: daily, monthly"),
-            (r#"{"amount":1,"mode":7}"#, "mode", "must be a text"),
+            (r#"{"amount":1,"mode":7}"#, "mode", "does not have the right form"),
             (r#"{"amount":1,"items":{}}"#, "items", "must be an array"),
             (r#"{"amount":1,"items":["a"]}"#, "items[0]", "must be an object"),
             (r#"{"amount":1,"note":5}"#, "note", "must be a text"),
@@ -167,7 +188,7 @@ mod tests {
             ("", "", "a JSON body is required"),
             (r#"{"amount":1"#, "", "is not well-formed JSON: see line 1, column 11"),
             (r#"{"amount":1} x"#, "", "is not well-formed JSON: see line 1, column 14"),
-            ("{\"amount\":1,\"note\":\"\u{1}\"}", "", "is not well-formed JSON: see line 1, column 20"),
+            ("{\"amount\":1,\"note\":\"\u{1}\"}", "", "is not well-formed JSON: see line 1, column 21"),
         ] {
             let error = parse::<Order>(body.as_bytes()).unwrap_err();
             assert_eq!(
