@@ -19,6 +19,7 @@ CREATE TABLE channel_settlement_files (
     format VARCHAR(20) NOT NULL                   -- which reader reads it
         CHECK (format IN ('stripe_itemized', 'stripe_summary', 'mapped', 'platform_csv', 'platform_ndjson')),
     mapping TEXT,                                 -- the TOML mapping, for format 'mapped'
+    reading_hash VARCHAR(64) NOT NULL,            -- SHA-256 of format and mapping: how the bytes are understood
     report_type VARCHAR(128),                     -- the channel's name of the report
     external_id VARCHAR(128),                     -- the channel's id of the report run
     file_name VARCHAR(255),                       -- as the sender called it; never used as a path
@@ -37,9 +38,9 @@ CREATE TABLE channel_settlement_files (
 );
 
 CREATE INDEX idx_settlement_files_day ON channel_settlement_files (settlement_date, channel, account, role);
--- The same bytes for the same day and role are stored once.
+-- The same bytes, read in the same way, for the same day and role are stored once.
 CREATE UNIQUE INDEX uq_settlement_files_content
-    ON channel_settlement_files (channel, account, settlement_date, timezone, role, file_hash)
+    ON channel_settlement_files (channel, account, settlement_date, timezone, role, file_hash, reading_hash)
     WHERE status IN ('stored', 'superseded');
 -- One file is in force for a day and role.
 CREATE UNIQUE INDEX uq_settlement_files_current

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::ops::{inputs, run, webhooks};
 
-/// How often a run is tried before its task has failed. With the doubling back-off that is more than a day of
-/// a source being away.
-pub const MOST_ATTEMPTS: u32 = 12;
+/// How often a run is tried before its task has failed. The back-off doubles up to ten minutes, so that is about
+/// a day of a source being away.
+pub const MOST_ATTEMPTS: u32 = 150;
 
 /// Runs a task once.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -138,8 +138,14 @@ fn reconcile(args: &ReconcileArgs, language: Language) -> Result<Verdict, Failur
     let outputs = Outputs::open(args)?;
     let inputs = Inputs::open(args, &temp_dir)?;
     let seed = [SystemRandom.next_u64(), SystemRandom.next_u64()];
-    let settings =
-        Settings { memory: args.memory, threads: args.threads.into(), ..Settings::new(seed, temp_dir) };
+    // As the service does: what is still pending at the end of its day may be in the channel's next file.
+    let window = inputs.platform.options.window.as_ref();
+    let settings = Settings {
+        memory: args.memory,
+        threads: args.threads.into(),
+        cut_off: window.and_then(|window| window.zone.day(window.day).ok()),
+        ..Settings::new(seed, temp_dir)
+    };
 
     let display = Display::new(language);
     let balance = inputs.balance.as_ref();

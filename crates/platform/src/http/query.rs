@@ -89,7 +89,8 @@ type Pair<'q> = (Cow<'q, str>, Cow<'q, str>);
 fn pairs(parts: &Parts) -> Result<Vec<Pair<'_>>> {
     let query = parts.uri.query().unwrap_or_default();
     let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
-    let intact = |text: &str| !text.contains(char::REPLACEMENT_CHARACTER);
+    // A NUL is valid, but no database text holds one.
+    let intact = |text: &str| !text.contains([char::REPLACEMENT_CHARACTER, '\0']);
     match pairs.iter().find(|(name, value)| !intact(name) || !intact(value)) {
         Some((name, _)) => {
             let name = if intact(name) { name.to_string() } else { String::from("query") };

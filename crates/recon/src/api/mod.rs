@@ -104,8 +104,11 @@ where
         .await
 }
 
-/// Refuses a text that is empty or too long; `path` names the field.
+/// Refuses a text that is empty, too long, or holds a NUL, which PostgreSQL cannot keep; `path` names the field.
 pub(crate) fn check_text(path: &str, text: &str, least: usize, most: usize) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Error::invalid_field(path, "NUL characters are not accepted", "不允许包含 NUL 字符"));
+    }
     let length = text.trim().chars().count();
     if (least..=most).contains(&length) {
         return Ok(());

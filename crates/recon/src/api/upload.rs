@@ -1,5 +1,7 @@
 //! Files that are handed over: streamed to disk, read once to see what they hold, then taken in.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::http::StatusCode;
@@ -37,6 +39,9 @@ pub(super) struct UploadForm {
     role: Option<FileRole>,
     /// The TOML mapping, for a CSV that no built-in reader reads.
     mapping: Option<String>,
+    /// `true` puts bytes in force again that a later file superseded. Without it, an old file that comes once
+    /// more changes nothing.
+    restore: Option<bool>,
     /// The file: CSV, plain or packed with gzip or zip. Platform files may be one JSON object a line.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
@@ -149,11 +154,16 @@ struct About {
     timezone: Option<String>,
     role: Option<FileRole>,
     mapping: Option<String>,
+    restore: bool,
+    seen: BTreeSet<String>,
 }
 
 impl About {
     async fn take(&mut self, field: Field<'_>) -> Result<()> {
         let name = field.name().unwrap_or_default().to_owned();
+        if !self.seen.insert(name.clone()) {
+            return Err(Error::invalid_field(name, "this part comes twice", "该部分重复"));
+        }
         let text = read_text(&name, field).await?;
         match name.as_str() {
             "channel" => self.channel = Some(word(&name, &text)?),
@@ -173,6 +183,12 @@ impl About {
             }
             "timezone" => self.timezone = Some(text.trim().to_owned()),
             "mapping" => self.mapping = Some(text),
+            "restore" => {
+                let wanted = text.trim().parse();
+                self.restore = wanted.map_err(|_| {
+                    Error::invalid_field(&name, "true or false is expected", "应为 true 或 false")
+                })?;
+            }
             _ => return Err(Error::invalid_field(name, "no such part of the form", "表单中没有此部分")),
         }
         Ok(())
@@ -215,6 +231,7 @@ impl About {
             mapping: self.mapping,
             report_type: None,
             file_name,
+            restore: self.restore,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::entry::Side;
 use super::error::EngineError;
 use super::fetch::{RowSource, RowTexts};
 use super::rules::DiffType;
+use super::threads::both;
 
 /// How many differences are given out at once. Their rows' text is all that is in memory of them.
 const BATCH: usize = 16_384;
@@ -137,11 +138,17 @@ pub struct DifferenceReader<'a> {
     next: u64,
     platform: &'a RowSource,
     channel: &'a RowSource,
+    threads: usize,
 }
 
 impl<'a> DifferenceReader<'a> {
-    pub(super) fn new(refs: &'a [DifferenceRef], platform: &'a RowSource, channel: &'a RowSource) -> Self {
-        Self { left: refs, next: 0, platform, channel }
+    pub(super) fn new(
+        refs: &'a [DifferenceRef],
+        platform: &'a RowSource,
+        channel: &'a RowSource,
+        threads: usize,
+    ) -> Self {
+        Self { left: refs, next: 0, platform, channel, threads }
     }
 
     /// The next differences, or `None` after the last. Reads the rows' text from the files again, so it
@@ -151,8 +158,10 @@ impl<'a> DifferenceReader<'a> {
         if refs.is_empty() {
             return Ok(None);
         }
-        let platform = fetch(self.platform, Side::Platform, refs.iter().filter_map(|one| one.platform()))?;
-        let channel = fetch(self.channel, Side::Channel, refs.iter().filter_map(|one| one.channel()))?;
+        let ours = || fetch(self.platform, Side::Platform, refs.iter().filter_map(|one| one.platform()));
+        let theirs = || fetch(self.channel, Side::Channel, refs.iter().filter_map(|one| one.channel()));
+        let (platform, channel) = both(self.threads, ours, theirs);
+        let (platform, channel) = (platform?, channel?);
         let first = self.next;
         self.left = left;
         self.next += refs.len() as u64;

@@ -32,6 +32,7 @@ mod rules;
 mod side;
 mod summary;
 mod tally;
+mod threads;
 mod tie;
 mod verdict;
 
@@ -75,6 +76,7 @@ use pairing::PairingRules;
 use partitions::{Budget, partition_bits};
 use row_index::RowIndex;
 use side::{SideBuilder, SideRows, SideSettings};
+use threads::both;
 
 /// One of the two files: plain UTF-8 text, as `payops_channels::decode::spool` leaves it.
 #[derive(Debug, Clone)]
@@ -130,6 +132,7 @@ pub struct Outcome {
     listed: Vec<DifferenceRef>,
     platform: RowSource,
     channel: RowSource,
+    threads: usize,
 }
 
 impl Outcome {
@@ -141,7 +144,7 @@ impl Outcome {
 
     /// The listed rows in batches, from the first: rows of ours in file order, then the channel's.
     pub fn differences(&self) -> DifferenceReader<'_> {
-        DifferenceReader::new(&self.listed, &self.platform, &self.channel)
+        DifferenceReader::new(&self.listed, &self.platform, &self.channel, self.threads)
     }
 
     /// Gives each listed row to `take`, in order, and stops at its first error.
@@ -183,8 +186,7 @@ pub fn reconcile(
     let meter = Meter::new(observer, Phase::Reading, bytes);
     let read_ours = || read(Side::Platform, platform, &our_file.file, &side_settings, &meter);
     let read_theirs = || read(Side::Channel, channel, &their_file.file, &side_settings, &meter);
-    let (ours, theirs) =
-        if settings.threads > 1 { both(read_ours, read_theirs) } else { (read_ours(), read_theirs()) };
+    let (ours, theirs) = both(settings.threads, read_ours, read_theirs);
     let ((ours, our_report), (theirs, their_report)) = (ours?, theirs?);
     meter.check_cancelled()?;
 
@@ -211,6 +213,7 @@ pub fn reconcile(
         listed: found.listed,
         platform: row_source(our_file, ours.index, our_report, platform),
         channel: row_source(their_file, theirs.index, their_report, channel),
+        threads: settings.threads,
     })
 }
 
@@ -243,17 +246,6 @@ fn read(
         return Err(EngineError::Input { side, source });
     }
     Ok((builder.finish()?, report))
-}
-
-fn both<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
-    std::thread::scope(|scope| {
-        let first = scope.spawn(first);
-        let second = second();
-        match first.join() {
-            Ok(first) => (first, second),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-    })
 }
 
 fn row_source(file: OpenFile, index: RowIndex, report: FileReport, input: &Input) -> RowSource {

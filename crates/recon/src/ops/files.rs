@@ -3,11 +3,13 @@
 use payops_core::id::readable_number;
 use payops_platform::audit;
 use payops_platform::auth::Actor;
-use payops_platform::db::Tx;
+use payops_platform::db::{Locked, Tx};
 use payops_platform::error::Result;
 use payops_platform::jobs::{self, EnqueueOptions};
+use sea_orm::ActiveEnum;
 use sea_orm::ActiveValue::Set;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::Reconciliation;
@@ -17,7 +19,7 @@ use crate::model::{FileFormat, FileRole, FileSource, FileStatus, TaskStatus};
 use crate::ops::inputs;
 use crate::ops::tasks::{self, retry_unique};
 use crate::store::file::{self, Model as StoredFile, Subject};
-use crate::store::task;
+use crate::store::task::{self, Model as Task};
 
 /// A file that is asked for or handed over, before its bytes are known.
 #[derive(Debug, Clone)]
@@ -34,6 +36,19 @@ pub struct Announced {
     pub report_type: Option<String>,
     /// As the sender called it.
     pub file_name: Option<String>,
+    /// Whether bytes that a later file superseded are to be in force again.
+    pub restore: bool,
+}
+
+impl Announced {
+    /// A hash of how the bytes are understood: the same bytes with another mapping are another file.
+    pub fn reading_hash(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.format.to_value());
+        hash.update([0]);
+        hash.update(self.mapping.as_deref().unwrap_or_default());
+        hex::encode(hash.finalize())
+    }
 }
 
 /// What is known of a file once its bytes are on disk.
@@ -95,6 +110,7 @@ pub async fn announce(
         source: new.source,
         format: new.format,
         mapping: new.mapping.clone(),
+        reading_hash: new.reading_hash(),
         report_type: new.report_type.clone(),
         external_id: None,
         file_name: new.file_name.clone(),
@@ -131,7 +147,7 @@ pub async fn take_in(
         // Another run fetched the same announced file meanwhile and was first.
         return Ok(Taken { file: row.clone(), outcome: Outcome::AlreadyKnown });
     }
-    if let Some(known) = file::with_content(tx.conn(), &subject, contents.sha256).await? {
+    if let Some(known) = file::with_content(tx.conn(), &subject, contents.sha256, &row.reading_hash).await? {
         file::update(tx, row.clone(), now, |file| {
             file.status = Set(FileStatus::Duplicate);
             file.same_as = Set(Some(known.id));
@@ -145,6 +161,11 @@ pub async fn take_in(
         return Ok(Taken { file: known, outcome: Outcome::AlreadyKnown });
     }
     let current = file::current(tx.conn(), &subject).await?;
+    if let Some(handed_over) = current.clone().filter(|file| file.source == FileSource::Upload)
+        && row.source == FileSource::Download
+    {
+        return step_back(app, tx, row, contents, handed_over).await;
+    }
     let outcome = if current.is_some() { Outcome::Correction } else { Outcome::New };
     if let Some(old) = current {
         supersede(app, tx, old, row.id).await?;
@@ -168,7 +189,29 @@ pub async fn take_in(
     Ok(Taken { file: stored, outcome })
 }
 
-async fn restore(app: &Reconciliation, tx: &Tx, subject: &Subject, known: StoredFile) -> Result<Taken> {
+/// What a person handed over while the download was under way stays in force; the download is kept beside it.
+async fn step_back(
+    app: &Reconciliation,
+    tx: &Tx,
+    row: &StoredFile,
+    contents: &Contents<'_>,
+    in_force: StoredFile,
+) -> Result<Taken> {
+    let now = app.context.now();
+    file::update(tx, row.clone(), now, |file| {
+        file.status = Set(FileStatus::Superseded);
+        file.superseded_by = Set(Some(in_force.id));
+        file.file_hash = Set(Some(contents.sha256.to_owned()));
+        file.file_size = Set(i64::try_from(contents.size).ok());
+        file.downloaded_at = Set(Some(now));
+    })
+    .await
+    .map_err(retry_unique)?;
+    Ok(Taken { file: in_force, outcome: Outcome::AlreadyKnown })
+}
+
+/// Puts a superseded file in force again.
+pub async fn restore(app: &Reconciliation, tx: &Tx, subject: &Subject, known: StoredFile) -> Result<Taken> {
     if let Some(old) = file::current(tx.conn(), subject).await? {
         supersede(app, tx, old, known.id).await?;
     }
@@ -189,21 +232,41 @@ async fn supersede(app: &Reconciliation, tx: &Tx, old: StoredFile, by: Uuid) -> 
     Ok(())
 }
 
-/// Reconciles the day of a corrected file again, when it was reconciled before.
+/// The task that holds the day of a file, locked, so that a run that is just ending and a file that is just
+/// coming see one another: whichever is second starts the day again.
+pub async fn lock_day(tx: &Tx, subject: &Subject) -> Result<Option<Locked<Task>>> {
+    let day = (subject.date, subject.timezone.as_str());
+    match task::holding(tx.conn(), day, subject.channel, &subject.account).await? {
+        Some(task) => task::lock(tx, task.id).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Reconciles the day of a file again, when it was reconciled before. A run in progress notices by itself, when
+/// it ends, that a file it used is no longer in force.
 pub async fn rerun_day(
     app: &Reconciliation,
     tx: &Tx,
     actor: &Actor,
-    subject: &Subject,
+    task: Option<&Task>,
 ) -> Result<Option<Uuid>> {
-    let day = (subject.date, subject.timezone.as_str());
-    let Some(task) = task::holding(tx.conn(), day, subject.channel, &subject.account).await? else {
-        return Ok(None);
-    };
-    if task.status != TaskStatus::Completed {
-        return Ok(None);
+    match task {
+        Some(task) if task.status == TaskStatus::Completed => {
+            tasks::execute(app, tx, actor, task.id).await.map(|task| Some(task.id))
+        }
+        _ => Ok(None),
     }
-    tasks::execute(app, tx, actor, task.id).await.map(|task| Some(task.id))
+}
+
+/// Whether a file that a run used was superseded meanwhile.
+pub async fn any_superseded(tx: &Tx, used: &[Option<Uuid>]) -> Result<bool> {
+    for id in used.iter().flatten() {
+        let file = file::by_id(tx.conn(), *id).await?;
+        if file.is_some_and(|file| file.status == FileStatus::Superseded) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Notes that a file could not be fetched, and why.
@@ -240,10 +303,10 @@ pub async fn request_download(
 ) -> Result<StoredFile> {
     let announced = inputs::download_of(app, subject)?;
     file::lock_subject(tx, subject).await?;
-    if let Some(under_way) = file::requested(tx.conn(), subject).await? {
-        return Ok(under_way);
-    }
-    let row = announce(app, tx, actor, app.context.new_id(), &announced).await?;
+    let row = match file::requested(tx.conn(), subject).await? {
+        Some(under_way) => under_way,
+        None => announce(app, tx, actor, app.context.new_id(), &announced).await?,
+    };
     let job = FetchFile { file_id: row.id };
     let options = EnqueueOptions::default().attempts(MOST_ATTEMPTS).unique(job.key());
     jobs::enqueue(tx, &app.context, &job, options).await?;

@@ -96,6 +96,7 @@ pub fn download_of(app: &Reconciliation, subject: &Subject) -> Result<Announced>
         mapping: None,
         report_type: report_type.cloned(),
         file_name: None,
+        restore: false,
     })
 }
 
@@ -145,15 +146,17 @@ async fn obtain(running: &Running<'_>, role: FileRole) -> Result<StoredFile, Sto
     let current = file::current(conn, &subject).await?;
     let file = match current {
         Some(file) if file.source == FileSource::Upload && app.files.has(&file).await => file,
-        _ => fetch(app, begin(app, &subject).await?, running.lease).await?,
+        _ => fetch(app, begin(running, &subject).await?, running.lease).await?,
     };
     choose(running, &file).await?;
     Ok(file)
 }
 
-/// The row of a fetch: the one that is under way, or a new one. Its id is the idempotency key of the request
+/// The row of a fetch: the one that this run began, or a new one. Its id is the idempotency key of the request
 /// that follows, so it is stored before.
-async fn begin(app: &Reconciliation, subject: &Subject) -> Result<StoredFile> {
+async fn begin(running: &Running<'_>, subject: &Subject) -> Result<StoredFile> {
+    let app = running.app;
+    let since = running.task.started_at;
     let shared = Arc::new((app.clone(), download_of(app, subject)?));
     app.context
         .db
@@ -163,10 +166,10 @@ async fn begin(app: &Reconciliation, subject: &Subject) -> Result<StoredFile> {
                 let (app, announced) = &*shared;
                 file::lock_subject(tx, &announced.subject).await?;
                 if let Some(under_way) = file::requested(tx.conn(), &announced.subject).await? {
-                    if app.context.now() - under_way.created_at <= REPORT_PATIENCE {
+                    if since.is_some_and(|since| under_way.created_at >= since) {
                         return Ok(under_way);
                     }
-                    // Left behind by a task that was cancelled: what it asked for then is old news.
+                    // Asked for before this run began: each run fetches its day anew.
                     files::mark_failed(app, tx, under_way, "nobody waited for it any more").await?;
                 }
                 files::announce(app, tx, &system(), app.context.new_id(), announced).await

@@ -8,7 +8,7 @@ use std::time::Duration;
 use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_core::time::Zone;
-use payops_platform::error::{Error, Result};
+use payops_platform::error::{Error, ErrorKind, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::Reconciliation;
@@ -16,6 +16,7 @@ use crate::engine::{
     self, Certificate, CertifiedInput, EngineError, Hashed, Input, Observer, Outcome, Progress, Settings,
     export,
 };
+use crate::file_store::disk;
 use crate::formats::{self, Inspection};
 use crate::model::{FileRole, Phase};
 use crate::ops::inputs::Inputs;
@@ -91,6 +92,7 @@ struct Opened {
 
 impl Opened {
     fn open(app: &Reconciliation, file: &StoredFile, task: &Task) -> Result<Self> {
+        verify(app, file)?;
         let limits = Limits::default();
         let plain =
             spool(&app.files.path_of(file), &app.files.scratch(), &limits).map_err(formats::unreadable)?;
@@ -110,6 +112,25 @@ impl Opened {
         };
         Ok(Self { input, _plain: plain })
     }
+}
+
+/// Makes sure that the bytes on disk are the ones that were taken in: the certificate speaks for them.
+fn verify(app: &Reconciliation, file: &StoredFile) -> Result<()> {
+    let source = std::fs::File::open(app.files.path_of(file)).map_err(disk)?;
+    let found = CertifiedInput::read("", source).map_err(disk)?;
+    if file.file_hash.as_ref() == Some(&found.sha256) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unprocessable,
+        "STORED_FILE_CHANGED",
+        format!(
+            "the bytes of {} are no longer those that were stored; hand the file over again",
+            file.file_no
+        ),
+        format!("文件 {} 的内容已与入库时不同；请重新上传", file.file_no),
+    )
+    .with_internal(format!("expected {:?}, found {}", file.file_hash, found.sha256)))
 }
 
 fn certify(task: &Task, files: &Inputs, outcome: &Outcome) -> Result<Certificate> {

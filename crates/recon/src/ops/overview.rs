@@ -52,10 +52,10 @@ fn is_open(standing: &Standing) -> bool {
 }
 
 fn at_risk(open: &[Standing]) -> Vec<MoneyAtRisk> {
-    let mut by_currency: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    let mut by_currency: BTreeMap<&str, (i128, i64)> = BTreeMap::new();
     for standing in open {
         let (amount, count) = by_currency.entry(&standing.currency).or_default();
-        *amount = amount.saturating_add(standing.at_risk);
+        *amount += standing.at_risk;
         *count += standing.count;
     }
     by_currency

@@ -20,7 +20,7 @@ use crate::formats::Inspection;
 use crate::identity::Identities;
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::RecordStatus;
-use crate::ops::files;
+use crate::ops::{files, tasks};
 use crate::store::record::{self, Known, Model as Record, event};
 use crate::store::run::{self, Model as Run};
 use crate::store::task::{self, Model as Task};
@@ -100,10 +100,15 @@ pub async fn save(
         totals.write(row);
     })
     .await?;
+    let used = [task.settlement_file_id, task.summary_file_id, task.platform_file_id];
     let detail = json!({ "run_no": task.run_no, "verdict": task.verdict, "added": changes.added, "gone": changes.gone });
     let (actor, id) = (Actor::system("reconciliation"), task.id.to_string());
     let action = "reconciliation_task.completed";
     audit::record(tx, &app.context, &actor, action, "reconciliation_task", &id, detail).await?;
+    // A correction that came while this run was at work starts the day again, as it would have a second later.
+    if files::any_superseded(tx, &used).await? {
+        tasks::execute(app, tx, &actor, task.id).await?;
+    }
     Ok(Some(changes))
 }
 

@@ -12,7 +12,7 @@ use crate::Reconciliation;
 use crate::error;
 use crate::file_store::Received;
 use crate::formats::{self, Inspection};
-use crate::model::{FileFormat, FileRole};
+use crate::model::{FileFormat, FileRole, FileStatus};
 use crate::ops::files::{self, Announced, Outcome, Taken};
 use crate::store::file;
 
@@ -79,9 +79,17 @@ async fn store(
             async move {
                 let (app, delivery) = &*shared;
                 let subject = &delivery.announced.subject;
+                let day = files::lock_day(tx, subject).await?;
                 file::lock_subject(tx, subject).await?;
-                if let Some(file) = file::with_content(tx.conn(), subject, &delivery.sha256).await? {
-                    return Ok((Taken { file, outcome: Outcome::AlreadyKnown }, None));
+                let reading = delivery.announced.reading_hash();
+                if let Some(file) = file::with_content(tx.conn(), subject, &delivery.sha256, &reading).await?
+                {
+                    if !delivery.announced.restore || file.status != FileStatus::Superseded {
+                        return Ok((Taken { file, outcome: Outcome::AlreadyKnown }, None));
+                    }
+                    let taken = files::restore(app, tx, subject, file).await?;
+                    let rerun = files::rerun_day(app, tx, &delivery.actor, day.as_deref()).await?;
+                    return Ok((taken, rerun));
                 }
                 let row =
                     files::announce(app, tx, &delivery.actor, app.context.new_id(), &delivery.announced)
@@ -92,10 +100,7 @@ async fn store(
                     inspection: Some(&delivery.inspection),
                 };
                 let taken = files::take_in(app, tx, &delivery.actor, &row, &contents).await?;
-                let rerun = match taken.outcome {
-                    Outcome::Correction => files::rerun_day(app, tx, &delivery.actor, subject).await?,
-                    Outcome::New | Outcome::AlreadyKnown => None,
-                };
+                let rerun = files::rerun_day(app, tx, &delivery.actor, day.as_deref()).await?;
                 Ok((taken, rerun))
             }
             .boxed()

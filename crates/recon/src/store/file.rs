@@ -29,6 +29,7 @@ pub struct Model {
     pub source: FileSource,
     pub format: FileFormat,
     pub mapping: Option<String>,
+    pub reading_hash: String,
     pub report_type: Option<String>,
     pub external_id: Option<String>,
     pub file_name: Option<String>,
@@ -120,6 +121,10 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model
 
 /// The file with this number, or 404.
 pub async fn by_number(conn: &impl ConnectionTrait, file_no: &str) -> Result<Model> {
+    // No number holds a NUL, and PostgreSQL refuses texts that do.
+    if file_no.contains('\0') {
+        return Err(error::file_not_found(file_no));
+    }
     let file = Entity::find().filter(Column::FileNo.eq(file_no)).one(conn).await?;
     file.ok_or_else(|| error::file_not_found(file_no))
 }
@@ -129,15 +134,17 @@ pub async fn current(conn: &impl ConnectionTrait, subject: &Subject) -> Result<O
     Ok(about(subject).filter(Column::Status.eq(FileStatus::Stored)).one(conn).await?)
 }
 
-/// The file that already has these bytes for the subject, in force or superseded.
+/// The file that already has these bytes for the subject, to be read in the same way, in force or superseded.
 pub async fn with_content(
     conn: &impl ConnectionTrait,
     subject: &Subject,
-    hash: &str,
+    file_hash: &str,
+    reading_hash: &str,
 ) -> Result<Option<Model>> {
     let known = [FileStatus::Stored, FileStatus::Superseded];
     let file = about(subject)
-        .filter(Column::FileHash.eq(hash))
+        .filter(Column::FileHash.eq(file_hash))
+        .filter(Column::ReadingHash.eq(reading_hash))
         .filter(Column::Status.is_in(known))
         .one(conn)
         .await?;

@@ -9,7 +9,7 @@ use payops_platform::db::{Locked, Tx};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Cond, ExprTrait, Func};
-use sea_orm::{ActiveValue, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -128,30 +128,37 @@ pub struct Cursor {
 }
 
 /// What a new run needs to know of the records that are there: the keys by which differences are the same.
-#[derive(Debug, Clone, Copy, FromQueryResult)]
+#[derive(Debug, Clone)]
 pub struct Known {
     /// The record's id.
     pub id: Uuid,
     /// Its place in the output of the run before.
     pub ordinal: i64,
+    platform_line: Option<i64>,
+    channel_line: Option<i64>,
+    payout_id: Option<String>,
     /// When a run no longer had it.
     pub gone_at: Option<Timestamp>,
 }
 
 /// The records of a task by identity, those included that are gone.
 pub async fn known(tx: &Tx, task_id: Uuid) -> Result<HashMap<String, Known>> {
-    let rows: Vec<(String, Uuid, i64, Option<Timestamp>)> = Entity::find()
+    let rows: Vec<KnownRow> = Entity::find()
         .select_only()
-        .columns([Column::Identity, Column::Id, Column::Ordinal, Column::GoneAt])
+        .columns([Column::Identity, Column::Id, Column::Ordinal, Column::PlatformLine, Column::ChannelLine])
+        .columns([Column::PayoutId, Column::GoneAt])
         .filter(Column::TaskId.eq(task_id))
         .into_tuple()
         .all(tx.conn())
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(identity, id, ordinal, gone_at)| (identity, Known { id, ordinal, gone_at }))
-        .collect())
+    let known =
+        rows.into_iter().map(|(identity, id, ordinal, platform_line, channel_line, payout_id, gone_at)| {
+            (identity, Known { id, ordinal, platform_line, channel_line, payout_id, gone_at })
+        });
+    Ok(known.collect())
 }
+
+type KnownRow = (String, Uuid, i64, Option<i64>, Option<i64>, Option<String>, Option<Timestamp>);
 
 /// Adds records.
 pub async fn insert_all(tx: &Tx, records: Vec<Model>) -> Result<()> {
@@ -165,13 +172,19 @@ pub async fn insert_all(tx: &Tx, records: Vec<Model>) -> Result<()> {
 
 /// Gives a record that a new run has again its new place; what people did about it stands.
 pub async fn keep(tx: &Tx, before: &Known, found: &Model, now: Timestamp) -> Result<()> {
-    if before.gone_at.is_none() && before.ordinal == found.ordinal {
+    let found_at = (found.ordinal, found.platform_line, found.channel_line, &found.payout_id);
+    if before.gone_at.is_none()
+        && (before.ordinal, before.platform_line, before.channel_line, &before.payout_id) == found_at
+    {
         return Ok(());
     }
     Entity::update_many()
         .col_expr(Column::Ordinal, Expr::value(found.ordinal))
         .col_expr(Column::PlatformLine, Expr::value(found.platform_line))
         .col_expr(Column::ChannelLine, Expr::value(found.channel_line))
+        .col_expr(Column::PayoutId, Expr::value(found.payout_id.clone()))
+        .col_expr(Column::MerchantId, Expr::value(found.merchant_id.clone()))
+        .col_expr(Column::OccurredAt, Expr::value(found.occurred_at.clone()))
         .col_expr(Column::GoneAt, Expr::value(Option::<Timestamp>::None))
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .filter(Column::Id.eq(before.id))
@@ -273,7 +286,7 @@ pub async fn after(
 }
 
 /// How many records of some tasks stand in which state, by type of difference.
-#[derive(Debug, Clone, FromQueryResult)]
+#[derive(Debug, Clone)]
 pub struct Standing {
     /// The task.
     pub task_id: Uuid,
@@ -281,44 +294,59 @@ pub struct Standing {
     pub diff_type: String,
     /// What was done about it.
     pub status: RecordStatus,
-    /// The currency of `amount`: the platform's where it has the row, else the channel's.
+    /// The currency of `at_risk`: the platform's where it has the row, else the channel's.
     pub currency: String,
     /// How many records.
     pub count: i64,
-    /// The sum of what each difference puts at risk, minor units, never negative.
-    pub at_risk: i64,
+    /// The sum of what each difference puts at risk, minor units, never negative. It may exceed 64 bits.
+    pub at_risk: i128,
 }
+
+/// Sums are taken of billions and of the rest apart: neither can leave 64 bits, whatever the amounts.
+const BILLION: i64 = 1_000_000_000;
 
 /// Counts the records of tasks by type, state and currency.
 pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Vec<Standing>> {
+    type Row = (Uuid, String, RecordStatus, String, i64, i64, i64);
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
     // Without a parameter inside, so that PostgreSQL sees one expression in SELECT and GROUP BY.
     let currency =
         || Func::coalesce([Expr::col(Column::PlatformCurrency), Expr::col(Column::ChannelCurrency)]);
-    let risk = Func::abs(Func::coalesce([
-        Expr::col(Column::DiffAmount),
-        Expr::col(Column::PlatformAmount),
-        Expr::col(Column::ChannelAmount),
-        Expr::val(0),
-    ]));
-    let rows = Entity::find()
+    let risk = || {
+        Expr::expr(Func::coalesce([
+            Expr::col(Column::DiffAmount),
+            Expr::col(Column::PlatformAmount),
+            Expr::col(Column::ChannelAmount),
+        ]))
+    };
+    let sum = |part| ExprTrait::cast_as(Func::sum(Func::abs(part)), "BIGINT");
+    let rows: Vec<Row> = Entity::find()
         .select_only()
         .columns([Column::TaskId, Column::DiffType, Column::Status])
         .expr_as(currency(), "currency")
         .expr_as(ExprTrait::cast_as(Func::count(Expr::col(Column::Id)), "BIGINT"), "count")
-        .expr_as(ExprTrait::cast_as(Func::sum(risk), "BIGINT"), "at_risk")
+        .expr_as(sum(risk().div(BILLION)), "billions")
+        .expr_as(sum(risk().modulo(BILLION)), "rest")
         .filter(Column::TaskId.is_in(tasks.iter().copied()))
         .filter(Column::GoneAt.is_null())
         .group_by(Column::TaskId)
         .group_by(Column::DiffType)
         .group_by(Column::Status)
         .group_by(currency())
-        .into_model::<Standing>()
+        .into_tuple()
         .all(conn)
         .await?;
-    Ok(rows)
+    let standing = |(task_id, diff_type, status, currency, count, billions, rest): Row| Standing {
+        task_id,
+        diff_type,
+        status,
+        currency,
+        count,
+        at_risk: i128::from(billions) * i128::from(BILLION) + i128::from(rest),
+    };
+    Ok(rows.into_iter().map(standing).collect())
 }
 
 fn cursor_of(record: &Model) -> Cursor {

@@ -5,6 +5,7 @@ use std::io::Write;
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
 use payops_sandbox::days::Variant;
+use payops_sandbox::{Fault, FaultKind, FaultTarget};
 use serde_json::{Value, json};
 
 use crate::harness::App;
@@ -17,6 +18,12 @@ both_databases!(payops_recon::MIGRATIONS;
     a_file_is_fetched_on_request,
     another_channel_needs_a_mapping_and_no_code,
     bad_uploads_are_refused_with_their_reason,
+    a_correction_during_a_run_starts_the_day_again,
+    what_is_handed_over_during_a_download_stays_in_force,
+    an_old_file_is_put_in_force_again_when_asked_for,
+    the_same_bytes_with_another_mapping_are_another_file,
+    sums_beyond_64_bits_do_not_blind_the_overview,
+    a_file_that_changed_on_disk_is_not_compared,
 );
 
 const DATE: &str = "2026-01-16";
@@ -220,4 +227,92 @@ payment = ["Settled"]
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
+}
+
+async fn a_correction_during_a_run_starts_the_day_again(db: TestDb) {
+    let app = App::start(db).await;
+    upload_day(&app, Variant::Seeded).await;
+    // The balance summary is the one part that is fetched: while it is slow, the correction comes.
+    app.fault(Fault::once(FaultTarget::StripeDownload, FaultKind::Slow { ms: 1500 }));
+    let id = app.begin(DATE).await;
+    app.until(&id, |task| task["phase"] == "downloading").await;
+    assert_eq!(upload_day(&app, Variant::Corrected).await["outcome"], "correction");
+    let task = app.until(&id, |task| task["run_no"] == 2 && task["status"] == "completed").await;
+    let report = app.report(&task).await;
+    let settlement =
+        report["files"].as_array().unwrap().iter().find(|file| file["role"] == "settlement").unwrap();
+    assert_eq!(settlement["status"], "stored", "the file in force was compared");
+}
+
+async fn what_is_handed_over_during_a_download_stays_in_force(db: TestDb) {
+    let app = App::start(db).await;
+    app.fault(
+        Fault::once(FaultTarget::StripeDownload, FaultKind::Slow { ms: 1500 }).for_report("balance_change"),
+    );
+    let id = app.begin(DATE).await;
+    app.until(&id, |task| task["phase"] == "downloading").await;
+    let (_, settlement) = app.day_files(DATE, Variant::Corrected);
+    let uploaded = app.upload("settlement-files", &about(DATE), &settlement).await.data();
+    let task = app.until(&id, |task| task["status"] == "completed").await;
+    let path = format!("/api/v1/reconciliation/settlement-files/{}", text(&uploaded["file"]["file_no"]));
+    assert_eq!(app.get(&path).await.data()["status"], "stored");
+    let report = app.report(&task).await;
+    let used = report["files"].as_array().unwrap().iter().find(|file| file["role"] == "settlement").unwrap();
+    assert_eq!(used["id"], uploaded["file"]["id"]);
+}
+
+async fn an_old_file_is_put_in_force_again_when_asked_for(db: TestDb) {
+    let app = App::start(db).await;
+    upload_day(&app, Variant::Seeded).await;
+    upload_day(&app, Variant::Corrected).await;
+    let (_, settlement) = app.day_files(DATE, Variant::Seeded);
+    let plain = app.upload("settlement-files", &about(DATE), &settlement).await.data();
+    assert_eq!(
+        (&plain["outcome"], &plain["file"]["status"]),
+        (&json!("already_known"), &json!("superseded"))
+    );
+    let parts = [("channel", "stripe"), ("settlement_date", DATE), ("restore", "true")];
+    let restored = app.upload("settlement-files", &parts, &settlement).await.data();
+    assert_eq!((&restored["outcome"], &restored["file"]["status"]), (&json!("correction"), &json!("stored")));
+}
+
+async fn the_same_bytes_with_another_mapping_are_another_file(db: TestDb) {
+    let app = App::start(db).await;
+    let file = b"Psp Reference,Amount,Currency,Type,Date\nA1,10.00,EUR,Settled,2026-01-16 10:00:00\n";
+    let wrong = MAPPING.replace("payment = ", "refund = ");
+    for (mapping, outcome) in [(wrong.as_str(), "new"), (MAPPING, "correction"), (MAPPING, "already_known")] {
+        let parts = [("channel", "adyen"), ("settlement_date", DATE), ("mapping", mapping)];
+        let answer = app.upload("settlement-files", &parts, file).await;
+        assert_eq!(answer.data()["outcome"], outcome, "{:?}", answer.json());
+    }
+}
+
+async fn sums_beyond_64_bits_do_not_blind_the_overview(db: TestDb) {
+    let app = App::start(db).await;
+    let head = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id";
+    let row = |n: u8| format!("P{n},ch_{n},{},USD,succeeded,2026-01-16T10:00:00Z,M1", i64::MAX);
+    let platform = format!("{head}\n{}\n{}\n{}\n", row(1), row(2), row(3));
+    assert_eq!(app.upload("platform-files", &about(DATE), platform.as_bytes()).await.status, 201);
+    let task = app.reconcile(DATE).await;
+    app.report(&task).await;
+    let overview = app.get("/api/v1/reconciliation/summary?date_from=2026-01-16&date_to=2026-01-16").await;
+    assert_eq!(overview.status, 200, "{:?}", overview.json());
+    // serde_json's numbers end at 64 bits, so the text is looked at: it is exact.
+    let body = String::from_utf8_lossy(&overview.body).into_owned();
+    let amount =
+        body.split("\"USD\",\"amount\":").nth(1).and_then(|rest| rest.split([',', '}']).next()).unwrap();
+    assert!(amount.parse::<i128>().unwrap() >= i128::from(i64::MAX) * 3, "{amount}");
+}
+
+async fn a_file_that_changed_on_disk_is_not_compared(db: TestDb) {
+    let app = App::start(db).await;
+    let uploaded = upload_day(&app, Variant::Seeded).await;
+    let hash = text(&uploaded["file"]["file_hash"]);
+    let path = app.files.path().join("stripe").join(DATE).join(format!("settlement-{hash}"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.iter().rposition(u8::is_ascii_digit).unwrap();
+    bytes[last] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let task = app.ended(&app.begin(DATE).await).await;
+    assert_eq!((&task["status"], &task["error_code"]), (&json!("failed"), &json!("STORED_FILE_CHANGED")));
 }

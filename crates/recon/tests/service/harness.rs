@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(25);
 pub struct App {
     pub client: TestClient,
     pub sandbox: RunningSandbox,
-    _files: tempfile::TempDir,
+    pub files: tempfile::TempDir,
     _db: TestDb,
     stop: CancellationToken,
 }
@@ -78,7 +78,7 @@ impl App {
         let runner = jobs::register(&app, Runner::new(context.clone()).with_options(quick()));
         tokio::spawn(runner.run(stop.clone()));
         let client = TestClient::new(router, authenticator, context.now());
-        Self { client, sandbox, _files: files, _db: db, stop }
+        Self { client, sandbox, files, _db: db, stop }
     }
 
     pub async fn get(&self, path: &str) -> TestAnswer {

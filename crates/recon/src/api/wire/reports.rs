@@ -73,8 +73,9 @@ pub struct Standing {
     pub currency: String,
     /// How many records.
     pub count: i64,
-    /// What they put at risk, minor units.
-    pub at_risk: i64,
+    /// What they put at risk, minor units; may exceed 64 bits.
+    #[schema(value_type = i64)]
+    pub at_risk: i128,
 }
 
 impl From<record::Standing> for Standing {
@@ -154,8 +155,9 @@ pub struct OverviewDay {
 pub struct MoneyAtRisk {
     /// The currency.
     pub currency: String,
-    /// Minor units.
-    pub amount: i64,
+    /// Minor units; may exceed 64 bits.
+    #[schema(value_type = i64)]
+    pub amount: i128,
     /// In how many records.
     pub count: i64,
 }
