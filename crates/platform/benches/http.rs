@@ -63,12 +63,12 @@ fn main() -> anyhow::Result<()> {
         "round", "bare axum/s", "payops/s", "ratio", "server µs per request"
     );
     for number in 1..=plan.rounds {
-        let [plain, full] =
+        let [simple, full] =
             [round(&bare, plan.seconds, plan.connections)?, round(&payops, plan.seconds, plan.connections)?];
-        let ratio = full.rate / plain.rate;
+        let ratio = full.rate / simple.rate;
         println!(
             "{number:>7} {:>14.0} {:>14.0} {ratio:>7.3} {:>10.1} {:>10.1}",
-            plain.rate, full.rate, plain.cpu_us, full.cpu_us
+            simple.rate, full.rate, simple.cpu_us, full.cpu_us
         );
         ratios.push(ratio);
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::budget::{Budgets, Limiter};
@@ -116,6 +116,8 @@ pub fn service_router(service: ServiceHttp) -> Router {
         limits,
         access_log,
     });
+    // Its own, so that paths nobody serves are counted, limited and answered like all others.
+    let routes = routes.fallback(|| async { StatusCode::NOT_FOUND });
     let routes = routes.layer((CompressLayer, GateLayer { gate: Arc::clone(&gate), kind: Kind::Api }));
     let operational = operational.layer((CompressLayer, GateLayer { gate, kind: Kind::Operational }));
     // Giving the state now lets each route be wrapped once, and not again for every request.

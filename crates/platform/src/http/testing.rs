@@ -150,6 +150,13 @@ impl TestRequest<'_> {
         self.header("content-type", content_type)
     }
 
+    /// Sets a body without saying of what type it is.
+    #[must_use]
+    pub fn untyped(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// Sends it.
     pub async fn send(self) -> TestAnswer {
         let mut request = Request::new(Body::from(self.body));

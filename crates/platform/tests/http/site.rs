@@ -31,8 +31,10 @@ use uuid::Uuid;
 pub(crate) const SERVICE: &str = "test-service";
 
 /// One table, in which every effect leaves a row.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration::portable("0001_orders", "CREATE TABLE orders (id UUID PRIMARY KEY, amount BIGINT NOT NULL)")];
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration::portable(
+    "0001_orders",
+    "CREATE TABLE orders (id UUID PRIMARY KEY, amount BIGINT NOT NULL)",
+)];
 
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Order {
@@ -70,7 +72,8 @@ async fn create_order(
                         return Err(Error::new(ErrorKind::Unprocessable, "NEGATIVE", "Negative.", "为负数"));
                     }
                     let values = [id.into(), command.body.amount.into()];
-                    tx.execute_raw(tx.statement("INSERT INTO orders (id, amount) VALUES ($1, $2)", values)).await?;
+                    tx.execute_raw(tx.statement("INSERT INTO orders (id, amount) VALUES ($1, $2)", values))
+                        .await?;
                     let data = serde_json::json!({ "id": id, "amount": command.body.amount });
                     Ok(Answer::created(data).etag(1).location(format!("/api/v1/orders/{id}")))
                 };

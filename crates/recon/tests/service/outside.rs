@@ -69,7 +69,7 @@ async fn a_report_that_fails_fails_the_task_with_its_reason(db: TestDb) {
 }
 
 async fn a_refused_key_fails_the_task_with_stripes_words(db: TestDb) {
-    let app = App::start_with(db, |config| config.stripe_api_key = "sk_test_another".to_owned()).await;
+    let app = App::start_with(db, |config| config.stripe_api_key = String::from("sk_test_another")).await;
     let task = app.ended(&app.begin(DATE).await).await;
     assert_eq!(
         (&task["status"], &task["error_code"]),

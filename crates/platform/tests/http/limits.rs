@@ -1,0 +1,85 @@
+//! Budgets, room and time.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use payops_platform::http::testing::As;
+use payops_platform::http::{Budgets, HttpLimits, Limiter, ServiceHttp};
+use uuid::Uuid;
+
+use crate::site;
+
+const SEARCH: &str = "/api/v1/search";
+const ALL: &str = "/api/v1/orders/all";
+
+#[tokio::test]
+async fn budgets_are_told_and_kept() {
+    let db = site::some_db().await;
+    let budgets = Budgets { caller_per_minute: NonZeroU32::new(3).unwrap(), ..Budgets::default() };
+    let limiter = Arc::new(Limiter::in_process(budgets));
+    let client = site::client(ServiceHttp { limiter, ..site::service(db.db()) });
+    for left in [2, 1, 0] {
+        let answer = client.get(ALL).by(As::Operator).send().await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("ratelimit-policy"), "\"caller\";q=3;w=60");
+        let state = format!("\"caller\";r={left};t={}", (3 - left) * 20);
+        assert_eq!(answer.header("ratelimit"), state);
+    }
+    let refused = client.get(ALL).by(As::Operator).send().await;
+    assert_eq!((refused.status, refused.code().as_str()), (429, "RATE_LIMITED"));
+    assert_eq!(refused.header("retry-after"), "20");
+    assert_eq!(refused.header("ratelimit"), "\"caller\";r=0;t=20");
+    assert_eq!(refused.data()["violated_policies"], serde_json::json!(["caller"]));
+    // Others have their own; probes are off every budget.
+    assert_eq!(client.get(ALL).by(As::Admin).send().await.status, 200);
+    assert_eq!(client.get(ALL).by(As::Merchant(Uuid::nil())).send().await.status, 200);
+    let service = client.get(SEARCH).by(As::Service).send().await;
+    assert_eq!(service.header("ratelimit-policy"), "\"service\";q=600000;w=60");
+    let nowhere = client.get("/nowhere").send().await;
+    assert_eq!(nowhere.header("ratelimit-policy"), "\"anonymous\";q=100;w=60");
+    for _ in 0..10 {
+        assert_eq!(client.get("/livez").by(As::Operator).send().await.header("ratelimit"), "");
+    }
+}
+
+#[tokio::test]
+async fn guessing_is_slow() {
+    let db = site::some_db().await;
+    let budgets = Budgets { anonymous_per_minute: NonZeroU32::new(2).unwrap(), ..Budgets::default() };
+    let limiter = Arc::new(Limiter::in_process(budgets));
+    let client = site::client(ServiceHttp { limiter, ..site::service(db.db()) });
+    let guess =
+        client.get(SEARCH).header("x-service-name", "payment-gateway").header("x-service-secret", "x");
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(guess.clone().send().await.status);
+    }
+    assert_eq!(statuses, [401, 401, 429]);
+    assert_eq!(client.get(SEARCH).by(As::Service).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn one_more_than_there_is_room_for_is_told_to_come_back() {
+    let db = site::some_db().await;
+    let limits = HttpLimits { concurrency: 1, ..HttpLimits::default() };
+    let client = site::client(ServiceHttp { limits, ..site::service(db.db()) });
+    let mut waiting = Box::pin(client.get("/api/v1/never").send());
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let refused = client.get(SEARCH).by(As::Service).send().await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "OVERLOADED"));
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(client.get("/livez").send().await.status, 200);
+    drop(waiting);
+    assert_eq!(client.get(SEARCH).by(As::Service).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_too_long_is_given_up() {
+    let db = site::some_db().await;
+    let limits = HttpLimits { time_out: Duration::from_millis(20), ..HttpLimits::default() };
+    let client = site::client(ServiceHttp { limits, ..site::service(db.db()) });
+    let answer = client.get("/api/v1/never").send().await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "TIMED_OUT"));
+    assert_eq!(answer.header("retry-after"), "1");
+}
