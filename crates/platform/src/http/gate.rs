@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -104,6 +105,7 @@ pub(super) type Passing = Pin<Box<dyn Future<Output = Result<Response, Infallibl
 
 /// What was decided about a request before its handler runs.
 struct Admitted<'g> {
+    /// Given back when the handler is done.
     seat: Option<Seat<'g>>,
     caller: Option<Caller>,
     ruling: Option<Ruling<'g>>,
@@ -117,47 +119,55 @@ where
 {
     /// Every request carries this future around, so it is kept below a kilobyte: nothing large is held twice,
     /// and the rare ways (tokens, keys) are boxed.
-    fn pass(self, mut request: Request) -> impl Future<Output = Result<Response, Infallible>> + Send {
+    fn pass(self, request: Request) -> impl Future<Output = Result<Response, Infallible>> + Send {
         let started = Instant::now();
-        let Self { gate, kind, route, mut inner } = self;
+        let Self { gate, kind, route, inner } = self;
         let known = route.get_or_init(|| RouteMeter::new(template(&request)));
         let language = language::preferred(request.headers());
         let place = known.method(request.method(), &gate.metrics);
         let trace = Trace::begin(&gate, place, &known.template, request.headers());
         let method = request.method().clone();
-        let time_out = gate.limits.time_out_of(request.headers());
-        async move {
-            let (response, admitted) = async {
-                let mut admitted = gate.admit(kind, &mut request).await;
-                let response = if let Some(refusal) = admitted.refusal.take() {
-                    refusal.into_response()
-                } else {
-                    // Ready since `poll_ready` of this service.
-                    let handler = AssertUnwindSafe(inner.call(request)).catch_unwind();
-                    gate.ended(tokio::time::timeout(time_out, handler).await)
-                };
-                admitted.seat = None;
-                (response, admitted)
-            }
-            .instrument(trace.span.clone())
-            .await;
-
+        let handled = handle(Arc::clone(&gate), kind, inner, request).instrument(trace.span.clone());
+        handled.map(move |(response, caller)| {
             let (mut response, remark) = envelope::write_out(response, language, trace.id);
             let status = response.status();
-            if let Some(ruling) = admitted.ruling {
-                ruling.write(response.headers_mut());
-            }
             common_headers(response.headers_mut(), trace.request_id);
             let took = started.elapsed();
             if let Some(known) = route.get() {
                 let meter = known.method(&method, &gate.metrics);
                 known.count(meter, status, took, &gate.metrics);
-                let line = AccessLine { meter, status, took, caller: admitted.caller.as_ref(), remark };
+                let line = AccessLine { meter, status, took, caller: caller.as_ref(), remark };
                 line.write(&trace.span, gate.access_log);
             }
             Ok(response)
-        }
+        })
     }
+}
+
+/// The part of a request's way that happens inside its span.
+async fn handle<S>(
+    gate: Arc<Gate>,
+    kind: Kind,
+    mut inner: S,
+    mut request: Request,
+) -> (Response, Option<Caller>)
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Send,
+    S::Future: Send,
+{
+    let time_out = gate.limits.time_out_of(request.headers());
+    let mut admitted = gate.admit(kind, &mut request).await;
+    let mut response = if let Some(refusal) = admitted.refusal.take() {
+        refusal.into_response()
+    } else {
+        // Ready since `poll_ready` of the gate's service.
+        let handler = AssertUnwindSafe(inner.call(request)).catch_unwind();
+        gate.ended(tokio::time::timeout(time_out, handler).await)
+    };
+    if let Some(ruling) = admitted.ruling {
+        ruling.write(response.headers_mut());
+    }
+    (response, admitted.caller)
 }
 
 impl Gate {
@@ -190,7 +200,9 @@ impl Gate {
             Err(_) => {}
         }
         mark_sensitive(request.headers_mut());
-        DefaultBodyLimit::max(self.limits.body_bytes).apply(request);
+        if !request.body().is_end_stream() {
+            DefaultBodyLimit::max(self.limits.body_bytes).apply(request);
+        }
         request.extensions_mut().insert(Admission { caller: admitted.caller.clone() });
         admitted
     }

@@ -13,12 +13,12 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanExport
 use payops_core::time::{Clock, SystemClock};
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
-use tracing_subscriber::Registry;
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 use super::export::Sender;
 use super::fields::SpanFields;
@@ -108,22 +108,7 @@ pub fn init(settings: &TelemetrySettings) -> Result<TelemetryGuard, TelemetryErr
     let exporter =
         settings.otlp_endpoint.as_deref().map(|endpoint| exporter(settings, endpoint)).transpose()?;
     let (traces, sender) = exporter.map(|exporter| trace_layer(settings, exporter)).unzip();
-    let (json, terminal) = match settings.format {
-        LogFormat::Json => {
-            let writer = BoxMakeWriter::new(io::stderr);
-            (Some(JsonLog::new(settings.service, Arc::clone(&settings.clock), writer)), None)
-        }
-        LogFormat::Terminal => (
-            None,
-            Some(tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(io::stderr)),
-        ),
-    };
-    Registry::default()
-        .with(LineFilter(filter))
-        .with(SpanFields)
-        .with(traces)
-        .with(json)
-        .with(terminal)
+    subscriber(settings, filter, traces, BoxMakeWriter::new(io::stderr))
         .try_init()
         .map_err(|_| TelemetryError::Twice)?;
     if settings.format == LogFormat::Json {
@@ -141,6 +126,26 @@ impl TelemetryGuard {
         }
     }
 }
+
+/// What every span and line of the process goes through.
+fn subscriber(
+    settings: &TelemetrySettings,
+    filter: EnvFilter,
+    traces: Option<OpenTelemetryLayer<Spans, SdkTracer>>,
+    writer: BoxMakeWriter,
+) -> impl Subscriber + Send + Sync {
+    // Boxed, not optional: an optional layer is not told which subscriber it belongs to.
+    let lines: Box<dyn Layer<_> + Send + Sync> = match settings.format {
+        LogFormat::Json => Box::new(JsonLog::new(settings.service, Arc::clone(&settings.clock), writer)),
+        LogFormat::Terminal => {
+            Box::new(tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(writer))
+        }
+    };
+    Registry::default().with(LineFilter(filter)).with(SpanFields).with(traces).with(lines)
+}
+
+/// What lies below the layer of traces.
+type Spans = Layered<SpanFields, Layered<LineFilter, Registry>>;
 
 fn trace_layer<S>(
     settings: &TelemetrySettings,
@@ -210,6 +215,8 @@ fn log_panics() {
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufRead;
+
     use super::*;
 
     #[test]
@@ -218,6 +225,30 @@ mod tests {
         assert_eq!(address("http://jaeger:4318"), "http://jaeger:4318/v1/traces");
         assert_eq!(address("http://jaeger:4318/"), "http://jaeger:4318/v1/traces");
         assert_eq!(address("https://x/otlp/v1/traces"), "https://x/otlp/v1/traces");
+    }
+
+    #[tokio::test]
+    async fn lines_of_a_traced_span_have_its_trace() {
+        let settings = TelemetrySettings {
+            // Nobody listens there, and nothing is sent before the test ends.
+            otlp_endpoint: Some("http://127.0.0.1:9".into()),
+            ..TelemetrySettings::new("x")
+        };
+        let exporter = exporter(&settings, "http://127.0.0.1:9").unwrap();
+        let (traces, _sender) = trace_layer(&settings, exporter);
+        let (reader, writer) = io::pipe().unwrap();
+        let lines = BoxMakeWriter::new(move || writer.try_clone().unwrap());
+        let subscriber = subscriber(&settings, EnvFilter::new("info"), Some(traces), lines);
+        let trace_id = tracing::subscriber::with_default(subscriber, || {
+            tracing::info_span!("outer").in_scope(|| tracing::info!("said"));
+            let span = tracing::info_span!("outer");
+            tracing::info!(parent: &span, "again");
+            crate::telemetry::trace_id_of(&span).unwrap().to_string()
+        });
+        let lines = io::BufReader::new(reader).lines().map(Result::unwrap);
+        let lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(&line).unwrap()).collect();
+        assert_eq!(lines[0]["trace_id"].as_str().unwrap().len(), 32);
+        assert_eq!(lines[1]["trace_id"], trace_id);
     }
 
     #[tokio::test]

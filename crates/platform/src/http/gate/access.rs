@@ -21,7 +21,8 @@ pub(super) struct AccessLine<'r> {
 impl AccessLine<'_> {
     /// Our faults are errors, callers' faults news, the rest is news only where the settings say so.
     pub(super) fn write(self, span: &Span, setting: AccessLog) {
-        let status = self.status.as_u16();
+        // Signed, since the exporter of traces writes unsigned numbers as text.
+        let status = i64::from(self.status.as_u16());
         span.record("http.response.status_code", status);
         if status >= 500 {
             span.record("otel.status_code", "ERROR");
