@@ -1,0 +1,395 @@
+//! Reads what is known of the merchants and payments of a batch.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use payops_core::currency::Currency;
+use payops_core::time::{Clock, Timestamp, Zone};
+use payops_platform::db::{Backend, Tx};
+use payops_platform::error::{Error, Result};
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::batch::Loaded;
+use crate::decide::{Account, Action, Operation};
+use crate::model::{LimitKind, Limits, Override, Payment, PaymentState, Release, Rule, Terms, Usage};
+use crate::rate::AppliedRate;
+use crate::store::rows::{Kind, id, pack, time, unpack};
+use crate::window::Span;
+
+/// Where the time of a decision comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Lookup {
+    /// The database's own clock, which all instances share.
+    Database,
+    /// This clock: the process's on SQLite, where one process serves, and a test's.
+    Clock(Arc<dyn Clock>),
+}
+
+/// Locks the merchants' rows in the order of their ids, then reads the clock, then everything else that the
+/// operations need to know.
+pub(crate) async fn load(tx: &Tx, operations: &[Operation], lookup: &Lookup) -> Result<(Loaded, Timestamp)> {
+    let mut loaded = Loaded::default();
+    let merchants: BTreeSet<Uuid> = operations.iter().map(|operation| operation.merchant_id).collect();
+    let overridden = accounts(tx, &merchants, &mut loaded).await?;
+    let now = now(tx, lookup).await?;
+    payments(tx, operations, &mut loaded).await?;
+    if operations.iter().any(|operation| matches!(operation.action, Action::Release(_))) {
+        releases(tx, operations, &mut loaded).await?;
+    }
+    if !overridden.is_empty() {
+        overrides(tx, &overridden, &mut loaded).await?;
+    }
+    let due: Vec<Uuid> = loaded
+        .accounts
+        .values()
+        .filter(|account| account.usage.next_expiry.is_some_and(|end| end <= now))
+        .map(|account| account.merchant_id)
+        .collect();
+    if !due.is_empty() {
+        due_reservations(tx, &due, now, &mut loaded).await?;
+    }
+    if foreign(operations, &loaded) {
+        rates(tx, &mut loaded).await?;
+    }
+    Ok((loaded, now))
+}
+
+async fn now(tx: &Tx, lookup: &Lookup) -> Result<Timestamp> {
+    match lookup {
+        Lookup::Clock(clock) => Ok(clock.now()),
+        Lookup::Database => {
+            let row = tx.query_one_raw(tx.statement("SELECT clock_timestamp() AS now", [])).await?;
+            let row = row.ok_or_else(|| Error::internal("the database tells no time"))?;
+            Ok(row.try_get("", "now")?)
+        }
+    }
+}
+
+#[derive(Debug, FromQueryResult)]
+struct AccountRow {
+    merchant_id: Uuid,
+    timezone: String,
+    daily_used: i64,
+    monthly_used: i64,
+    pending_amount: i64,
+    day_start: Timestamp,
+    daily_reset_at: Timestamp,
+    month_start: Timestamp,
+    monthly_reset_at: Timestamp,
+    next_expiry_at: Option<Timestamp>,
+    custom_daily_limit: Option<i64>,
+    custom_monthly_limit: Option<i64>,
+    custom_single_trans_limit: Option<i64>,
+    has_overrides: bool,
+    is_suspended: bool,
+    suspended_reason: Option<String>,
+    daily_alert: i16,
+    monthly_alert: i16,
+    seq: i64,
+    currency: String,
+    daily_limit: Option<i64>,
+    monthly_limit: Option<i64>,
+    single_trans_limit: Option<i64>,
+    allowed_channels: Option<serde_json::Value>,
+    allowed_currencies: Option<serde_json::Value>,
+    alert_thresholds: serde_json::Value,
+}
+
+const ACCOUNT: &str = "m.merchant_id, m.timezone, m.daily_used, m.monthly_used, m.pending_amount, m.day_start, \
+     m.daily_reset_at, m.month_start, m.monthly_reset_at, m.next_expiry_at, m.custom_daily_limit, \
+     m.custom_monthly_limit, m.custom_single_trans_limit, m.has_overrides, m.is_suspended, m.suspended_reason, \
+     m.daily_alert, m.monthly_alert, m.seq, t.currency, t.daily_limit, t.monthly_limit, t.single_trans_limit, \
+     t.allowed_channels, t.allowed_currencies, t.alert_thresholds \
+     FROM merchant_limits m JOIN merchant_tiers t ON t.id = m.tier_id";
+
+/// Gives the merchants that have overrides.
+async fn accounts(tx: &Tx, merchants: &BTreeSet<Uuid>, loaded: &mut Loaded) -> Result<Vec<Uuid>> {
+    let backend = tx.backend();
+    let keys = unpack(backend, &[Kind::Uuid]);
+    let lock = backend.pick("", " FOR UPDATE OF m");
+    let sql = format!("SELECT {ACCOUNT} WHERE m.merchant_id IN ({keys}) ORDER BY m.merchant_id{lock}");
+    let rows: Vec<AccountRow> =
+        select(tx, &sql, pack(merchants.iter().map(|merchant| json!([id(*merchant)])))).await?;
+    let mut overridden = Vec::new();
+    for row in rows {
+        if row.has_overrides {
+            overridden.push(row.merchant_id);
+        }
+        loaded.accounts.insert(row.merchant_id, row.account()?);
+    }
+    Ok(overridden)
+}
+
+impl AccountRow {
+    fn account(self) -> Result<Account> {
+        let merchant_id = self.merchant_id;
+        let broken = |column, why: String| Error::impossible_row("merchant_limits", column, merchant_id, why);
+        Ok(Account {
+            merchant_id,
+            usage: Usage {
+                seq: self.seq,
+                day: Span { start: self.day_start, end: self.daily_reset_at },
+                month: Span { start: self.month_start, end: self.monthly_reset_at },
+                daily_used: self.daily_used,
+                monthly_used: self.monthly_used,
+                pending: self.pending_amount,
+                next_expiry: self.next_expiry_at,
+                daily_alert: self.daily_alert,
+                monthly_alert: self.monthly_alert,
+            },
+            terms: Terms {
+                currency: self.currency.parse().map_err(|e| broken("currency", format!("{e}")))?,
+                zone: Zone::named(&self.timezone).map_err(|e| broken("timezone", e.to_string()))?,
+                tier: Limits {
+                    daily: self.daily_limit,
+                    monthly: self.monthly_limit,
+                    single_trans: self.single_trans_limit,
+                },
+                custom: Limits {
+                    daily: self.custom_daily_limit,
+                    monthly: self.custom_monthly_limit,
+                    single_trans: self.custom_single_trans_limit,
+                },
+                overrides: Vec::new(),
+                suspended: self.is_suspended.then(|| self.suspended_reason.unwrap_or_default()),
+                channels: list(self.allowed_channels, "allowed_channels", merchant_id)?,
+                currencies: list(self.allowed_currencies, "allowed_currencies", merchant_id)?,
+                thresholds: list(Some(self.alert_thresholds), "alert_thresholds", merchant_id)?
+                    .unwrap_or_default(),
+            },
+        })
+    }
+}
+
+fn list<T: DeserializeOwned>(
+    value: Option<serde_json::Value>,
+    column: &'static str,
+    merchant_id: Uuid,
+) -> Result<Option<Vec<T>>> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+    let list = serde_json::from_value(value);
+    list.map(Some)
+        .map_err(|error| Error::impossible_row("merchant_tiers", column, merchant_id, error.to_string()))
+}
+
+#[derive(Debug, FromQueryResult)]
+struct PaymentRow {
+    merchant_id: Uuid,
+    payment_no: String,
+    state: PaymentState,
+    declined_by: Option<Rule>,
+    ttl_seconds: Option<i64>,
+    order_no: Option<String>,
+    channel: Option<String>,
+    amount: i64,
+    currency: String,
+    counted_amount: i64,
+    rate_id: Option<Uuid>,
+    rate: Option<String>,
+    expires_at: Option<Timestamp>,
+    booked_amount: i64,
+    booked_counted_amount: i64,
+    day_start: Option<Timestamp>,
+    month_start: Option<Timestamp>,
+    released_amount: i64,
+    returned_amount: i64,
+    answer: String,
+    end_answer: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl PaymentRow {
+    fn payment(self) -> Result<Payment> {
+        let key = format!("{} {}", self.merchant_id, self.payment_no);
+        let broken = |column, why: String| Error::impossible_row("limit_payments", column, &key, why);
+        let rate = match (self.rate_id, self.rate) {
+            (Some(id), Some(rate)) => {
+                Some(AppliedRate { id, rate: rate.parse().map_err(|e| broken("rate", format!("{e}")))? })
+            }
+            _ => None,
+        };
+        Ok(Payment {
+            currency: self.currency.parse().map_err(|e| broken("currency", format!("{e}")))?,
+            merchant_id: self.merchant_id,
+            payment_no: self.payment_no,
+            state: self.state,
+            declined_by: self.declined_by,
+            ttl_seconds: self.ttl_seconds,
+            order_no: self.order_no,
+            channel: self.channel,
+            amount: self.amount,
+            counted: self.counted_amount,
+            rate,
+            expires_at: self.expires_at,
+            booked: self.booked_amount,
+            booked_counted: self.booked_counted_amount,
+            day_start: self.day_start,
+            month_start: self.month_start,
+            released: self.released_amount,
+            returned: self.returned_amount,
+            answer: self.answer,
+            end_answer: self.end_answer,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+async fn payments(tx: &Tx, operations: &[Operation], loaded: &mut Loaded) -> Result<()> {
+    let keys: BTreeSet<(Uuid, &str)> = operations
+        .iter()
+        .filter(|operation| operation.action != Action::Sweep)
+        .map(|operation| (operation.merchant_id, operation.payment_no.as_str()))
+        .collect();
+    let unpacked = unpack(tx.backend(), &[Kind::Uuid, Kind::Text]);
+    let sql = format!(
+        "SELECT p.* FROM ({unpacked}) k JOIN limit_payments p ON p.merchant_id = k.c0 AND p.payment_no = k.c1"
+    );
+    let keys = pack(keys.into_iter().map(|(merchant, number)| json!([id(merchant), number])));
+    for row in select::<PaymentRow>(tx, &sql, keys).await? {
+        let payment = row.payment()?;
+        loaded.payments.insert((payment.merchant_id, payment.payment_no.clone()), payment);
+    }
+    Ok(())
+}
+
+#[derive(Debug, FromQueryResult)]
+struct ReleaseRow {
+    merchant_id: Uuid,
+    payment_no: String,
+    release_no: String,
+    asked_amount: Option<i64>,
+    amount: i64,
+    returned_amount: i64,
+    reason: Option<String>,
+    answer: String,
+    created_at: Timestamp,
+}
+
+async fn releases(tx: &Tx, operations: &[Operation], loaded: &mut Loaded) -> Result<()> {
+    let keys = operations.iter().filter_map(|operation| match &operation.action {
+        Action::Release(request) => {
+            Some(json!([id(operation.merchant_id), operation.payment_no, request.release_no]))
+        }
+        _ => None,
+    });
+    let unpacked = unpack(tx.backend(), &[Kind::Uuid, Kind::Text, Kind::Text]);
+    let sql = format!(
+        "SELECT r.* FROM (SELECT DISTINCT * FROM ({unpacked}) u) k JOIN limit_releases r \
+         ON r.merchant_id = k.c0 AND r.payment_no = k.c1 AND r.release_no = k.c2"
+    );
+    for row in select::<ReleaseRow>(tx, &sql, pack(keys)).await? {
+        let release = Release {
+            merchant_id: row.merchant_id,
+            payment_no: row.payment_no,
+            release_no: row.release_no,
+            asked: row.asked_amount,
+            amount: row.amount,
+            returned: row.returned_amount,
+            reason: row.reason,
+            answer: row.answer,
+            created_at: row.created_at,
+        };
+        let key = (release.merchant_id, release.payment_no.clone(), release.release_no.clone());
+        loaded.releases.insert(key, release);
+    }
+    Ok(())
+}
+
+#[derive(Debug, FromQueryResult)]
+struct OverrideRow {
+    merchant_id: Uuid,
+    limit_kind: LimitKind,
+    value: i64,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+async fn overrides(tx: &Tx, merchants: &[Uuid], loaded: &mut Loaded) -> Result<()> {
+    let keys = unpack(tx.backend(), &[Kind::Uuid]);
+    let sql = format!(
+        "SELECT o.merchant_id, o.limit_kind, o.value, o.starts_at, o.ends_at FROM limit_overrides o \
+         WHERE o.merchant_id IN ({keys}) AND o.deleted_at IS NULL ORDER BY o.starts_at"
+    );
+    let keys = pack(merchants.iter().map(|merchant| json!([id(*merchant)])));
+    for row in select::<OverrideRow>(tx, &sql, keys).await? {
+        if let Some(account) = loaded.accounts.get_mut(&row.merchant_id) {
+            let kind = row.limit_kind;
+            account.terms.overrides.push(Override {
+                kind,
+                value: row.value,
+                from: row.starts_at,
+                to: row.ends_at,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, FromQueryResult)]
+struct NextExpiry {
+    merchant_id: Uuid,
+    next: Option<Timestamp>,
+}
+
+/// The reservations of these merchants that are over at `now`, and when each merchant's next one will be.
+async fn due_reservations(tx: &Tx, merchants: &[Uuid], now: Timestamp, loaded: &mut Loaded) -> Result<()> {
+    let backend = tx.backend();
+    let keys = unpack(backend, &[Kind::Uuid, Kind::Time]);
+    let rows = || pack(merchants.iter().map(|merchant| json!([id(*merchant), time(now)])));
+    let open = format!("({keys}) k JOIN limit_payments p ON p.merchant_id = k.c0 AND p.state = 'reserved'");
+    let sql = format!("SELECT p.* FROM {open} AND p.expires_at <= k.c1 ORDER BY p.expires_at, p.payment_no");
+    for row in select::<PaymentRow>(tx, &sql, rows()).await? {
+        let payment = row.payment()?;
+        let (merchant, number) = (payment.merchant_id, payment.payment_no.clone());
+        loaded.due.entry(merchant).or_default().push(number.clone());
+        loaded.payments.insert((merchant, number), payment);
+    }
+    let sql = format!(
+        "SELECT k.c0 AS merchant_id, MIN(p.expires_at) AS next FROM {open} AND p.expires_at > k.c1 GROUP BY k.c0"
+    );
+    loaded.next_expiry.extend(merchants.iter().map(|merchant| (*merchant, None)));
+    for row in select::<NextExpiry>(tx, &sql, rows()).await? {
+        loaded.next_expiry.insert(row.merchant_id, row.next);
+    }
+    Ok(())
+}
+
+#[derive(Debug, FromQueryResult)]
+struct RateRow {
+    id: Uuid,
+    from_currency: String,
+    to_currency: String,
+    rate: String,
+}
+
+/// Whether an operation is in another currency than its merchant's limits.
+fn foreign(operations: &[Operation], loaded: &Loaded) -> bool {
+    operations.iter().any(|operation| match &operation.action {
+        Action::Consume(charge) | Action::Reserve(charge, _) => loaded
+            .accounts
+            .get(&operation.merchant_id)
+            .is_some_and(|account| account.terms.currency != charge.currency),
+        _ => false,
+    })
+}
+
+async fn rates(tx: &Tx, loaded: &mut Loaded) -> Result<()> {
+    let sql = "SELECT id, from_currency, to_currency, rate FROM limit_rates WHERE in_force";
+    let rows = RateRow::find_by_statement(tx.statement(sql, [])).all(tx).await?;
+    for row in rows {
+        let broken = |why: String| Error::impossible_row("limit_rates", "rate", row.id, why);
+        let currency = |code: &str| code.parse::<Currency>().map_err(|error| broken(error.to_string()));
+        let applied = AppliedRate { id: row.id, rate: row.rate.parse().map_err(|e| broken(format!("{e}")))? };
+        loaded.rates.insert((currency(&row.from_currency)?, currency(&row.to_currency)?), applied);
+    }
+    Ok(())
+}
+
+async fn select<R: FromQueryResult>(tx: &Tx, sql: &str, rows: Value) -> Result<Vec<R>> {
+    Ok(R::find_by_statement(tx.statement(sql, [rows])).all(tx).await?)
+}

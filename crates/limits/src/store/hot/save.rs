@@ -1,0 +1,264 @@
+//! Writes down what a batch has changed.
+
+use payops_platform::db::Tx;
+use payops_platform::error::{Error, Result};
+use sea_orm::{ActiveEnum, ConnectionTrait};
+use serde_json::{Value, json};
+
+use crate::batch::Effects;
+use crate::model::{Alert, LogRow, Payment, Release, Usage};
+use crate::store::rows::{Kind, id, optional_time, pack, time, unpack};
+
+/// Writes the effects. The merchants' rows are locked, so they are as they were read.
+pub(crate) async fn save(tx: &Tx, effects: &Effects) -> Result<()> {
+    usages(tx, effects).await?;
+    insert(tx, PAYMENTS, effects.new_payments.iter().map(payment)).await?;
+    change_payments(tx, &effects.changed_payments).await?;
+    insert(tx, RELEASES, effects.releases.iter().map(release)).await?;
+    insert(tx, LOG, effects.log.iter().map(log_row)).await?;
+    insert(tx, ALERTS, effects.alerts.iter().map(alert)).await
+}
+
+async fn usages(tx: &Tx, effects: &Effects) -> Result<()> {
+    use Kind::{Number, Small, Time, Uuid};
+    let columns = [Uuid, Number, Number, Number, Number, Time, Time, Time, Time, Time, Small, Small];
+    let sql = format!(
+        "UPDATE merchant_limits SET seq = n.c1, daily_used = n.c2, monthly_used = n.c3, pending_amount = n.c4, \
+         day_start = n.c5, daily_reset_at = n.c6, month_start = n.c7, monthly_reset_at = n.c8, \
+         next_expiry_at = n.c9, daily_alert = n.c10, monthly_alert = n.c11 \
+         FROM ({}) n WHERE merchant_limits.merchant_id = n.c0",
+        unpack(tx.backend(), &columns)
+    );
+    let rows = effects.usages.iter().map(|(merchant, usage)| usage_row(*merchant, usage));
+    changed(tx, &sql, pack(rows), effects.usages.len()).await
+}
+
+fn usage_row(merchant: uuid::Uuid, usage: &Usage) -> Value {
+    json!([
+        id(merchant),
+        usage.seq,
+        usage.daily_used,
+        usage.monthly_used,
+        usage.pending,
+        time(usage.day.start),
+        time(usage.day.end),
+        time(usage.month.start),
+        time(usage.month.end),
+        optional_time(usage.next_expiry),
+        usage.daily_alert,
+        usage.monthly_alert,
+    ])
+}
+
+/// A table and its columns, in the order in which rows are packed.
+type Table = (&'static str, &'static [(&'static str, Kind)]);
+
+const PAYMENTS: Table = (
+    "limit_payments",
+    &[
+        ("merchant_id", Kind::Uuid),
+        ("payment_no", Kind::Text),
+        ("state", Kind::Text),
+        ("declined_by", Kind::Text),
+        ("ttl_seconds", Kind::Number),
+        ("order_no", Kind::Text),
+        ("channel", Kind::Text),
+        ("amount", Kind::Number),
+        ("currency", Kind::Text),
+        ("counted_amount", Kind::Number),
+        ("rate_id", Kind::Uuid),
+        ("rate", Kind::Text),
+        ("expires_at", Kind::Time),
+        ("booked_amount", Kind::Number),
+        ("booked_counted_amount", Kind::Number),
+        ("day_start", Kind::Time),
+        ("month_start", Kind::Time),
+        ("released_amount", Kind::Number),
+        ("returned_amount", Kind::Number),
+        ("answer", Kind::Text),
+        ("end_answer", Kind::Text),
+        ("created_at", Kind::Time),
+        ("updated_at", Kind::Time),
+    ],
+);
+
+fn payment(payment: &Payment) -> Value {
+    json!([
+        id(payment.merchant_id),
+        payment.payment_no,
+        payment.state.to_value(),
+        payment.declined_by.map(|rule| rule.to_value()),
+        payment.ttl_seconds,
+        payment.order_no,
+        payment.channel,
+        payment.amount,
+        payment.currency,
+        payment.counted,
+        payment.rate.as_ref().map(|applied| id(applied.id)),
+        payment.rate.as_ref().map(|applied| applied.rate.to_string()),
+        optional_time(payment.expires_at),
+        payment.booked,
+        payment.booked_counted,
+        optional_time(payment.day_start),
+        optional_time(payment.month_start),
+        payment.released,
+        payment.returned,
+        payment.answer,
+        payment.end_answer,
+        time(payment.created_at),
+        time(payment.updated_at),
+    ])
+}
+
+async fn change_payments(tx: &Tx, payments: &[Payment]) -> Result<()> {
+    use Kind::{Number, Text, Time, Uuid};
+    let columns = [Uuid, Text, Text, Number, Number, Time, Time, Number, Number, Text, Time];
+    let sql = format!(
+        "UPDATE limit_payments SET state = n.c2, booked_amount = n.c3, booked_counted_amount = n.c4, \
+         day_start = n.c5, month_start = n.c6, released_amount = n.c7, returned_amount = n.c8, end_answer = n.c9, \
+         updated_at = n.c10 FROM ({}) n \
+         WHERE limit_payments.merchant_id = n.c0 AND limit_payments.payment_no = n.c1",
+        unpack(tx.backend(), &columns)
+    );
+    let rows = payments.iter().map(|payment| {
+        json!([
+            id(payment.merchant_id),
+            payment.payment_no,
+            payment.state.to_value(),
+            payment.booked,
+            payment.booked_counted,
+            optional_time(payment.day_start),
+            optional_time(payment.month_start),
+            payment.released,
+            payment.returned,
+            payment.end_answer,
+            time(payment.updated_at),
+        ])
+    });
+    changed(tx, &sql, pack(rows), payments.len()).await
+}
+
+const RELEASES: Table = (
+    "limit_releases",
+    &[
+        ("merchant_id", Kind::Uuid),
+        ("payment_no", Kind::Text),
+        ("release_no", Kind::Text),
+        ("asked_amount", Kind::Number),
+        ("amount", Kind::Number),
+        ("returned_amount", Kind::Number),
+        ("reason", Kind::Text),
+        ("answer", Kind::Text),
+        ("created_at", Kind::Time),
+    ],
+);
+
+fn release(release: &Release) -> Value {
+    json!([
+        id(release.merchant_id),
+        release.payment_no,
+        release.release_no,
+        release.asked,
+        release.amount,
+        release.returned,
+        release.reason,
+        release.answer,
+        time(release.created_at),
+    ])
+}
+
+const LOG: Table = (
+    "limit_usage_logs",
+    &[
+        ("merchant_id", Kind::Uuid),
+        ("seq", Kind::Number),
+        ("created_at", Kind::Time),
+        ("action_type", Kind::Text),
+        ("payment_no", Kind::Text),
+        ("order_no", Kind::Text),
+        ("release_no", Kind::Text),
+        ("amount", Kind::Number),
+        ("currency", Kind::Text),
+        ("counted_amount", Kind::Number),
+        ("daily_used_before", Kind::Number),
+        ("daily_used_after", Kind::Number),
+        ("monthly_used_before", Kind::Number),
+        ("monthly_used_after", Kind::Number),
+        ("pending_before", Kind::Number),
+        ("pending_after", Kind::Number),
+        ("success", Kind::Bool),
+        ("failure_reason", Kind::Text),
+    ],
+);
+
+fn log_row(row: &LogRow) -> Value {
+    json!([
+        id(row.merchant_id),
+        row.seq,
+        time(row.created_at),
+        row.action.to_value(),
+        row.payment_no,
+        row.order_no,
+        row.release_no,
+        row.amount,
+        row.currency,
+        row.counted,
+        row.before.daily,
+        row.after.daily,
+        row.before.monthly,
+        row.after.monthly,
+        row.before.pending,
+        row.after.pending,
+        row.success,
+        row.reason,
+    ])
+}
+
+const ALERTS: Table = (
+    "limit_alerts",
+    &[
+        ("merchant_id", Kind::Uuid),
+        ("seq", Kind::Number),
+        ("limit_kind", Kind::Text),
+        ("threshold", Kind::Small),
+        ("crossed", Kind::Bool),
+        ("window_start", Kind::Time),
+        ("used_amount", Kind::Number),
+        ("limit_amount", Kind::Number),
+        ("created_at", Kind::Time),
+    ],
+);
+
+fn alert(alert: &Alert) -> Value {
+    json!([
+        id(alert.merchant_id),
+        alert.seq,
+        alert.kind.to_value(),
+        alert.threshold,
+        alert.crossed,
+        time(alert.window_start),
+        alert.used,
+        alert.limit,
+        time(alert.created_at),
+    ])
+}
+
+async fn insert(tx: &Tx, (table, columns): Table, rows: impl ExactSizeIterator<Item = Value>) -> Result<()> {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let kinds: Vec<Kind> = columns.iter().map(|(_, kind)| *kind).collect();
+    let sql = format!("INSERT INTO {table} ({}) {}", names.join(", "), unpack(tx.backend(), &kinds));
+    let count = rows.len();
+    changed(tx, &sql, pack(rows), count).await
+}
+
+/// Runs a statement that must change `count` rows; none is not asked for.
+async fn changed(tx: &Tx, sql: &str, rows: sea_orm::Value, count: usize) -> Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    let done = tx.execute_raw(tx.statement(sql, [rows])).await?.rows_affected();
+    if usize::try_from(done).is_ok_and(|done| done == count) {
+        return Ok(());
+    }
+    Err(Error::internal(format!("{done} rows instead of {count} were changed by: {sql}")))
+}
