@@ -1,9 +1,72 @@
 //! Merchant limits: may this merchant take this payment now?
+//!
+//! [`decide`] is the rule, a pure function. Around it, operations that wait for the same database are decided together
+//! ([`coalesce`]), each as if it had come alone, and are answered after the commit. [`routes`] is the API.
 
+pub mod api;
+pub mod coalesce;
 pub mod decide;
 pub mod model;
 pub mod rate;
 pub mod window;
 
 mod batch;
+mod error;
+mod metrics;
+mod ops;
 mod store;
+
+use std::sync::Arc;
+
+use payops_core::time::Clock;
+use payops_platform::context::ServiceContext;
+use payops_platform::db::{Backend, Migration};
+
+pub use api::{openapi, routes};
+
+use coalesce::Coalescer;
+use metrics::LimitMetrics;
+use store::hot::Lookup;
+
+/// The service's tables, the oldest migration first.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::portable("0001_limits", include_str!("../migrations/0001_limits.sql")),
+    Migration {
+        name: "0002_usage_log",
+        sqlite: include_str!("../migrations/0002_usage_log.sqlite.sql"),
+        postgres: include_str!("../migrations/0002_usage_log.postgres.sql"),
+    },
+];
+
+/// What the service is told at its start.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Decides by this clock instead of the database's; for tests. SQLite always decides by the process's clock.
+    pub clock: Option<Arc<dyn Clock>>,
+    /// How operations are decided together.
+    pub coalescing: coalesce::Options,
+}
+
+/// The limit service. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub(crate) context: ServiceContext,
+    pub(crate) lookup: Lookup,
+    pub(crate) coalescer: Arc<Coalescer>,
+    pub(crate) metrics: Arc<LimitMetrics>,
+}
+
+impl Limits {
+    /// Puts the service together and starts its workers on the present runtime; they end when the last clone is
+    /// dropped and everything accepted is answered.
+    pub fn start(context: ServiceContext, options: Options) -> Self {
+        let lookup = match (options.clock, context.db.backend()) {
+            (Some(clock), _) => Lookup::Clock(clock),
+            (None, Backend::Sqlite) => Lookup::Clock(Arc::clone(&context.clock)),
+            (None, Backend::Postgres) => Lookup::Database,
+        };
+        let metrics = Arc::new(LimitMetrics::register(&context.metrics));
+        let coalescer = Coalescer::start(&context.db, &lookup, &metrics, options.coalescing);
+        Self { context, lookup, coalescer: Arc::new(coalescer), metrics }
+    }
+}

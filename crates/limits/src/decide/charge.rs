@@ -177,7 +177,7 @@ fn repeat(payment: &Payment, charge: &Charge, ttl_seconds: Option<i64>) -> Outco
     let mut differing = Vec::new();
     let mut compare = |field, same: bool| {
         if !same {
-            differing.push(field)
+            differing.push(field);
         }
     };
     compare("operation", payment.ttl_seconds.is_some() == ttl_seconds.is_some());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use payops_core::currency::Currency;
 use payops_core::time::{Clock, Timestamp, Zone};
-use payops_platform::db::{Backend, Tx};
+use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 use serde::de::DeserializeOwned;

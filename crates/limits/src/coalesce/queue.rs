@@ -1,0 +1,111 @@
+//! What waits in a shard.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use ahash::AHashMap;
+use payops_platform::error::Result;
+use tokio::sync::{Notify, oneshot};
+use uuid::Uuid;
+
+use super::Options;
+use crate::decide::{Operation, Outcome};
+use crate::metrics::LimitMetrics;
+
+/// An operation, and where its answer goes.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) operation: Operation,
+    pub(super) reply: oneshot::Sender<Result<Outcome>>,
+    since: Instant,
+}
+
+impl Waiting {
+    pub(super) fn new(operation: Operation, reply: oneshot::Sender<Result<Outcome>>) -> Self {
+        Self { operation, reply, since: Instant::now() }
+    }
+}
+
+/// A bounded queue in which no merchant may take all places.
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    filled: Notify,
+    options: Options,
+    metrics: Arc<LimitMetrics>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    of_merchant: AHashMap<Uuid, usize>,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(options: Options, metrics: Arc<LimitMetrics>) -> Self {
+        Self { state: Mutex::default(), filled: Notify::new(), options, metrics }
+    }
+
+    /// False when there is no room.
+    pub(super) fn push(&self, waiting: Waiting) -> bool {
+        let mut state = self.lock();
+        let full = state.waiting.len() >= self.options.queue;
+        let count = state.of_merchant.entry(waiting.operation.merchant_id).or_default();
+        if full || *count >= self.options.queue_per_merchant {
+            return false;
+        }
+        *count += 1;
+        state.waiting.push_back(waiting);
+        drop(state);
+        self.metrics.queue_depth.inc();
+        self.filled.notify_one();
+        true
+    }
+
+    /// Everything that waits, at most a batch of it; waits until there is something. `None` once the queue is closed
+    /// and empty.
+    pub(super) async fn take(&self) -> Option<Vec<Waiting>> {
+        loop {
+            let filled = self.filled.notified();
+            {
+                let mut state = self.lock();
+                if !state.waiting.is_empty() {
+                    return Some(self.drain(&mut state));
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            filled.await;
+        }
+    }
+
+    /// No more will come.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+    }
+
+    fn drain(&self, state: &mut State) -> Vec<Waiting> {
+        let count = state.waiting.len().min(self.options.batch);
+        let taken: Vec<Waiting> = state.waiting.drain(..count).collect();
+        for waiting in &taken {
+            let merchant = waiting.operation.merchant_id;
+            if let Some(count) = state.of_merchant.get_mut(&merchant) {
+                *count -= 1;
+                if *count == 0 {
+                    state.of_merchant.remove(&merchant);
+                }
+            }
+            self.metrics.queue_wait.observe(waiting.since.elapsed().as_secs_f64());
+        }
+        self.metrics.queue_depth.dec_by(i64::try_from(taken.len()).unwrap_or(i64::MAX));
+        taken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

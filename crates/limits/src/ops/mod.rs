@@ -1,0 +1,3 @@
+//! Use cases: the only place where rules and store meet.
+
+pub(crate) mod enforce;
