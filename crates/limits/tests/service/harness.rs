@@ -1,0 +1,199 @@
+//! The service in one process, with a clock that stands still until it is moved.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use payops_core::random::SystemRandom;
+use payops_core::time::{Clock, ManualClock, Timestamp};
+use payops_limits::{Limits, MIGRATIONS, Options, routes};
+use payops_platform::context::ServiceContext;
+use payops_platform::db::Db;
+use payops_platform::db::testing::TestDb;
+use payops_platform::error::Error;
+use payops_platform::http::testing::{As, TestAnswer, TestClient, authenticator};
+use payops_platform::http::{Budgets, Limiter, ServiceHttp, service_router};
+use payops_platform::telemetry::Metrics;
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub const NOON: &str = "2026-11-23T12:00:00Z";
+
+/// A running service.
+pub struct App {
+    pub client: TestClient,
+    pub clock: ManualClock,
+    db: Db,
+    keep: Arc<TestDb>,
+}
+
+impl App {
+    /// The service at noon of 2026-11-23.
+    pub async fn start(db: TestDb) -> Self {
+        Self::on(Arc::new(db), ManualClock::new(at(NOON))).await
+    }
+
+    /// Another instance on the same database, with the same clock.
+    pub async fn another(&self) -> Self {
+        Self::on(Arc::clone(&self.keep), self.clock.clone()).await
+    }
+
+    async fn on(keep: Arc<TestDb>, clock: ManualClock) -> Self {
+        let db = keep.db();
+        let metrics = Metrics::new("merchant-limit-service");
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let context = ServiceContext::new(
+            "merchant-limit-service",
+            db.clone(),
+            Arc::clone(&shared),
+            Arc::new(SystemRandom),
+            metrics,
+        );
+        let app = Limits::start(context.clone(), Options { clock: Some(shared), ..Options::default() });
+        let authenticator = authenticator().unwrap();
+        let budgets = Budgets {
+            caller_per_minute: NonZeroU32::MAX,
+            service_per_minute: NonZeroU32::MAX,
+            ..Budgets::default()
+        };
+        let http = ServiceHttp {
+            limiter: Arc::new(Limiter::in_process(budgets)),
+            ..ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app))
+        };
+        let client = TestClient::new(service_router(http), authenticator, context.now());
+        Self { client, clock, db, keep }
+    }
+
+    /// A merchant of a tier of its own, with these limits in USD.
+    pub async fn merchant(&self, daily: Option<i64>, monthly: Option<i64>, single: Option<i64>) -> Uuid {
+        let (tier, merchant) = (self.id(), self.id());
+        let db = self.db.clone();
+        let now = self.clock.now();
+        let day = at("2026-11-23T00:00:00Z");
+        db.write("test.merchant", move |tx| {
+            Box::pin(async move {
+                let sql = "INSERT INTO merchant_tiers (id, tier_code, tier_name, tier_level, currency, daily_limit, \
+                    monthly_limit, single_trans_limit, transaction_fee_rate, withdrawal_fee_rate, alert_thresholds, \
+                    created_at, updated_at) VALUES ($1, $2, 'Test', 1, 'USD', $3, $4, $5, 0, 0, $6, $7, $7)";
+                let code = format!("t{}", tier.simple());
+                let thresholds = json!([80, 90, 100]);
+                let values = [
+                    tier.into(), code.into(), daily.into(), monthly.into(), single.into(), thresholds.into(), now.into(),
+                ];
+                tx.execute_raw(tx.statement(sql, values)).await?;
+                let sql = "INSERT INTO merchant_limits (merchant_id, id, tier_id, timezone, day_start, daily_reset_at, \
+                    month_start, monthly_reset_at, created_at, updated_at) \
+                    VALUES ($1, $1, $2, 'Etc/UTC', $3, $4, $5, $6, $7, $7)";
+                let values = [
+                    merchant.into(),
+                    tier.into(),
+                    day.into(),
+                    (day + chrono::Duration::days(1)).into(),
+                    at("2026-11-01T00:00:00Z").into(),
+                    at("2026-12-01T00:00:00Z").into(),
+                    now.into(),
+                ];
+                tx.execute_raw(tx.statement(sql, values)).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        merchant
+    }
+
+    /// What a service is answered.
+    pub async fn ask(&self, operation: &str, body: &Value) -> TestAnswer {
+        self.client.post(&format!("/api/v1/limits/{operation}"), body).by(As::Service).send().await
+    }
+
+    /// Consumes; a short form for many tests.
+    pub async fn consume(&self, merchant: Uuid, payment_no: &str, amount: i64) -> TestAnswer {
+        self.ask("consume", &charge(merchant, payment_no, amount)).await
+    }
+
+    /// daily_used, monthly_used and pending_amount as the database has them.
+    pub async fn counters(&self, merchant: Uuid) -> (i64, i64, i64) {
+        let sql =
+            "SELECT daily_used, monthly_used, pending_amount FROM merchant_limits WHERE merchant_id = $1";
+        let row = self.rows(sql, merchant).await.remove(0);
+        let get = |column| row.try_get::<i64>("", column).unwrap();
+        (get("daily_used"), get("monthly_used"), get("pending_amount"))
+    }
+
+    /// Proves the log: numbered without gaps, each row begins where the one before it ended, the last equals the
+    /// counters. Gives the number of rows.
+    pub async fn prove(&self, merchant: Uuid) -> usize {
+        let sql = "SELECT * FROM limit_usage_logs WHERE merchant_id = $1 ORDER BY seq";
+        let rows = self.rows(sql, merchant).await;
+        let mut last = (0, 0, 0);
+        for (index, row) in rows.iter().enumerate() {
+            let get = |column: &str| row.try_get::<i64>("", column).unwrap();
+            assert_eq!(get("seq"), i64::try_from(index).unwrap() + 1);
+            let before = (get("daily_used_before"), get("monthly_used_before"), get("pending_before"));
+            assert_eq!(before, last, "row {}", index + 1);
+            last = (get("daily_used_after"), get("monthly_used_after"), get("pending_after"));
+            assert_eq!(last.0 - before.0, get("daily_delta"));
+        }
+        assert_eq!(last, self.counters(merchant).await);
+        rows.len()
+    }
+
+    pub async fn rows(&self, sql: &str, merchant: Uuid) -> Vec<sea_orm::QueryResult> {
+        let statement = self.db.backend().statement(sql, [merchant.into()]);
+        self.db.read().query_all_raw(statement).await.unwrap()
+    }
+
+    /// Runs a statement about a merchant that no endpoint has.
+    pub async fn change(&self, sql: &'static str, merchant: Uuid) {
+        let run = move |tx: &payops_platform::db::Tx| tx.statement(sql, [merchant.into()]);
+        self.db
+            .write("test.change", move |tx| {
+                Box::pin(async move { Ok(tx.execute_raw(run(tx)).await.map(drop)?) })
+            })
+            .await
+            .unwrap();
+    }
+
+    /// Runs a statement as the owner of the tables, who is an ordinary role on PostgreSQL and not the tests' superuser.
+    pub async fn change_as_owner(&self, sql: &'static str, merchant: Uuid) -> Result<(), Error> {
+        let become_owner = self.db.backend().pick(
+            vec![],
+            vec![
+                "CREATE ROLE payops_owner",
+                "ALTER TABLE limit_usage_logs OWNER TO payops_owner",
+                "SET LOCAL ROLE payops_owner",
+            ],
+        );
+        self.db
+            .write("test.change_as_owner", move |tx| {
+                let become_owner = become_owner.clone();
+                Box::pin(async move {
+                    for statement in become_owner {
+                        tx.execute_raw(tx.statement(statement, [])).await?;
+                    }
+                    Ok(tx.execute_raw(tx.statement(sql, [merchant.into()])).await.map(drop)?)
+                })
+            })
+            .await
+    }
+
+    pub fn set(&self, time: &str) {
+        self.clock.set(at(time));
+    }
+
+    fn id(&self) -> Uuid {
+        payops_core::id::new_id(&self.clock, &SystemRandom)
+    }
+}
+
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub fn charge(merchant: Uuid, payment_no: &str, amount: i64) -> Value {
+    json!({ "merchant_id": merchant, "payment_no": payment_no, "amount": amount, "currency": "USD" })
+}
+
+/// The migrations, for the macro that stamps tests on both databases.
+pub const TABLES: &[payops_platform::db::Migration] = MIGRATIONS;
