@@ -12,6 +12,7 @@ mod lock;
 mod metrics;
 mod migrate;
 mod open;
+mod snapshot;
 mod target;
 #[cfg(test)]
 mod tests;

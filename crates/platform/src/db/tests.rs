@@ -32,6 +32,7 @@ crate::both_databases!(COUNTERS;
     a_clash_runs_the_body_again,
     serializable_transactions_do_not_skew,
     reading_is_possible_beside_serving,
+    a_snapshot_shows_one_instant,
     closing_waits_for_running_transactions,
 );
 
@@ -142,6 +143,37 @@ async fn dropped_readers_do_not_poison_the_pool(db: TestDb) {
     }
     assert_eq!(value(&db, "a").await, 0);
     db.ping().await.unwrap();
+}
+
+async fn a_snapshot_shows_one_instant(db: TestDb) {
+    let (looked, changed) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let reading = {
+        let (db, looked, changed) = (db.db(), Arc::clone(&looked), Arc::clone(&changed));
+        tokio::spawn(async move {
+            let backend = db.backend();
+            db.snapshot(move |conn| {
+                Box::pin(async move {
+                    let read = async || {
+                        let select = "SELECT CAST(SUM(value) AS BIGINT) AS total FROM counters";
+                        let row = conn.query_one_raw(backend.statement(select, [])).await?;
+                        Ok::<i64, Error>(row.ok_or_else(|| Error::internal("no sum"))?.try_get_by("total")?)
+                    };
+                    let before = read().await?;
+                    looked.wait().await;
+                    changed.wait().await;
+                    let after = read().await?;
+                    let write = conn.execute_unprepared("UPDATE counters SET value = 100").await;
+                    Ok((before, after, write.is_err()))
+                })
+            })
+            .await
+        })
+    };
+    looked.wait().await;
+    db.write("change", |tx| Box::pin(add(tx, "a", 7))).await.unwrap();
+    changed.wait().await;
+    assert_eq!(reading.await.unwrap().unwrap(), (0, 0, true));
+    assert_eq!(value(&db, "a").await, 7);
 }
 
 async fn a_swallowed_failure_is_refused(db: TestDb) {
