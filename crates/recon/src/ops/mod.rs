@@ -5,6 +5,7 @@ pub mod inputs;
 pub mod matching;
 pub mod overview;
 pub mod records;
+pub mod reports;
 pub mod run;
 pub mod save;
 pub mod tasks;

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use payops_core::id::readable_number;
-use payops_core::time::Zone;
+use payops_core::time::{Zone, business_date};
 use payops_platform::audit;
 use payops_platform::auth::Actor;
 use payops_platform::db::Tx;
@@ -109,10 +109,9 @@ pub(crate) fn check_day(app: &Reconciliation, field: &str, date: NaiveDate, time
         let zh = format!("'{timezone}' 不是有效的 IANA 时区名，例如 Asia/Shanghai");
         Error::invalid_field("timezone", unknown.to_string(), zh)
     })?;
-    let window = zone.day(date).map_err(|_| error::no_such_day(date, timezone))?;
-    if window.start == window.end {
-        return Err(error::no_such_day(date, timezone));
-    }
+    let date = business_date(date).map_err(|error| error::implausible_date(field, error))?;
+    let window = zone.day(date).ok().filter(|window| window.start < window.end);
+    let window = window.ok_or_else(|| error::no_such_day(date, timezone))?;
     if window.start > app.context.now() {
         return Err(Error::invalid_field(
             field,

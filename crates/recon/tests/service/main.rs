@@ -7,4 +7,5 @@ mod harness;
 mod honest;
 mod outside;
 mod records;
+mod reports;
 mod stories;
