@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::model::TaskStatus;
-use crate::store::{file, record, task};
+use crate::store::{file, record, schedule, task};
 
 pub(crate) fn task_not_found(id: Uuid) -> Error {
     Error::new(
@@ -36,6 +36,25 @@ pub(crate) fn file_not_found(file_no: &str) -> Error {
         format!("there is no settlement file {file_no}"),
         format!("结算文件 {file_no} 不存在"),
     )
+}
+
+pub(crate) fn schedule_not_found(id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "SCHEDULE_NOT_FOUND",
+        format!("there is no reconciliation schedule {id}"),
+        format!("对账计划 {id} 不存在"),
+    )
+}
+
+pub(crate) fn schedule_exists(existing: &schedule::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "SCHEDULE_EXISTS",
+        format!("schedule {} already makes the tasks of these days; change or remove it", existing.id),
+        format!("计划 {} 已负责创建这些日期的任务，请修改或删除它", existing.id),
+    )
+    .with_data(json!({ "schedule_id": existing.id, "cron": existing.cron, "enabled": existing.enabled }))
 }
 
 pub(crate) fn task_exists(task: &task::Model) -> Error {

@@ -38,6 +38,7 @@ use metrics::ReconciliationMetrics;
 pub const MIGRATIONS: &[Migration] = &[
     Migration::portable("0001_reconciliation", include_str!("../migrations/0001_reconciliation.sql")),
     Migration::portable("0002_run_files", include_str!("../migrations/0002_run_files.sql")),
+    Migration::portable("0003_schedules", include_str!("../migrations/0003_schedules.sql")),
 ];
 
 /// What the service is told at its start.

@@ -4,6 +4,7 @@ mod files;
 mod overview;
 mod records;
 mod reports;
+mod schedules;
 mod tasks;
 mod upload;
 mod webhooks;
@@ -66,6 +67,8 @@ fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliati
         .routes(routes!(reports::get_report))
         .routes(routes!(reports::download_report))
         .routes(routes!(overview::get_summary))
+        .routes(routes!(schedules::create_schedule, schedules::list_schedules))
+        .routes(routes!(schedules::get_schedule, schedules::replace_schedule, schedules::remove_schedule))
         .routes(routes!(webhooks::receive_stripe_event))
         .merge(uploads)
 }

@@ -8,6 +8,7 @@ pub mod records;
 pub mod reports;
 pub mod run;
 pub mod save;
+pub mod schedules;
 pub mod tasks;
 pub mod uploads;
 pub mod webhooks;

@@ -148,6 +148,8 @@ async fn every_endpoint_knows_its_callers(db: TestDb) {
     let app = App::start(db).await;
     let (get, post) = (Method::GET, Method::POST);
     let people: &[&str] = &["operator", "admin"];
+    let (put, delete) = (Method::PUT, Method::DELETE);
+    let admins: &[&str] = &["admin"];
     let creators: &[&str] = &["operator", "admin", "service"];
     let row = |method: &Method, path, allowed| Rights { method: method.clone(), path, allowed };
     let table = [
@@ -177,6 +179,11 @@ async fn every_endpoint_knows_its_callers(db: TestDb) {
             people,
         ),
         row(&get, "/api/v1/reconciliation/summary", people),
+        row(&get, "/api/v1/reconciliation/schedules", admins),
+        row(&post, "/api/v1/reconciliation/schedules", admins),
+        row(&get, "/api/v1/reconciliation/schedules/00000000-0000-7000-8000-000000000001", admins),
+        row(&put, "/api/v1/reconciliation/schedules/00000000-0000-7000-8000-000000000001", admins),
+        row(&delete, "/api/v1/reconciliation/schedules/00000000-0000-7000-8000-000000000001", admins),
     ];
     let differences = check_rights(&app.client, &table).await;
     assert!(differences.is_empty(), "{differences:#?}");

@@ -32,8 +32,9 @@ pub struct App {
     pub client: TestClient,
     pub sandbox: RunningSandbox,
     pub files: tempfile::TempDir,
-    _db: TestDb,
+    pub db: TestDb,
     service: Reconciliation,
+    context: ServiceContext,
     stop: CancellationToken,
 }
 
@@ -87,14 +88,14 @@ impl App {
         let router = service_router(http);
         let stop = CancellationToken::new();
         let client = TestClient::new(router, authenticator, context.now());
-        let started = Self { client, sandbox, files, _db: db, service: app, stop };
-        started.run_jobs(&context);
+        let started = Self { client, sandbox, files, db, service: app, context, stop };
+        started.run_jobs();
         started
     }
 
     /// Has one more instance work on the jobs.
-    pub fn run_jobs(&self, context: &ServiceContext) {
-        let runner = jobs::register(&self.service, Runner::new(context.clone()).with_options(quick()));
+    pub fn run_jobs(&self) {
+        let runner = jobs::register(&self.service, Runner::new(self.context.clone()).with_options(quick()));
         tokio::spawn(runner.run(self.stop.clone()));
     }
 

@@ -8,4 +8,5 @@ mod honest;
 mod outside;
 mod records;
 mod reports;
+mod schedules;
 mod stories;
