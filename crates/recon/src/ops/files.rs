@@ -137,7 +137,8 @@ pub async fn announce(
 
 /// Takes the bytes of an announced file in, already placed on disk. The same bytes change nothing; other
 /// bytes supersede the file in force. Bytes that a later file had superseded are in force again when the source
-/// itself gives them again, and not when somebody hands an old file over once more.
+/// itself gives them again, and not when somebody hands an old file over once more. A download never takes the place
+/// of what a person handed over.
 pub async fn take_in(
     app: &Reconciliation,
     tx: &Tx,
@@ -152,6 +153,10 @@ pub async fn take_in(
         // Another run fetched the same announced file meanwhile and was first.
         return Ok(Taken { file: row.clone(), outcome: Outcome::AlreadyKnown });
     }
+    let current = file::current(tx.conn(), &subject).await?;
+    let handed_over = current
+        .clone()
+        .filter(|file| file.source == FileSource::Upload && row.source == FileSource::Download);
     if let Some(known) = file::with_content(tx.conn(), &subject, contents.sha256, &row.reading_hash).await? {
         file::update(tx, row.clone(), now, |file| {
             file.status = Set(FileStatus::Duplicate);
@@ -160,19 +165,19 @@ pub async fn take_in(
             file.file_size = Set(i64::try_from(contents.size).ok());
         })
         .await?;
+        if let Some(in_force) = handed_over {
+            return Ok(Taken { file: in_force, outcome: Outcome::AlreadyKnown });
+        }
         if known.status == FileStatus::Superseded && row.source == FileSource::Download {
             if contents.unwanted_if_empty {
-                refuse_empty(file::current(tx.conn(), &subject).await?.as_ref())?;
+                refuse_empty(current.as_ref())?;
             }
             return restore(app, tx, &subject, known).await;
         }
         return Ok(Taken { file: known, outcome: Outcome::AlreadyKnown });
     }
-    let current = file::current(tx.conn(), &subject).await?;
-    if let Some(handed_over) = current.clone().filter(|file| file.source == FileSource::Upload)
-        && row.source == FileSource::Download
-    {
-        return step_back(app, tx, row, contents, handed_over).await;
+    if let Some(in_force) = handed_over {
+        return step_back(app, tx, row, contents, in_force).await;
     }
     if contents.unwanted_if_empty {
         refuse_empty(current.as_ref())?;

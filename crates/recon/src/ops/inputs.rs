@@ -22,7 +22,7 @@ use crate::formats;
 use crate::jobs::system;
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus, TaskStatus};
-use crate::ops::files::{self, Announced, Contents, Taken};
+use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
 use crate::ops::run::{Running, Stop, next_look};
 use crate::store::file::{self, Model as StoredFile, Subject};
 use crate::store::task;
@@ -261,7 +261,13 @@ async fn take_in(app: &Reconciliation, row: &StoredFile, fetched: Fetched) -> Re
                     inspection: None,
                     unwanted_if_empty: fetched.is_empty,
                 };
-                files::take_in(app, tx, &system(), row, &contents).await
+                let day = files::lock_day(tx, &row.subject()).await?;
+                let taken = files::take_in(app, tx, &system(), row, &contents).await?;
+                // A day that is being reconciled sees its own file; one that was reconciled sees a correction.
+                if taken.outcome == Outcome::Correction {
+                    files::rerun_day(app, tx, &system(), day.as_deref()).await?;
+                }
+                Ok(taken)
             }
             .boxed()
         })

@@ -18,6 +18,8 @@ both_databases!(payops_recon::MIGRATIONS;
     a_corrected_file_changes_only_what_it_corrects,
     a_day_fetched_again_follows_its_source,
     a_file_is_fetched_on_request,
+    a_fetched_correction_starts_the_day_again,
+    what_was_handed_over_stays_in_force_when_the_old_bytes_are_fetched_again,
     another_channel_needs_a_mapping_and_no_code,
     bad_uploads_are_refused_with_their_reason,
     a_correction_during_a_run_starts_the_day_again,
@@ -136,8 +138,8 @@ async fn a_day_fetched_again_follows_its_source(db: TestDb) {
     assert_eq!(ids(&before), ids(&back), "differences that return are the same records");
 }
 
-async fn a_file_is_fetched_on_request(db: TestDb) {
-    let app = App::start(db).await;
+/// Asks for the day's settlement file and waits until it is there.
+async fn fetched(app: &App) -> Value {
     let wanted = json!({ "channel": "stripe", "settlement_date": DATE });
     let asked = app.post("/api/v1/reconciliation/settlement-files/download", &wanted).await;
     assert_eq!(asked.status, 202, "{:?}", asked.json());
@@ -148,6 +150,34 @@ async fn a_file_is_fetched_on_request(db: TestDb) {
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
         file = app.get(&path).await.data();
     }
+    file
+}
+
+async fn a_fetched_correction_starts_the_day_again(db: TestDb) {
+    let app = App::start(db).await;
+    let task = app.reconcile(DATE).await;
+    assert_eq!(fetched(&app).await["status"], "duplicate", "the same bytes change nothing");
+    let path = format!("/api/v1/reconciliation/tasks/{}", text(&task["id"]));
+    assert_eq!(app.get(&path).await.data()["run_no"], 1);
+    app.sandbox.handle().set_variant(DATE.parse().unwrap(), Variant::Corrected);
+    assert_eq!(fetched(&app).await["status"], "stored");
+    app.until(text(&task["id"]), |task| task["run_no"] == 2 && task["status"] == "completed").await;
+}
+
+async fn what_was_handed_over_stays_in_force_when_the_old_bytes_are_fetched_again(db: TestDb) {
+    let app = App::start(db).await;
+    app.reconcile(DATE).await;
+    let (_, settlement) = app.day_files(DATE, Variant::Corrected);
+    let uploaded = app.upload("settlement-files", &about(DATE), &settlement).await.data();
+    assert_eq!(uploaded["outcome"], "correction");
+    assert_eq!(fetched(&app).await["status"], "duplicate");
+    let path = format!("/api/v1/reconciliation/settlement-files/{}", text(&uploaded["file"]["file_no"]));
+    assert_eq!(app.get(&path).await.data()["status"], "stored");
+}
+
+async fn a_file_is_fetched_on_request(db: TestDb) {
+    let app = App::start(db).await;
+    let file = fetched(&app).await;
     assert_eq!(file["status"], "stored", "{file}");
     assert_eq!(text(&file["file_hash"]).len(), 64);
     let paypal = json!({ "channel": "paypal", "settlement_date": DATE });
