@@ -8,4 +8,5 @@ mod harness;
 mod holds;
 mod refusals;
 mod stops;
+mod tls;
 mod traces;

@@ -119,6 +119,24 @@ fn lists_in_a_file_are_lists() {
 }
 
 #[test]
+fn services_may_come_by_secret_by_certificate_or_by_both() {
+    let mut given = with_clients("gateway,gateway=spiffe://shop/Gateway, portal=Portal.shop").to_vec();
+    given.push(("PAYOPS_SERVICE_SECRETS", "gateway=0123456789abcdef"));
+    let settings = Settings::load(&environment(&given), Scope::All).unwrap();
+    let services = &settings.identity.services;
+    let shown: Vec<_> = services
+        .iter()
+        .map(|service| (service.name.as_str(), service.secrets.len(), service.certificates.join(" ")))
+        .collect();
+    let expected =
+        [("gateway", 1, "gateway spiffe://shop/Gateway".to_owned()), ("portal", 0, "portal.shop".to_owned())];
+    assert_eq!(shown, expected);
+    let tls = settings.tls.unwrap();
+    assert_eq!((tls.certificate.as_path(), tls.key.as_path()), (Path::new("c"), Path::new("k")));
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("a")));
+}
+
+#[test]
 fn secrets_may_come_from_files_and_are_never_shown() {
     let mut source = environment(&[
         ("DB_HOST", "db1"),
@@ -178,6 +196,16 @@ fn a_sound_production_set_up_is_accepted() {
 type Bad = (Scope, Given, &'static str, &'static str);
 /// Names and values.
 type Given = &'static [(&'static str, &'static str)];
+
+/// TLS with client certificates, and the services that may have them.
+const fn with_clients(services: &'static str) -> [(&'static str, &'static str); 4] {
+    [
+        ("PAYOPS_TLS_CERTIFICATE", "c"),
+        ("PAYOPS_TLS_KEY", "k"),
+        ("PAYOPS_TLS_CLIENT_CA", "a"),
+        ("PAYOPS_SERVICE_CERTIFICATES", services),
+    ]
+}
 
 const BAD_ENVIRONMENTS: &[Bad] = &[
     (Scope::All, &[("ENV", "staging")], "ENV", "'staging' (environment): development or production"),
@@ -294,6 +322,43 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         &[("PAYOPS_SERVICE_SECRETS", "gateway=short")],
         "PAYOPS_SERVICE_SECRETS",
         "the secret of gateway is too short",
+    ),
+    (Scope::All, &[("PAYOPS_TLS_KEY", "k")], "PAYOPS_TLS_KEY", "is of no use without PAYOPS_TLS_CERTIFICATE"),
+    (
+        Scope::All,
+        &[("PAYOPS_TLS_CERTIFICATE", "c")],
+        "PAYOPS_TLS_CERTIFICATE",
+        "is of no use without PAYOPS_TLS_KEY",
+    ),
+    (
+        Scope::All,
+        &[("PAYOPS_TLS_CERTIFICATE", "c"), ("PAYOPS_TLS_KEY", "k"), ("PAYOPS_TLS_CLIENT_CA", "a")],
+        "PAYOPS_TLS_CLIENT_CA",
+        "is of no use without PAYOPS_SERVICE_CERTIFICATES",
+    ),
+    (
+        Scope::All,
+        &[("PAYOPS_SERVICE_CERTIFICATES", "gateway")],
+        "PAYOPS_SERVICE_CERTIFICATES",
+        "is of no use without PAYOPS_TLS_CLIENT_CA",
+    ),
+    (
+        Scope::All,
+        &with_clients("gateway,gate way"),
+        "PAYOPS_SERVICE_CERTIFICATES",
+        "entry 2 has no name of letters",
+    ),
+    (
+        Scope::All,
+        &with_clients("gateway=*.shop"),
+        "PAYOPS_SERVICE_CERTIFICATES",
+        "entry 1: a DNS name without wildcards, or a URI",
+    ),
+    (
+        Scope::All,
+        &with_clients("gateway=pay.shop,portal=PAY.shop"),
+        "PAYOPS_SERVICE_CERTIFICATES",
+        "entry 2: 'pay.shop' is of gateway already",
     ),
     (
         Scope::All,
