@@ -16,7 +16,7 @@ use super::{
     StripeSettings, TelemetryChoices, parse, production, services as named,
 };
 use crate::auth::TokenKeys;
-use crate::db::{DatabaseTarget, PostgresTarget};
+use crate::db::{DatabaseTarget, PostgresTarget, SessionLimits};
 use crate::http::{Budgets, HttpLimits, TlsFiles};
 use crate::jobs::RunnerOptions;
 use crate::telemetry::LogFormat;
@@ -219,7 +219,7 @@ enum Home {
 fn home(reader: &mut Reader) -> Home {
     const NEEDS_HOST: [&str; 6] =
         ["DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME", "PAYOPS_DB_SSLMODE", "PAYOPS_DB_SSLROOTCERT"];
-    let host = reader.optional("DB_HOST", parse::text);
+    let host = reader.optional("DB_HOST", parse::host);
     let port = reader.value("DB_PORT", parse::port);
     let user = reader.value("DB_USER", parse::text);
     let password = reader.secret("DB_PASSWORD");
@@ -247,6 +247,7 @@ fn home(reader: &mut Reader) -> Home {
             ssl_root_cert,
             max_connections: max_connections?,
             acquire_timeout: acquire_timeout?,
+            session: SessionLimits::default(),
         })
     };
     Home::Server(target())
@@ -380,7 +381,7 @@ fn from_jaeger(reader: &mut Reader, address: String) -> String {
 }
 
 fn redis(reader: &mut Reader) -> Option<RedisAddress> {
-    let host = reader.optional("REDIS_HOST", parse::text);
+    let host = reader.optional("REDIS_HOST", parse::host);
     let port = reader.value("REDIS_PORT", parse::port);
     let host = host?;
     let text = "REDIS_HOST is accepted and not used yet: rate limits are counted in each process, so every \

@@ -284,6 +284,13 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         "without ? and #",
     ),
     (Scope::All, &[("DB_PASSWORD", "x")], "DB_PASSWORD", "is given without DB_HOST"),
+    (
+        Scope::All,
+        &[("DB_HOST", "postgres://u:p@db/x")],
+        "DB_HOST",
+        "'postgres://…' (environment): a host alone is expected",
+    ),
+    (Scope::All, &[("DB_HOST", "db:5432")], "DB_HOST", "the port has a setting of its own"),
     (Scope::All, &[("DB_HOST", "h"), ("DB_PORT", "five")], "DB_PORT", "'five' (environment): a port"),
     (
         Scope::All,
@@ -448,6 +455,52 @@ const UNSAFE_IN_PRODUCTION: &[(Given, &str, &str)] = &[
 fn production_refuses_what_is_not_safe() {
     for (values, name, said) in UNSAFE_IN_PRODUCTION {
         refused(&production(values), Scope::All, name, said);
+    }
+}
+
+#[test]
+fn a_refused_value_keeps_its_credentials_to_itself() {
+    let urls = [
+        "PAYMENT_GATEWAY_URL",
+        "PAYOPS_STRIPE_API_BASE",
+        "PAYOPS_JWKS_URL",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "JAEGER_ENDPOINT",
+    ];
+    let hosts = ["DB_HOST", "REDIS_HOST"];
+    let values = [
+        "http://user:unspoken@gateway:40003",
+        "postgres://user:unspoken@db:5432/payops",
+        "https://user:uns?poken@gateway",
+        "https://user:unspoken@ga teway",
+        "https://gateway/?key=unspoken",
+        "https://gateway/#unspoken",
+        "user:unspoken@gateway:5432",
+        "unspoken://user@gateway?a://b",
+    ];
+    for name in urls.into_iter().chain(hosts) {
+        for value in values.iter().filter(|value| !value.starts_with("unspoken") || hosts.contains(&name)) {
+            let problems = Settings::load(&environment(&[(name, *value)]), Scope::All).expect_err(value);
+            assert!(problems.0.iter().any(|problem| problem.name == name), "{problems}");
+            let shown = format!("{problems} {problems:?}").replace("unspoken://", "");
+            assert!(!shown.contains("unspoken") && !shown.contains("poken@"), "{name}={value}: {problems}");
+        }
+    }
+    let text = Settings::load(&environment(&[(urls[0], values[0])]), Scope::All).unwrap_err().to_string();
+    assert!(text.contains("'http://…' (environment): credentials do not belong into an address"), "{text}");
+}
+
+#[test]
+fn a_broken_file_is_not_repeated() {
+    for text in [
+        "stripe_api_key = sk_unspoken",
+        "stripe_api_key = 'unspoken",
+        "db_password = \"a\\unspoken\"",
+        "[db]\npassword = 'x' unspoken",
+        "payment_gateway_url = 'http://user:unspoken@gateway'",
+    ] {
+        let problems = Settings::load(&with_file(ConfigSource::default(), text), Scope::All).unwrap_err();
+        assert!(!problems.to_string().contains("unspoken"), "{text}: {problems}");
     }
 }
 
