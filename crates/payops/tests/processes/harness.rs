@@ -312,7 +312,7 @@ impl Instance {
     }
 }
 
-const PAYOPS: &str = env!("CARGO_BIN_EXE_payops");
+pub(crate) const PAYOPS: &str = env!("CARGO_BIN_EXE_payops");
 
 async fn data(request: reqwest::RequestBuilder) -> Value {
     let answer = request.send().await.unwrap();
