@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::migrate::Migration;
 pub use self::open::DbOpenError;
-pub use self::target::{DatabaseTarget, PostgresTarget, SslMode};
+pub use self::target::{DatabaseTarget, PostgresTarget, SessionLimits, SslMode};
 pub use self::tx::{Locked, Tx};
 use crate::error::{Error, Result};
 use crate::telemetry::Metrics;

@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::auth::{
-    AuthSettings, AuthSetupError, Authenticator, Caller, MintError, Role, ServiceSecrets, TokenKeys,
+    AuthSettings, AuthSetupError, Authenticator, Caller, MintError, Role, ServiceIdentity, TokenKeys,
     TokenRequest,
 };
 
@@ -33,9 +33,10 @@ pub fn authenticator() -> Result<Arc<Authenticator>, AuthSetupError> {
         issuer: String::from("payops"),
         audience: String::from("payops"),
         tokens: TokenKeys::Secrets(vec![SecretString::from(TOKEN_SECRET)]),
-        services: vec![ServiceSecrets {
+        services: vec![ServiceIdentity {
             name: String::from(SERVICE_NAME),
             secrets: vec![SecretString::from(SERVICE_SECRET)],
+            certificates: vec![String::from(SERVICE_NAME)],
         }],
     };
     Authenticator::new(settings).map(Arc::new)
