@@ -1,10 +1,11 @@
 //! Time as an argument, and business days in a named zone.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, Duration, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Duration, NaiveDate, Utc};
 
 /// An instant, UTC.
 pub type Timestamp = DateTime<Utc>;
@@ -58,6 +59,28 @@ impl Clock for ManualClock {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Zone(jiff::tz::TimeZone);
 
+/// The names that the IANA database has for UTC: the zone itself, and the links to it.
+const NAMES_OF_UTC: [&str; 18] = [
+    "Etc/UTC",
+    "UTC",
+    "Etc/UCT",
+    "UCT",
+    "Etc/Universal",
+    "Universal",
+    "Etc/Zulu",
+    "Zulu",
+    "Etc/GMT",
+    "GMT",
+    "Etc/GMT0",
+    "GMT0",
+    "Etc/GMT+0",
+    "GMT+0",
+    "Etc/GMT-0",
+    "GMT-0",
+    "Etc/Greenwich",
+    "Greenwich",
+];
+
 /// A name that no time zone has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a time zone: an IANA name is expected, such as Etc/UTC or Asia/Shanghai")]
@@ -71,6 +94,21 @@ pub struct NoSuchDay {
     pub date: NaiveDate,
     /// The zone's name.
     pub zone: String,
+}
+
+/// The years that a business day may lie in. No channel settled anything before, and what lies after is a slip of
+/// the finger: a date that is refused at once costs less than a task that waits for the year 20226.
+pub const BUSINESS_YEARS: RangeInclusive<i32> = 1970..=2200;
+
+/// A date in a year that no business day lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the year of {0} is not plausible: {first} to {last} are accepted",
+    first = BUSINESS_YEARS.start(), last = BUSINESS_YEARS.end())]
+pub struct ImplausibleDate(pub NaiveDate);
+
+/// Gives `date` back when its year is one of [`BUSINESS_YEARS`].
+pub fn business_date(date: NaiveDate) -> Result<NaiveDate, ImplausibleDate> {
+    if BUSINESS_YEARS.contains(&date.year()) { Ok(date) } else { Err(ImplausibleDate(date)) }
 }
 
 /// The instants of one business day: `start` belongs to it, `end` is the first instant of the next.
@@ -95,15 +133,16 @@ impl Zone {
         Self(jiff::tz::TimeZone::UTC)
     }
 
-    /// Looks a zone up by its IANA name.
+    /// Looks a zone up by its IANA name, in any case of letters. All names of UTC give the same zone, so that a
+    /// day does not become another day by another spelling.
     pub fn named(name: &str) -> Result<Self, UnknownZone> {
-        if name == "Etc/UTC" {
+        if NAMES_OF_UTC.iter().any(|known| known.eq_ignore_ascii_case(name)) {
             return Ok(Self::utc());
         }
         jiff::tz::TimeZone::get(name).map(Self).map_err(|_| UnknownZone(name.chars().take(64).collect()))
     }
 
-    /// The zone's IANA name.
+    /// The zone's IANA name; `Etc/UTC` for every name of UTC.
     pub fn name(&self) -> &str {
         if self.0 == jiff::tz::TimeZone::UTC { "Etc/UTC" } else { self.0.iana_name().unwrap_or("Etc/UTC") }
     }
@@ -150,7 +189,6 @@ impl fmt::Debug for Zone {
 }
 
 fn to_jiff(date: NaiveDate) -> Option<jiff::civil::Date> {
-    use chrono::Datelike;
     let (year, month, day) = (date.year(), date.month(), date.day());
     jiff::civil::Date::new(year.try_into().ok()?, month.try_into().ok()?, day.try_into().ok()?).ok()
 }
@@ -187,6 +225,30 @@ mod tests {
     fn unknown_zones_are_named() {
         assert_eq!(Zone::named("Mars/Olympus").unwrap_err(), UnknownZone("Mars/Olympus".into()));
         assert_eq!(Zone::named("Etc/UTC").unwrap().name(), "Etc/UTC");
+    }
+
+    #[test]
+    fn utc_has_one_name() {
+        for name in NAMES_OF_UTC.into_iter().chain(["utc", "etc/utc", "gmt"]) {
+            let zone = Zone::named(name).unwrap();
+            assert_eq!((zone.name(), &zone), ("Etc/UTC", &Zone::utc()), "{name}");
+            // Each is a name of the database, not an invention.
+            assert!(jiff::tz::TimeZone::get(name).is_ok(), "{name}");
+        }
+        assert_eq!(Zone::named("asia/shanghai").unwrap().name(), "Asia/Shanghai");
+        assert_ne!(Zone::named("Europe/London").unwrap(), Zone::utc());
+        assert_ne!(Zone::named("Africa/Abidjan").unwrap().name(), "Etc/UTC");
+    }
+
+    #[test]
+    fn business_days_lie_in_plausible_years() {
+        for date in ["1970-01-01", "2026-01-16", "2200-12-31"] {
+            assert!(business_date(date.parse().unwrap()).is_ok(), "{date}");
+        }
+        for date in ["-0001-01-01", "0000-01-01", "1969-12-31", "2201-01-01", "9999-12-31", "+20226-01-16"] {
+            let error = business_date(date.parse().unwrap()).unwrap_err().to_string();
+            assert!(error.contains("1970 to 2200"), "{error}");
+        }
     }
 
     #[test]

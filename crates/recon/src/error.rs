@@ -1,12 +1,14 @@
 //! What reconciliation refuses, in stable words. The API lists them in its documentation.
 
 use chrono::NaiveDate;
+use payops_core::time::{BUSINESS_YEARS, ImplausibleDate};
+use payops_platform::auth::Actor;
 use payops_platform::error::{Error, ErrorKind};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::model::TaskStatus;
-use crate::store::{record, task};
+use crate::store::{file, record, schedule, task};
 
 pub(crate) fn task_not_found(id: Uuid) -> Error {
     Error::new(
@@ -36,6 +38,25 @@ pub(crate) fn file_not_found(file_no: &str) -> Error {
     )
 }
 
+pub(crate) fn schedule_not_found(id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "SCHEDULE_NOT_FOUND",
+        format!("there is no reconciliation schedule {id}"),
+        format!("对账计划 {id} 不存在"),
+    )
+}
+
+pub(crate) fn schedule_exists(existing: &schedule::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "SCHEDULE_EXISTS",
+        format!("schedule {} already makes the tasks of these days; change or remove it", existing.id),
+        format!("计划 {} 已负责创建这些日期的任务，请修改或删除它", existing.id),
+    )
+    .with_data(json!({ "schedule_id": existing.id, "cron": existing.cron, "enabled": existing.enabled }))
+}
+
 pub(crate) fn task_exists(task: &task::Model) -> Error {
     Error::new(
         ErrorKind::Conflict,
@@ -63,12 +84,18 @@ pub(crate) fn task_state(task: &task::Model, wanted: &str, wanted_zh: &str) -> E
     .with_data(json!({ "status": task.status }))
 }
 
-pub(crate) fn record_closed(record: &record::Model) -> Error {
+pub(crate) fn record_closed(record: &record::Model, actor: &Actor) -> Error {
+    let closer = record.resolved_by.as_deref().unwrap_or_default();
+    let (by, by_zh) = if closer == actor.id {
+        ("you".to_owned(), "您".to_owned())
+    } else {
+        (closer.to_owned(), format!(" {closer} "))
+    };
     Error::new(
         ErrorKind::Conflict,
         "RECORD_ALREADY_CLOSED",
-        "the record was closed by somebody else; reopen it with a reason to change that",
-        "该记录已被他人处理；如需更改请说明原因并重新打开",
+        format!("record {} was closed by {by} already; reopen it with a reason to change that", record.id),
+        format!("记录 {} 已由{by_zh}关闭；如需更改请说明原因并重新打开", record.id),
     )
     .with_data(json!({
         "status": record.status,
@@ -136,6 +163,48 @@ pub(crate) fn not_configured(setting: &'static str) -> Error {
         "NOT_CONFIGURED",
         format!("{setting} is not set, so there is nowhere to fetch from; set it or upload the file"),
         format!("未设置 {setting}，无法下载；请设置该项或上传文件"),
+    )
+}
+
+pub(crate) fn webhook_secret_missing() -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "NOT_CONFIGURED",
+        "PAYOPS_STRIPE_WEBHOOK_SECRET is not set, so no event of Stripe can be told from a forged one; set it to the \
+         signing secret of this endpoint in Stripe's dashboard",
+        "未设置 PAYOPS_STRIPE_WEBHOOK_SECRET，无法验证 Stripe 事件；请将其设为 Stripe 控制台中该端点的签名密钥",
+    )
+}
+
+/// The code of [`empty_replacement`].
+pub(crate) const EMPTY_REPLACEMENT: &str = "EMPTY_REPLACEMENT";
+
+pub(crate) fn empty_replacement(in_force: &file::Model) -> Error {
+    let number = &in_force.file_no;
+    let (rows, rows_zh) = match in_force.record_count {
+        Some(rows) => (format!("which has {rows} rows"), format!("（{rows} 行）")),
+        None => ("which was not found to be empty".to_owned(), String::new()),
+    };
+    Error::new(
+        ErrorKind::Unprocessable,
+        EMPTY_REPLACEMENT,
+        format!(
+            "the new file has no rows and would take the place of {number}, {rows}; {number} stays in force. If the day \
+             really has no rows, upload the file with allow_empty=true"
+        ),
+        format!(
+            "新文件没有任何行，却会取代 {number}{rows_zh}；{number} 继续有效。如该日确实没有数据，请以 allow_empty=true 上传"
+        ),
+    )
+    .with_data(json!({ "file_no": number, "record_count": in_force.record_count }))
+}
+
+pub(crate) fn implausible_date(field: &str, error: ImplausibleDate) -> Error {
+    let (first, last) = (BUSINESS_YEARS.start(), BUSINESS_YEARS.end());
+    Error::invalid_field(
+        field,
+        error.to_string(),
+        format!("日期 {} 的年份应在 {first} 到 {last} 之间", error.0),
     )
 }
 

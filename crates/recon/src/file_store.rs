@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 use payops_core::time::Timestamp;
 use payops_platform::error::{Error, ErrorKind, Result};
 use sha2::{Digest, Sha256};
-use tokio::fs::{self, File, OpenOptions};
+use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
@@ -26,11 +26,37 @@ pub struct FileStore {
     root: PathBuf,
 }
 
+/// The place of a file that is being received. Whatever lies there when this is dropped is removed, so that a
+/// request that ends early leaves nothing behind; what [`FileStore::place`] has moved away stays. Only a process
+/// that is killed leaves a file, for the next start to remove.
+#[derive(Debug)]
+pub struct Incoming {
+    path: PathBuf,
+}
+
+impl Incoming {
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            let path = self.path.display();
+            tracing::warn!(%path, %error, "a file that is no longer needed could not be removed");
+        }
+    }
+}
+
 /// A file that lies in the folder for incoming ones, whole and synced.
 #[derive(Debug)]
 pub struct Received {
     /// Where it lies.
-    pub path: PathBuf,
+    pub place: Incoming,
     /// Its size in bytes.
     pub size: u64,
     /// SHA-256 of its bytes, lower-case hex.
@@ -49,15 +75,15 @@ impl FileStore {
                 continue;
             };
             if Timestamp::from(modified) < now - ABANDONED_AFTER {
-                store.discard(&entry.path()).await;
+                drop(Incoming { path: entry.path() });
             }
         }
         Ok(store)
     }
 
     /// Where a file that is being received lies until it is whole.
-    pub fn incoming(&self, id: Uuid) -> PathBuf {
-        self.root.join("incoming").join(id.to_string())
+    pub fn incoming(&self, id: Uuid) -> Incoming {
+        Incoming { path: self.scratch().join(id.to_string()) }
     }
 
     /// The folder for files that live as long as one run.
@@ -77,7 +103,7 @@ impl FileStore {
     }
 
     /// Writes a stream to disk; more than `limit` bytes are refused. What was written so far is removed when
-    /// anything fails.
+    /// anything fails, or when nobody waits for it any more.
     pub async fn receive<E>(
         &self,
         id: Uuid,
@@ -87,14 +113,9 @@ impl FileStore {
     where
         E: Into<Error>,
     {
-        let path = self.incoming(id);
-        match write(&path, body, limit).await {
-            Ok((size, sha256)) => Ok(Received { path, size, sha256 }),
-            Err(error) => {
-                self.discard(&path).await;
-                Err(error)
-            }
-        }
+        let place = self.incoming(id);
+        let (size, sha256) = write(place.path(), body, limit).await?;
+        Ok(Received { place, size, sha256 })
     }
 
     /// Moves a received file to its place. The rename is one step: a file in its place is whole. The same bytes
@@ -106,15 +127,6 @@ impl FileStore {
         fs::rename(received, &target).await.map_err(disk)?;
         File::open(folder).await.map_err(disk)?.sync_all().await.map_err(disk)?;
         Ok(())
-    }
-
-    /// Removes a file that nothing refers to. A file that is not there is no error.
-    pub async fn discard(&self, path: &Path) {
-        if let Err(error) = fs::remove_file(path).await
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %path.display(), %error, "a file that is no longer needed could not be removed");
-        }
     }
 
     fn path(&self, subject: &Subject, sha256: &str) -> PathBuf {
@@ -133,8 +145,10 @@ async fn write<E: Into<Error>>(
     body: impl Stream<Item = Result<Bytes, E>>,
     limit: u64,
 ) -> Result<(u64, String)> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).open(path).await.map_err(disk)?;
+    // Opened on this thread: a caller that goes away must not leave an opening behind that makes the file after
+    // its place was cleared.
+    let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(path);
+    let mut file = File::from_std(opened.map_err(disk)?);
     let (mut size, mut hash) = (0_u64, Sha256::new());
     futures::pin_mut!(body);
     while let Some(chunk) = body.next().await {

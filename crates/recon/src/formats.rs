@@ -6,16 +6,15 @@ use std::path::Path;
 use payops_channels::decode::{PlainFile, SpoolError, spool};
 use payops_channels::options::{Limits, ReadOptions};
 use payops_channels::read::{Format, read_rows};
-use payops_channels::row::RejectReason;
 use payops_channels::row::{Position, Reject, Row, RowSink};
-use payops_channels::stripe::balance_summary::{BalanceSummary, read_balance_summary};
+use payops_channels::stripe::balance_summary::read_balance_summary;
 use payops_channels::{Mapping, MappingError};
 use payops_core::time::{DayWindow, Zone};
 use payops_platform::error::{Error, ErrorKind, Result};
 use serde_json::json;
 
 use crate::Reconciliation;
-use crate::engine::{SideSummary, StatedBalance, StatedBalances};
+use crate::engine::{SideSummary, StatedBalances};
 use crate::file_store::disk;
 use crate::model::FileFormat;
 use crate::store::file::Model as StoredFile;
@@ -116,26 +115,7 @@ pub fn balances(app: &Reconciliation, file: &StoredFile) -> Result<StatedBalance
     let plain = open_plain(app, &app.files.path_of(file))?;
     let source = plain.open().map_err(disk)?;
     let summary = read_balance_summary(source, &ReadOptions::default());
-    Ok(stated(summary, &plain.damage))
-}
-
-/// What a summary states; a currency of which it leaves something out is among its rejects.
-fn stated(summary: BalanceSummary, damage: &[Reject]) -> StatedBalances {
-    let mut stated = StatedBalances::default();
-    for reject in damage.iter().cloned().chain(summary.rejects) {
-        stated.rejects.add(reject);
-    }
-    for balance in summary.currencies {
-        let parts = (balance.opening, balance.activity, balance.payouts, balance.ending);
-        if let (Some(opening), Some(activity), Some(payouts), Some(ending)) = parts {
-            let [opening, activity, payouts, ending] = [opening, activity, payouts, ending].map(i128::from);
-            stated.currencies.insert(balance.currency, StatedBalance { opening, activity, payouts, ending });
-        } else {
-            let message = format!("the summary leaves out a part of the balance in {}", balance.currency);
-            stated.rejects.add(Reject { line: 0, column: None, reason: RejectReason::ShortRow, message });
-        }
-    }
-    stated
+    Ok(StatedBalances::of(summary, &plain.damage))
 }
 
 fn open_plain(app: &Reconciliation, path: &Path) -> Result<PlainFile> {

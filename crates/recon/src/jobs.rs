@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Reconciliation;
-use crate::ops::{inputs, run, webhooks};
+use crate::ops::{inputs, run, schedules, webhooks};
 
 /// How often a run is tried before its task has failed. The back-off doubles up to ten minutes, so that is about
 /// a day of a source being away.
@@ -64,6 +64,17 @@ impl Job for HandleStripeEvent {
     const NAME: &'static str = "reconciliation.stripe_event";
 }
 
+/// Creates and starts the tasks that a schedule owes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MakeTasks {
+    /// The schedule.
+    pub schedule_id: Uuid,
+}
+
+impl Job for MakeTasks {
+    const NAME: &'static str = "reconciliation.make_tasks";
+}
+
 /// The unfinished job of a kind with this key.
 pub(crate) fn by_key<J: Job>(key: &str) -> JobRef<'_> {
     JobRef::Key { name: J::NAME, dedup_key: key }
@@ -75,6 +86,7 @@ pub fn register(app: &Reconciliation, runner: Runner) -> Runner {
         .register::<RunTask>(Works(app.clone()))
         .register::<FetchFile>(Works(app.clone()))
         .register::<HandleStripeEvent>(Works(app.clone()))
+        .register::<MakeTasks>(Works(app.clone()))
 }
 
 /// The service as a worker.
@@ -112,6 +124,12 @@ impl Worker<HandleStripeEvent> for Works {
             })
             .await?;
         Ok(())
+    }
+}
+
+impl Worker<MakeTasks> for Works {
+    async fn run(&self, job: MakeTasks, lease: Lease) -> Result<(), JobError> {
+        schedules::make_tasks(&self.0, &job, &lease).await
     }
 }
 

@@ -35,8 +35,11 @@ pub use file_store::FileStore;
 use metrics::ReconciliationMetrics;
 
 /// The service's tables, the oldest migration first.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration::portable("0001_reconciliation", include_str!("../migrations/0001_reconciliation.sql"))];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::portable("0001_reconciliation", include_str!("../migrations/0001_reconciliation.sql")),
+    Migration::portable("0002_run_files", include_str!("../migrations/0002_run_files.sql")),
+    Migration::portable("0003_schedules", include_str!("../migrations/0003_schedules.sql")),
+];
 
 /// What the service is told at its start.
 #[derive(Debug)]

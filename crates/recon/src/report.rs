@@ -64,6 +64,15 @@ impl Format {
         }
     }
 
+    /// What the file begins with: for JSON the report up to the place where its records begin, for CSV the line
+    /// that names the columns.
+    pub fn head(self, report: &Report) -> Result<Bytes> {
+        match self {
+            Self::Json => json_head(report),
+            Self::Csv => Ok(Bytes::from(COLUMNS.join(",") + "\r\n")),
+        }
+    }
+
     /// Some records in this form; `begun` says that others went before.
     pub fn records(self, records: &[Record], begun: bool) -> Result<Bytes> {
         match self {
@@ -90,17 +99,11 @@ impl Format {
     }
 }
 
-/// The report as JSON up to the place where its records begin.
-pub fn json_head(report: &Report) -> Result<Bytes> {
+fn json_head(report: &Report) -> Result<Bytes> {
     let mut text = serde_json::to_vec(report).map_err(Error::internal)?;
     text.pop();
     text.extend_from_slice(b",\"records\":[");
     Ok(text.into())
-}
-
-/// The header line of the CSV.
-pub fn csv_head() -> Bytes {
-    Bytes::from(COLUMNS.join(",") + "\r\n")
 }
 
 fn csv_records(records: &[Record]) -> Result<Bytes> {

@@ -24,6 +24,11 @@ impl VirtualClock {
         self.ahead_micros.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::SeqCst);
     }
 
+    /// How far the clock is ahead of its base.
+    pub fn ahead(&self) -> Duration {
+        Duration::microseconds(self.ahead_micros.load(Ordering::SeqCst))
+    }
+
     /// What the base shows: the time that receivers of webhooks live in.
     pub fn base_now(&self) -> Timestamp {
         self.base.now()
@@ -32,8 +37,7 @@ impl VirtualClock {
 
 impl Clock for VirtualClock {
     fn now(&self) -> Timestamp {
-        let ahead = Duration::microseconds(self.ahead_micros.load(Ordering::SeqCst));
-        self.base.now().checked_add_signed(ahead).unwrap_or_else(|| self.base.now())
+        self.base.now().checked_add_signed(self.ahead()).unwrap_or_else(|| self.base.now())
     }
 }
 

@@ -93,7 +93,7 @@ async fn advance_clock(State(shared): State<Arc<Shared>>, body: Bytes) -> Answer
     let Advance { advance_seconds } = body_of(&body)?;
     let by = u32::try_from(advance_seconds).map(|seconds| TimeDelta::seconds(seconds.into()));
     shared.clock.advance(by.map_err(|_| Refusal::bad("advance_seconds must be from 0 to 4294967295"))?);
-    shared.settle_runs().await;
+    Shared::settle_runs(&shared).await;
     Ok(clock_object(&shared))
 }
 

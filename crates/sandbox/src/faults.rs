@@ -171,7 +171,7 @@ impl FaultKind {
 }
 
 /// Something that shall go wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// The calls it strikes.
     pub target: FaultTarget,
@@ -322,7 +322,7 @@ impl FaultRequest {
 }
 
 /// A fault that waits for calls.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActiveFault {
     /// Its number, for removing it.
     pub id: u64,
@@ -388,6 +388,16 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
+    /// With faults from an earlier run, and the number of the last one that was added in it.
+    pub(crate) fn new(last: u64, faults: Vec<ActiveFault>) -> Self {
+        Self { active: Mutex::new((last, faults)) }
+    }
+
+    /// The number of the last fault that was added, and the faults that still wait.
+    pub(crate) fn kept(&self) -> (u64, Vec<ActiveFault>) {
+        self.lock().clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, (u64, Vec<ActiveFault>)> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,6 +10,7 @@ pub mod days;
 mod faults;
 mod files;
 mod gateway;
+mod kept;
 mod report;
 mod requests;
 mod server;

@@ -3,15 +3,21 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt;
+use axum::{Json, Router};
 use chrono::{NaiveDate, TimeDelta};
+use http::StatusCode;
 use payops_core::random::{Random, SystemRandom};
 use payops_core::time::{Clock, NoSuchDay, SystemClock, Timestamp, Zone};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -19,8 +25,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::VirtualClock;
 use crate::days::{Channel, Day, DayPlan, Truth, Variant, World};
 use crate::faults::{ActiveFault, Fault, Faults, InvalidFault};
+use crate::kept::{Keeper, State as KeptState, refused};
 use crate::requests::{LoggedRequest, RequestLog, log_request};
-use crate::stripe::{Delivery, IdempotencyKeys, Outcome, RateLimit, Runs, WebhookTarget, Webhooks, attempt};
+use crate::stripe::{
+    Delivery, IdempotencyKeys, KeptAnswer, KeptRun, Outcome, RateLimit, Run, Runs, WebhookTarget, Webhooks,
+    attempt,
+};
 use crate::{control, gateway, stripe};
 
 /// The port that the sandbox listens on unless told otherwise.
@@ -54,6 +64,8 @@ pub struct SandboxConfig {
     pub random: Arc<dyn Random>,
     /// What every day follows from.
     pub seed: u64,
+    /// Where the state is kept between runs; `None` keeps it in memory.
+    pub data: Option<PathBuf>,
     /// Payments a day and channel, about. At most [`DayPlan::MOST_PAYMENTS`].
     pub payments: u64,
     /// UTC dates that are made of something else than the default.
@@ -92,6 +104,7 @@ impl SandboxConfig {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             seed: DEFAULT_SEED,
+            data: None,
             payments: DayPlan::USUAL_PAYMENTS,
             plans: BTreeMap::new(),
             stripe_api_key: DEFAULT_STRIPE_API_KEY.to_owned(),
@@ -125,9 +138,36 @@ pub(crate) struct Shared {
     pub(crate) idempotency: IdempotencyKeys,
     pub(crate) webhooks: Webhooks,
     pub(crate) http: reqwest::Client,
+    keeper: Option<Keeper>,
 }
 
 impl Shared {
+    /// What is worth keeping.
+    fn state(&self) -> KeptState {
+        let world = self.world();
+        let (last_fault, faults) = self.faults.kept();
+        KeptState {
+            seed: world.seed(),
+            payments: world.payments(),
+            clock_ahead_micros: self.clock.ahead().num_microseconds().unwrap_or_default(),
+            plans: world.plans().clone(),
+            last_fault,
+            faults,
+            runs: self.runs.all().iter().map(KeptRun::of).collect(),
+            idempotency_keys: self.idempotency.answers(),
+        }
+    }
+
+    /// Puts what has changed on disk, if there is a place for it.
+    pub(crate) async fn keep(shared: &Arc<Self>) -> io::Result<()> {
+        if shared.keeper.is_none() {
+            return Ok(());
+        }
+        let shared = Arc::clone(shared);
+        let write = move || shared.keeper.as_ref().map_or(Ok(()), |keeper| keeper.write(|| shared.state()));
+        tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
+    }
+
     /// The days as they are told now.
     pub(crate) fn world(&self) -> World {
         self.world.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -156,8 +196,19 @@ impl Shared {
     }
 
     /// Ends every run whose time has come, and tells about it.
-    pub(crate) async fn settle_runs(&self) {
-        for due in self.runs.due(self.clock.now()) {
+    pub(crate) async fn settle_runs(shared: &Arc<Self>) {
+        let due = shared.runs.due(shared.clock.now());
+        if due.is_empty() {
+            return;
+        }
+        shared.settle(due).await;
+        if let Err(error) = Self::keep(shared).await {
+            tracing::error!(%error, "the state could not be kept");
+        }
+    }
+
+    async fn settle(&self, due: Vec<Run>) {
+        for due in due {
             if due.outcome == Outcome::Succeeds
                 && let Err(error) = due.measure().await
             {
@@ -181,15 +232,18 @@ impl Sandbox {
         let address = config.listener.local_addr()?;
         let base_url = config.public_url.unwrap_or_else(|| format!("http://{address}"));
         let http = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
-        let mut world = World::new(config.seed, config.payments);
-        for (date, plan) in config.plans {
-            world = world.with_plan(date, plan);
-        }
+        let world = World::new(config.seed, config.payments).with_plans(config.plans);
+        let (keeper, kept) = match &config.data {
+            Some(folder) => restore(folder, &world)?,
+            None => (None, Restored::default()),
+        };
+        let clock = VirtualClock::new(config.clock);
+        clock.advance(kept.clock_ahead);
         let shared = Arc::new(Shared {
             base_url,
-            clock: VirtualClock::new(config.clock),
+            clock,
             random: config.random,
-            world: Mutex::new(world),
+            world: Mutex::new(world.with_plans(kept.plans)),
             stripe_api_key: config.stripe_api_key,
             gateway_secret: config.gateway_secret,
             report_delay: config.report_delay,
@@ -197,12 +251,13 @@ impl Sandbox {
             data_available_start: config.data_available_start,
             webhook_retry_delays: config.webhook_retry_delays,
             rate_limit: RateLimit::new(config.rate_limit_per_second),
-            faults: Faults::default(),
+            faults: kept.faults,
             requests: RequestLog::default(),
-            runs: Runs::default(),
-            idempotency: IdempotencyKeys::default(),
+            runs: Runs::new(kept.runs),
+            idempotency: IdempotencyKeys::new(kept.answers),
             webhooks: Webhooks::new(config.webhooks),
             http,
+            keeper,
         });
         let stop = CancellationToken::new();
         let settling = tokio::spawn(settle_in_the_background(Arc::clone(&shared), stop.clone()));
@@ -234,12 +289,60 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/internal/payments/reconciliation", get(gateway::reconciliation_feed))
         .merge(control::routes())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(shared), log_request))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(shared), keep_what_changed))
         .with_state(Arc::clone(shared))
+}
+
+/// What an earlier sandbox left.
+#[derive(Default)]
+struct Restored {
+    clock_ahead: TimeDelta,
+    plans: BTreeMap<NaiveDate, DayPlan>,
+    faults: Faults,
+    runs: Vec<Run>,
+    answers: Vec<KeptAnswer>,
+}
+
+/// Claims a folder and takes up what is kept in it, provided that it belongs to such a world.
+fn restore(folder: &Path, world: &World) -> io::Result<(Option<Keeper>, Restored)> {
+    let (keeper, state) = Keeper::open(folder)?;
+    let Some(state) = state else { return Ok((Some(keeper), Restored::default())) };
+    if (state.seed, state.payments) != (world.seed(), world.payments()) {
+        let why = format!(
+            "the sandbox in this folder has seed {} and {} payments a day: start it with these, or in another folder",
+            state.seed, state.payments
+        );
+        return Err(refused(folder, why));
+    }
+    let runs = state.runs.into_iter().map(|run| run.into_run(world.seed(), world.payments()));
+    let runs: Option<Vec<Run>> = runs.collect();
+    let restored = Restored {
+        clock_ahead: TimeDelta::microseconds(state.clock_ahead_micros),
+        plans: state.plans,
+        faults: Faults::new(state.last_fault, state.faults),
+        runs: runs.ok_or_else(|| refused(folder, "a run in this folder is of a report that there is not"))?,
+        answers: state.idempotency_keys,
+    };
+    Ok((Some(keeper), restored))
+}
+
+/// Answers only when what the call has changed is on disk. Reading may change something too: faults are used
+/// up by it.
+async fn keep_what_changed(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    match Shared::keep(&shared).await {
+        Ok(()) => response,
+        Err(error) => {
+            tracing::error!(%error, "the state could not be kept");
+            let text = format!("the call had its effect, but the state could not be kept: {error}");
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "error": text }))).into_response()
+        }
+    }
 }
 
 async fn settle_in_the_background(shared: Arc<Shared>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
-        shared.settle_runs().await;
+        Shared::settle_runs(&shared).await;
     }
 }
 
@@ -248,7 +351,13 @@ async fn deliver_in_the_background(shared: Arc<Shared>, stop: CancellationToken)
     while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
         for delivery in shared.webhooks.take_due(shared.clock.now()) {
             let shared = Arc::clone(&shared);
-            attempts.spawn(async move { attempt(&shared, delivery).await });
+            attempts.spawn(async move {
+                attempt(&shared, delivery).await;
+                // A fault may have been used up.
+                if let Err(error) = Shared::keep(&shared).await {
+                    tracing::error!(%error, "the state could not be kept");
+                }
+            });
         }
         while attempts.try_join_next().is_some() {}
     }
@@ -297,6 +406,9 @@ impl RunningSandbox {
         }
         for task in self.background {
             task.abort();
+        }
+        if let Err(error) = Shared::keep(&self.handle.shared).await {
+            tracing::error!(%error, "the state could not be kept");
         }
     }
 }

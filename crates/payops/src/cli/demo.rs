@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use payops_platform::auth::{Caller, Role};
 use payops_platform::config::{ConfigSource, Scope, Service, Settings};
+use payops_platform::http::ServeOptions;
 use payops_sandbox::{
     DEFAULT_GATEWAY_SECRET, DEFAULT_PORT, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, RunningSandbox,
     Sandbox, SandboxConfig, WebhookTarget,
@@ -75,7 +76,8 @@ async fn show(
 ) -> Result<ExitCode> {
     let base_url = format!("http://{}", listener.local_addr()?);
     let service = serve::open(settings).await?;
-    let serving = tokio::spawn(serve::run_service(service, listener, stop.clone(), settings.drain));
+    let options = ServeOptions { drain: settings.drain, ..ServeOptions::default() };
+    let serving = tokio::spawn(serve::run_service(service, listener, stop.clone(), options));
     let operator = person(settings, "demo-operator", Role::Operator)?;
     let admin = person(settings, "demo-admin", Role::Admin)?;
     let api = Api::new(base_url.clone(), operator.clone())?;

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use chrono::NaiveDate;
 use clap::{Args, ValueEnum};
 use payops_core::random::{Random, SystemRandom};
-use payops_core::time::Zone;
+use payops_core::time::{Zone, business_date};
 use payops_recon::engine::{self, EngineError, Outcome, Settings, Side, Verdict};
 
 use inputs::Inputs;
@@ -48,7 +48,7 @@ pub(crate) struct ReconcileArgs {
     #[arg(long, value_name = "FILE")]
     platform_mapping: Option<PathBuf>,
     /// Reconcile one day, such as 2026-01-30. Rows of other days may complete a pair and are no differences.
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
     date: Option<NaiveDate>,
     /// The zone that defines the day, and in which the channel prints times without one.
     #[arg(long, value_name = "ZONE", requires = "date", value_parser = parse_zone)]
@@ -95,6 +95,11 @@ impl Channel {
             Self::Generic => "generic",
         }
     }
+}
+
+fn parse_date(text: &str) -> Result<NaiveDate, String> {
+    let date = text.parse().map_err(|error: chrono::ParseError| error.to_string())?;
+    business_date(date).map_err(|error| error.to_string())
 }
 
 fn parse_zone(name: &str) -> Result<Zone, String> {

@@ -25,6 +25,10 @@ pub(crate) struct SandboxArgs {
     /// What the days follow from
     #[arg(long, default_value_t = DEFAULT_SEED)]
     seed: u64,
+    /// Keep report runs, clock, changed days, faults and idempotency keys in this folder between runs, instead of
+    /// in memory
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Tell this address about report runs, as Stripe would by webhook
     #[arg(long, value_name = "URL", requires = "webhook_secret")]
     webhook_url: Option<String>,
@@ -89,12 +93,14 @@ fn serve(args: SandboxArgs) -> Result<ExitCode> {
             SandboxConfig::on(address).await.with_context(|| format!("{address} cannot be listened on"))?;
         config.payments = args.payments;
         config.seed = args.seed;
+        config.data = args.data;
         if let (Some(url), Some(secret)) = (args.webhook_url, args.webhook_secret) {
             config.webhooks.push(WebhookTarget { url, secret });
         }
-        println!("the sandbox accepts STRIPE_API_KEY={} and", config.stripe_api_key);
-        println!("PAYOPS_GATEWAY_SECRET={}", config.gateway_secret);
-        let sandbox = Sandbox::start(config)?;
+        let (key, secret) = (config.stripe_api_key.clone(), config.gateway_secret.clone());
+        let sandbox = Sandbox::start(config).context("the sandbox cannot start")?;
+        println!("the sandbox accepts STRIPE_API_KEY={key} and");
+        println!("PAYOPS_GATEWAY_SECRET={secret}");
         println!("PAYOPS_STRIPE_API_BASE={0} PAYMENT_GATEWAY_URL={0}", sandbox.base_url());
         startup::until_told_to_stop()?.cancelled().await;
         sandbox.shutdown().await;

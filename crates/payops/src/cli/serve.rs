@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Scope, Service, Settings};
-use payops_platform::http::{Limiter, metrics_router, serve};
+use payops_platform::http::{Limiter, ServeOptions, Tls, metrics_router, serve, serve_with};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +57,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode> {
 }
 
 async fn serve_all(settings: &Settings, stop: CancellationToken) -> Result<()> {
+    let tls = settings.tls.clone().map(Tls::open).transpose().context("TLS cannot be spoken")?;
     let listener = listen(settings, settings.service(Service::Reconciliation).port).await?;
     let address = listener.local_addr()?;
     let service = open(settings).await?;
@@ -64,15 +65,16 @@ async fn serve_all(settings: &Settings, stop: CancellationToken) -> Result<()> {
         Some(port) => Some((listen(settings, port).await?, metrics_router(vec![service.metrics.clone()]))),
         None => None,
     };
-    tracing::info!(%address, service = Service::Reconciliation.full_name(), "listening");
+    tracing::info!(%address, tls = tls.is_some(), service = Service::Reconciliation.full_name(), "listening");
     let drain = settings.drain;
+    let options = ServeOptions { drain, tls, ..ServeOptions::default() };
     let metrics_stop = stop.clone();
     let serving_metrics = async move {
         if let Some((listener, router)) = metrics {
             serve(listener, router, metrics_stop, drain).await;
         }
     };
-    tokio::join!(run_service(service, listener, stop, drain), serving_metrics);
+    tokio::join!(run_service(service, listener, stop, options), serving_metrics);
     Ok(())
 }
 
@@ -89,10 +91,10 @@ pub(crate) async fn run_service(
     service: ReconciliationService,
     listener: TcpListener,
     stop: CancellationToken,
-    drain: std::time::Duration,
+    options: ServeOptions,
 ) {
     let working = service.runner.run(stop.clone());
-    let serving = serve(listener, service.router, stop, drain);
+    let serving = serve_with(listener, service.router, stop, options);
     tokio::join!(working, serving);
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Site {
     pub(crate) sandbox: RunningSandbox,
     pub(crate) folder: TempDir,
     settings: Vec<(&'static str, String)>,
+    /// Who calls instances that speak TLS.
+    tls_client: Option<reqwest::Client>,
     postgres: Option<TestPlace>,
 }
 
@@ -78,13 +80,18 @@ impl Site {
                 settings.push(("DB_PASSWORD", secrecy::ExposeSecret::expose_secret(password).to_owned()));
             }
         }
-        Self { sandbox, folder, settings, postgres }
+        Self { sandbox, folder, settings, tls_client: None, postgres }
     }
 
     /// Changes or adds a setting for everything that is started from now on.
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.settings.retain(|(known, _)| *known != name);
         self.settings.push((name, value.into()));
+    }
+
+    /// Instances from now on speak TLS, and are called by `client`.
+    pub(crate) fn speak_tls(&mut self, client: reqwest::Client) {
+        self.tls_client = Some(client);
     }
 
     pub(crate) fn files(&self) -> PathBuf {
@@ -138,8 +145,10 @@ impl Site {
         serve.env("PORT", port.to_string()).stdout(output.try_clone().unwrap()).stderr(output);
         let child = serve.spawn().unwrap();
         let token = self.token("--role operator").await;
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let base_url = format!("http://127.0.0.1:{port}");
+        let plain = || reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let scheme = if self.tls_client.is_some() { "https" } else { "http" };
+        let http = self.tls_client.clone().unwrap_or_else(plain);
+        let base_url = format!("{scheme}://127.0.0.1:{port}");
         let mut instance = Instance { child, log, base_url, token, http, progress: 0 };
         until("the instance is ready", async || {
             assert!(instance.child.try_wait().unwrap().is_none(), "it ended: {}", instance.log());
@@ -303,7 +312,7 @@ impl Instance {
     }
 }
 
-const PAYOPS: &str = env!("CARGO_BIN_EXE_payops");
+pub(crate) const PAYOPS: &str = env!("CARGO_BIN_EXE_payops");
 
 async fn data(request: reqwest::RequestBuilder) -> Value {
     let answer = request.send().await.unwrap();

@@ -7,5 +7,7 @@ mod disk;
 mod harness;
 mod holds;
 mod refusals;
+mod sandbox;
 mod stops;
+mod tls;
 mod traces;

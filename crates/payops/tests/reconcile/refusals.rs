@@ -8,7 +8,7 @@ use crate::harness::Folder;
 const BOTH: &str = "--platform platform.csv --settlement settlement.csv";
 
 /// Each: the arguments after `reconcile`, the exit code, a part of what stderr says.
-const REFUSED: [(&str, i32, &str); 33] = [
+const REFUSED: [(&str, i32, &str); 35] = [
     ("", 2, "--channel <CHANNEL>"),
     ("--channel stripe --platform platform.csv", 2, "--settlement <FILE>"),
     ("--channel stripe --settlement settlement.csv", 2, "--platform <FILE>"),
@@ -31,6 +31,8 @@ const REFUSED: [(&str, i32, &str); 33] = [
         "no_unit.toml: line 1: missing field `unit`",
     ),
     ("--channel stripe {BOTH} --date 2026-02-30", 2, "invalid value '2026-02-30'"),
+    ("--channel stripe {BOTH} --date 20260-02-28", 2, "invalid value '20260-02-28'"),
+    ("--channel stripe {BOTH} --date 9999-12-31", 2, "1970 to 2200 are accepted"),
     ("--channel stripe {BOTH} --date yesterday", 2, "invalid value 'yesterday'"),
     ("--channel stripe {BOTH} --timezone Asia/Shanghai", 2, "--date <DATE>"),
     (

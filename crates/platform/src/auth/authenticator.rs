@@ -9,8 +9,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use payops_core::time::{Clock, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::certificate::CertificateNames;
 use super::jwks::{Jwks, Source};
-use super::services::{ServiceSecrets, ServiceTable};
+use super::services::{Holder, ServiceIdentity, ServiceTable};
 use super::token::{self, Claims, MintError, TokenFault, TokenRequest};
 use super::{Caller, unauthenticated};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,7 +34,7 @@ pub struct AuthSettings {
     /// The keys that tokens are signed with.
     pub tokens: TokenKeys,
     /// The services that may call.
-    pub services: Vec<ServiceSecrets>,
+    pub services: Vec<ServiceIdentity>,
 }
 
 /// The keys that tokens are signed with.
@@ -57,8 +58,8 @@ pub enum AuthSetupError {
     #[error("a token secret has at least {SHORTEST_SECRET} bytes")]
     ShortSecret,
     /// The address of the keys.
-    #[error("'{0}' is not an http or https address of token keys")]
-    KeysAddress(String),
+    #[error("this is not an http or https address of token keys")]
+    KeysAddress,
     /// The client that reads the keys.
     #[error("the client for token keys could not be made")]
     Client(#[from] reqwest::Error),
@@ -76,6 +77,12 @@ pub enum AuthSetupError {
     /// A name given twice.
     #[error("service '{0}' is given twice")]
     ServiceTwice(String),
+    /// A name that no certificate can hold, or that would stand for many.
+    #[error("'{0}' is neither a DNS name without wildcards nor a URI")]
+    CertificateName(String),
+    /// A certificate cannot be two services at once.
+    #[error("certificates with the name '{0}' are given to two services")]
+    CertificateTwice(String),
     /// An empty issuer or audience would match tokens that name none.
     #[error("issuer and audience of tokens must be set")]
     EmptyName,
@@ -113,7 +120,7 @@ impl Authenticator {
         let keys = match settings.tokens {
             TokenKeys::Secrets(secrets) => secret_keys(&secrets)?,
             TokenKeys::JwksFile(path) => Keys::Public(Jwks::new(Source::File(path))),
-            TokenKeys::JwksUrl(url) => Keys::Public(Jwks::new(address(url)?)),
+            TokenKeys::JwksUrl(url) => Keys::Public(Jwks::new(address(&url)?)),
         };
         let services = ServiceTable::new(&settings.services)?;
         Ok(Self { issuer: settings.issuer, audience: settings.audience, keys, services })
@@ -125,35 +132,45 @@ impl Authenticator {
         Claims::new(request, &self.issuer, &self.audience, now)?.sign(sign)
     }
 
-    /// Who calls: `None` without credentials; 401 when they are bad, incomplete or of both kinds at once; 503
-    /// when the keys cannot be had. `certificate` is the name that a checked client certificate gives; it
-    /// counts when there are no other credentials.
+    /// Who calls: `None` without credentials; 401 when they are bad, incomplete or contradict each other; 503
+    /// when the keys cannot be had. `certificate` is of a client certificate that was checked. It makes a
+    /// service of the caller when there are no other credentials; beside a secret it must be of the same
+    /// service; beside a token it says nothing, since whoever brings somebody's token calls for that somebody.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,
-        certificate: Option<&str>,
+        certificate: Option<&CertificateNames>,
         clock: &dyn Clock,
     ) -> Result<Option<Caller>> {
         let service = headers.contains_key(SERVICE_NAME) || headers.contains_key(SERVICE_SECRET);
         match (service, headers.contains_key(AUTHORIZATION)) {
-            (false, false) => self.by_certificate(certificate),
+            (false, false) => certificate.map(|names| self.by_certificate(names)).transpose(),
             (true, true) => Err(bad_credentials("a token and a service secret at once")),
-            (true, false) => self.by_service_secret(headers).map(Some),
+            (true, false) => self.by_service_secret(headers, certificate).map(Some),
             (false, true) => Box::pin(self.by_token(headers, clock)).await.map(Some),
         }
     }
 
-    fn by_certificate(&self, certificate: Option<&str>) -> Result<Option<Caller>> {
-        let Some(name) = certificate else { return Ok(None) };
-        match self.services.named(name) {
-            Some(name) => Ok(Some(Caller::Service { name })),
-            None => Err(bad_credentials("the client certificate names no service that is known here")),
+    fn by_certificate(&self, names: &CertificateNames) -> Result<Caller> {
+        match self.services.holder(names) {
+            Holder::Service(name) => Ok(Caller::Service { name }),
+            Holder::Nobody => Err(bad_credentials("the client certificate names no service that may call")),
+            Holder::Several => Err(bad_credentials("the client certificate names several services")),
         }
     }
 
-    fn by_service_secret(&self, headers: &HeaderMap) -> Result<Caller> {
+    fn by_service_secret(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&CertificateNames>,
+    ) -> Result<Caller> {
         let name = single(headers, &SERVICE_NAME)?.to_str().unwrap_or_default();
         let secret = single(headers, &SERVICE_SECRET)?.as_bytes();
+        let holder = certificate.map(|names| self.services.holder(names));
+        // Before the secret is looked at: a service that guesses at another's learns nothing.
+        if !matches!(&holder, None | Some(Holder::Nobody)) && holder != Some(Holder::Service(name.into())) {
+            return Err(contradiction());
+        }
         let known = self.services.check(name, secret);
         known
             .map(|name| Caller::Service { name })
@@ -190,9 +207,9 @@ fn secret_keys(secrets: &[SecretString]) -> Result<Keys, AuthSetupError> {
     Ok(Keys::Secrets { sign, verify: bytes().map(DecodingKey::from_secret).collect() })
 }
 
-fn address(text: String) -> Result<Source, AuthSetupError> {
-    let url = reqwest::Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url.ok_or(AuthSetupError::KeysAddress(text))?;
+fn address(text: &str) -> Result<Source, AuthSetupError> {
+    let url = reqwest::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url = url.ok_or(AuthSetupError::KeysAddress)?;
     // A redirect would let whoever answers choose where keys come from.
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
     Ok(Source::Url { url, client })
@@ -236,6 +253,15 @@ fn bad_credentials(why: &'static str) -> Error {
         "身份凭证无效。",
     )
     .with_internal(why)
+}
+
+fn contradiction() -> Error {
+    Error::new(
+        ErrorKind::Unauthorized,
+        "CREDENTIALS_CONFLICT",
+        "The client certificate and X-Service-Name are not of the same service.",
+        "客户端证书与 X-Service-Name 不属于同一服务。",
+    )
 }
 
 /// Whether an error says that credentials came and were bad, as opposed to none at all.

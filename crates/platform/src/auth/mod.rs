@@ -5,6 +5,7 @@
 
 mod authenticator;
 mod caller;
+mod certificate;
 mod jwks;
 mod permission;
 mod services;
@@ -12,12 +13,14 @@ mod token;
 
 pub use authenticator::{AuthSettings, AuthSetupError, Authenticator, TokenKeys};
 pub use caller::{Actor, ActorKind, Caller, Role};
+pub use certificate::CertificateNames;
 pub use permission::{
     AdminOnly, AdminOrService, AnyCaller, Authorized, OperatorOnly, OperatorOrService, Permission,
     ServiceOnly,
 };
-pub use services::ServiceSecrets;
+pub use services::ServiceIdentity;
 pub use token::{MintError, TokenRequest};
 
 pub(crate) use authenticator::{SERVICE_SECRET, is_bad_credentials};
+pub(crate) use certificate::subject_name;
 pub(crate) use permission::unauthenticated;

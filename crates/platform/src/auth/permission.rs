@@ -87,7 +87,7 @@ pub(crate) fn unauthenticated() -> Error {
     Error::new(
         ErrorKind::Unauthorized,
         "UNAUTHENTICATED",
-        "Credentials are needed: a bearer token, or a service name with its secret.",
-        "需要身份凭证：Bearer 令牌，或服务名称及其密钥。",
+        "Credentials are needed: a bearer token, a service name with its secret, or a client certificate.",
+        "需要身份凭证：Bearer 令牌、服务名称及其密钥，或客户端证书。",
     )
 }

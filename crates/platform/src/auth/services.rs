@@ -1,4 +1,4 @@
-//! Services by name and secret.
+//! Services, by name and secret or by client certificate.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,26 +8,54 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::AuthSetupError;
+use super::certificate::{CertificateNames, subject_name};
 
 /// The shortest secret that a service may have, in bytes.
 const SHORTEST: usize = 16;
 
-/// A service and its secrets: several at once while one replaces the other, none when it comes by client
-/// certificate only.
+/// A service and how it proves itself.
 #[derive(Debug, Clone)]
-pub struct ServiceSecrets {
-    /// What the service calls itself in `X-Service-Name`, and in its certificate.
+pub struct ServiceIdentity {
+    /// What the service calls itself in `X-Service-Name`.
     pub name: String,
-    /// Any of these is accepted.
+    /// Any of these is accepted: several while one replaces the other, none when it comes by certificate only.
     pub secrets: Vec<SecretString>,
+    /// A client certificate with any of these subject alternative names is the service's; none when it comes
+    /// by secret only.
+    pub certificates: Vec<String>,
+}
+
+impl ServiceIdentity {
+    /// The service of that name among `services`; it is added, without any proof, when it is not there.
+    pub(crate) fn named<'s>(services: &'s mut Vec<Self>, name: &str) -> &'s mut Self {
+        let found = services.iter().position(|service| service.name == name);
+        let index = found.unwrap_or_else(|| {
+            services.push(Self { name: name.to_owned(), secrets: Vec::new(), certificates: Vec::new() });
+            services.len() - 1
+        });
+        &mut services[index]
+    }
 }
 
 /// Secrets are kept as digests: they are compared in one length, and a dump of memory shows none.
-pub(super) struct ServiceTable(HashMap<Arc<str>, Vec<[u8; 32]>>);
+pub(super) struct ServiceTable {
+    secrets: HashMap<Arc<str>, Vec<[u8; 32]>>,
+    certificates: HashMap<String, Arc<str>>,
+}
+
+/// Whose a client certificate is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    Service(Arc<str>),
+    /// A certificate of a good authority, and of no service that may call.
+    Nobody,
+    Several,
+}
 
 impl ServiceTable {
-    pub(super) fn new(services: &[ServiceSecrets]) -> Result<Self, AuthSetupError> {
-        let mut table = HashMap::with_capacity(services.len());
+    pub(super) fn new(services: &[ServiceIdentity]) -> Result<Self, AuthSetupError> {
+        let mut table =
+            Self { secrets: HashMap::with_capacity(services.len()), certificates: HashMap::new() };
         for service in services {
             let name: Arc<str> = service.name.as_str().into();
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -39,12 +67,20 @@ impl ServiceTable {
                     least: SHORTEST,
                 });
             }
+            for written in &service.certificates {
+                let subject = subject_name(written);
+                let subject = subject.ok_or_else(|| AuthSetupError::CertificateName(written.clone()))?;
+                let taken = table.certificates.insert(subject, Arc::clone(&name));
+                if taken.is_some_and(|other| other != name) {
+                    return Err(AuthSetupError::CertificateTwice(written.clone()));
+                }
+            }
             let digests = service.secrets.iter().map(|secret| digest(secret.expose_secret().as_bytes()));
-            if table.insert(name, digests.collect()).is_some() {
+            if table.secrets.insert(name, digests.collect()).is_some() {
                 return Err(AuthSetupError::ServiceTwice(service.name.clone()));
             }
         }
-        Ok(Self(table))
+        Ok(table)
     }
 
     /// The service's name when the secret is one of its own. Takes the same time whether the name is unknown
@@ -53,7 +89,7 @@ impl ServiceTable {
         let presented = digest(secret);
         // Equal to no digest that anybody can present.
         let nobody = [[0; 32]];
-        let (known, digests) = match self.0.get_key_value(name) {
+        let (known, digests) = match self.secrets.get_key_value(name) {
             Some((name, digests)) if !digests.is_empty() => (Some(name), digests.as_slice()),
             _ => (None, nobody.as_slice()),
         };
@@ -61,9 +97,14 @@ impl ServiceTable {
         known.filter(|_| bool::from(matches)).cloned()
     }
 
-    /// The service's name as this table knows it, for callers whose certificate says it.
-    pub(super) fn named(&self, name: &str) -> Option<Arc<str>> {
-        self.0.get_key_value(name).map(|(name, _)| Arc::clone(name))
+    /// Whose a certificate with these names is.
+    pub(super) fn holder(&self, names: &CertificateNames) -> Holder {
+        let mut services = names.iter().filter_map(|name| self.certificates.get(name));
+        match services.next() {
+            None => Holder::Nobody,
+            Some(first) if services.all(|other| other == first) => Holder::Service(Arc::clone(first)),
+            Some(_) => Holder::Several,
+        }
     }
 }
 
@@ -75,20 +116,24 @@ fn digest(secret: &[u8]) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    fn table(services: &[(&str, &[&str])]) -> Result<ServiceTable, AuthSetupError> {
-        let services = services.iter().map(|(name, secrets)| ServiceSecrets {
-            name: (*name).into(),
+    fn service(name: &str, secrets: &[&str], certificates: &[&str]) -> ServiceIdentity {
+        ServiceIdentity {
+            name: name.to_owned(),
             secrets: secrets.iter().map(|secret| SecretString::from(*secret)).collect(),
-        });
-        ServiceTable::new(&services.collect::<Vec<_>>())
+            certificates: certificates.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    fn refusal(services: &[ServiceIdentity]) -> AuthSetupError {
+        ServiceTable::new(services).err().unwrap()
     }
 
     #[test]
     fn any_of_a_service_s_own_secrets_opens() {
-        let table = table(&[
-            ("gateway", &["old-secret-0123456789", "new-secret-0123456789"]),
-            ("portal", &["portal-secret-0123456789"]),
-            ("by-certificate", &[]),
+        let table = ServiceTable::new(&[
+            service("gateway", &["old-secret-0123456789", "new-secret-0123456789"], &[]),
+            service("portal", &["portal-secret-0123456789"], &[]),
+            service("by-certificate", &[], &["by-certificate"]),
         ])
         .unwrap();
         let check = |name, secret: &str| table.check(name, secret.as_bytes()).as_deref() == Some(name);
@@ -96,13 +141,37 @@ mod tests {
         assert!(!check("gateway", "portal-secret-0123456789"));
         assert!(!check("gateway", "") && !check("nobody", "old-secret-0123456789"));
         assert!(!check("by-certificate", ""));
-        assert!(table.named("by-certificate").is_some() && table.named("nobody").is_none());
+    }
+
+    #[test]
+    fn a_certificate_is_whose_name_is_listed() {
+        let spiffe = "spiffe://shop/sa/Gateway";
+        let table = ServiceTable::new(&[
+            service("gateway", &[], &["Gateway.shop", spiffe]),
+            service("portal", &[], &["portal"]),
+        ])
+        .unwrap();
+        let holder = |dns: &[&str], uris: &[&str]| {
+            table.holder(&CertificateNames::new(dns.iter().copied(), uris.iter().copied()))
+        };
+        let gateway = || Holder::Service("gateway".into());
+        assert_eq!(holder(&["other", "GATEWAY.shop"], &[]), gateway());
+        assert_eq!(holder(&[], &[spiffe]), gateway());
+        assert_eq!(holder(&["gateway.shop"], &[spiffe]), gateway());
+        assert_eq!(holder(&["gateway", "*.shop"], &["spiffe://shop/sa/gateway"]), Holder::Nobody);
+        assert_eq!(holder(&["gateway.shop", "portal"], &[]), Holder::Several);
+        assert_eq!(holder(&[], &[]), Holder::Nobody);
     }
 
     #[test]
     fn weak_settings_are_refused() {
-        assert!(matches!(table(&[("a", &["short"])]), Err(AuthSetupError::ShortServiceSecret { .. })));
-        assert!(matches!(table(&[("a", &[]), ("a", &[])]), Err(AuthSetupError::ServiceTwice(_))));
-        assert!(matches!(table(&[("a b", &[])]), Err(AuthSetupError::ServiceName(_))));
+        let short = refusal(&[service("a", &["short"], &[])]);
+        assert!(matches!(short, AuthSetupError::ShortServiceSecret { .. }));
+        let twice = refusal(&[service("a", &[], &[]), service("a", &[], &[])]);
+        assert!(matches!(twice, AuthSetupError::ServiceTwice(_)));
+        assert!(matches!(refusal(&[service("a b", &[], &[])]), AuthSetupError::ServiceName(_)));
+        assert!(matches!(refusal(&[service("a", &[], &["*.shop"])]), AuthSetupError::CertificateName(_)));
+        let shared = refusal(&[service("a", &[], &["x"]), service("b", &[], &["X"])]);
+        assert!(matches!(shared, AuthSetupError::CertificateTwice(_)));
     }
 }

@@ -51,6 +51,15 @@ pub(super) const GROUPS: &[Group] = &[
             plain("PAYOPS_RECONCILIATION_PORT", "40020", "Port of the reconciliation service."),
             plain("PAYOPS_DISPUTES_PORT", "40021", "Port of the dispute service."),
             plain("PAYOPS_LIMITS_PORT", "40022", "Port of the merchant limit service."),
+            open(
+                "PAYOPS_TLS_CERTIFICATE",
+                "PEM file of the certificate of the services, and of those between it and its authority. With it the services speak HTTPS only. New contents are taken up within half a minute.",
+            ),
+            open("PAYOPS_TLS_KEY", "PEM file of the certificate's private key."),
+            open(
+                "PAYOPS_TLS_CLIENT_CA",
+                "PEM file of the authorities whose client certificates are believed; see PAYOPS_SERVICE_CERTIFICATES.",
+            ),
             plain(
                 "PAYOPS_DRAIN_TIME",
                 "20s",
@@ -140,6 +149,10 @@ pub(super) const GROUPS: &[Group] = &[
             secret(
                 "PAYOPS_SERVICE_SECRETS",
                 "Services that may call: `name=secret`, separated by commas; a name may come several times. Secrets have at least 16 bytes. Generated in development, for `payment-gateway`.",
+            ),
+            open(
+                "PAYOPS_SERVICE_CERTIFICATES",
+                "Services that may call by client certificate: `name=subject`, separated by commas, where `subject` is a DNS name or a URI among the certificate's subject alternative names; `name` alone stands for `name=name`.",
             ),
         ],
     },

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Environment, Settings};
-use crate::auth::{ServiceSecrets, TokenKeys};
+use crate::auth::{ServiceIdentity, TokenKeys};
 
 /// The file in the data folder.
 const FILE: &str = "development-secrets.toml";
@@ -30,7 +30,10 @@ impl Settings {
     /// [`Environment::Development`] allows it, and keeps them in the data folder with mode 0600. Later starts
     /// find them there.
     pub fn generate_missing_secrets(&mut self, random: &dyn Random) -> io::Result<()> {
-        let (tokens, services) = (self.identity.tokens.is_none(), self.identity.services.is_empty());
+        let (tokens, services) = (
+            self.identity.tokens.is_none(),
+            self.identity.services.iter().all(|service| service.secrets.is_empty()),
+        );
         if self.environment == Environment::Production || !(tokens || services) {
             return Ok(());
         }
@@ -39,8 +42,8 @@ impl Settings {
             self.identity.tokens = Some(TokenKeys::Secrets(vec![generated.jwt_secret.into()]));
         }
         if services {
-            let secrets = vec![generated.gateway_service_secret.into()];
-            self.identity.services = vec![ServiceSecrets { name: GATEWAY.to_owned(), secrets }];
+            let secret = generated.gateway_service_secret.into();
+            ServiceIdentity::named(&mut self.identity.services, GATEWAY).secrets.push(secret);
         }
         Ok(())
     }

@@ -13,11 +13,11 @@ use super::reader::Reader;
 use super::source::{self, ConfigSource};
 use super::{
     Environment, GatewaySettings, IdentitySettings, RedisAddress, Scope, Service, ServiceSettings, Settings,
-    StripeSettings, TelemetryChoices, parse, production,
+    StripeSettings, TelemetryChoices, parse, production, services as named,
 };
-use crate::auth::{ServiceSecrets, TokenKeys};
-use crate::db::{DatabaseTarget, PostgresTarget};
-use crate::http::{Budgets, HttpLimits};
+use crate::auth::TokenKeys;
+use crate::db::{DatabaseTarget, PostgresTarget, SessionLimits};
+use crate::http::{Budgets, HttpLimits, TlsFiles};
 use crate::jobs::RunnerOptions;
 use crate::telemetry::LogFormat;
 
@@ -27,8 +27,6 @@ const DAY: Duration = Duration::from_hours(24);
 const CENTURY: Duration = Duration::from_hours(36_500 * 24);
 /// Shortest secret of a token, in bytes: as long as the digest of HS256.
 const SHORTEST_TOKEN_SECRET: usize = 32;
-/// Shortest secret of a service, in bytes.
-const SHORTEST_SERVICE_SECRET: usize = 16;
 /// Port of Jaeger's Thrift collector, which the original used, and of its OTLP one.
 const JAEGER_THRIFT_PORT: u16 = 14268;
 const OTLP_HTTP_PORT: u16 = 4318;
@@ -55,6 +53,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         Environment::Production => Ipv4Addr::UNSPECIFIED,
     };
     let bind = reader.derived("PAYOPS_BIND", parse::address, IpAddr::V4(address), address.to_string());
+    let tls = tls(reader);
     let drain = reader.value("PAYOPS_DRAIN_TIME", parse::duration(Duration::ZERO, HOUR));
     let prometheus_port = reader.optional("PROMETHEUS_PORT", parse::port);
     let services = services(reader, scope, &data_dir, prometheus_port);
@@ -77,6 +76,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         environment,
         data_dir,
         bind,
+        tls,
         drain: drain?,
         prometheus_port,
         stripe: stripe?,
@@ -94,6 +94,27 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         warnings: std::mem::take(&mut reader.warnings),
         effective: reader.effective(),
     })
+}
+
+/// A certificate needs its key; client certificates need both, and names that they may have.
+fn tls(reader: &mut Reader) -> Option<TlsFiles> {
+    const NEEDS: [(&str, &str); 5] = [
+        ("PAYOPS_TLS_CERTIFICATE", "PAYOPS_TLS_KEY"),
+        ("PAYOPS_TLS_KEY", "PAYOPS_TLS_CERTIFICATE"),
+        ("PAYOPS_TLS_CLIENT_CA", "PAYOPS_TLS_CERTIFICATE"),
+        ("PAYOPS_TLS_CLIENT_CA", "PAYOPS_SERVICE_CERTIFICATES"),
+        ("PAYOPS_SERVICE_CERTIFICATES", "PAYOPS_TLS_CLIENT_CA"),
+    ];
+    let mut path = |name| reader.optional(name, parse::text).map(PathBuf::from);
+    let certificate = path("PAYOPS_TLS_CERTIFICATE");
+    let key = path("PAYOPS_TLS_KEY");
+    let client_ca = path("PAYOPS_TLS_CLIENT_CA");
+    for (given, needed) in NEEDS {
+        if reader.is_given(given) && !reader.is_given(needed) {
+            reader.refuse(given, format!("is of no use without {needed}"));
+        }
+    }
+    Some(TlsFiles { certificate: certificate?, key: key?, client_ca })
 }
 
 fn folder(reader: &mut Reader, name: &'static str, default: &Path) -> PathBuf {
@@ -198,7 +219,7 @@ enum Home {
 fn home(reader: &mut Reader) -> Home {
     const NEEDS_HOST: [&str; 6] =
         ["DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME", "PAYOPS_DB_SSLMODE", "PAYOPS_DB_SSLROOTCERT"];
-    let host = reader.optional("DB_HOST", parse::text);
+    let host = reader.optional("DB_HOST", parse::host);
     let port = reader.value("DB_PORT", parse::port);
     let user = reader.value("DB_USER", parse::text);
     let password = reader.secret("DB_PASSWORD");
@@ -226,6 +247,7 @@ fn home(reader: &mut Reader) -> Home {
             ssl_root_cert,
             max_connections: max_connections?,
             acquire_timeout: acquire_timeout?,
+            session: SessionLimits::default(),
         })
     };
     Home::Server(target())
@@ -245,7 +267,7 @@ fn gateway(reader: &mut Reader) -> Option<GatewaySettings> {
 }
 
 /// The parts of a secret that holds several, separated by commas.
-fn list(secret: Option<&SecretString>) -> Vec<SecretString> {
+pub(super) fn list(secret: Option<&SecretString>) -> Vec<SecretString> {
     let parts = secret.map(|secret| secret.expose_secret().split(',')).into_iter().flatten();
     parts.map(str::trim).filter(|part| !part.is_empty()).map(SecretString::from).collect()
 }
@@ -256,7 +278,7 @@ fn identity(reader: &mut Reader) -> Option<IdentitySettings> {
     let url = reader.optional("PAYOPS_JWKS_URL", parse::url);
     let issuer = reader.value("PAYOPS_JWT_ISSUER", parse::text);
     let audience = reader.value("PAYOPS_JWT_AUDIENCE", parse::text);
-    let services = service_secrets(reader);
+    let services = named::read(reader);
     if secrets.iter().any(|secret| secret.expose_secret().len() < SHORTEST_TOKEN_SECRET) {
         reader.refuse(
             "PAYOPS_JWT_SECRET",
@@ -275,34 +297,6 @@ fn identity(reader: &mut Reader) -> Option<IdentitySettings> {
         }
     };
     Some(IdentitySettings { issuer: issuer?, audience: audience?, tokens, services })
-}
-
-fn service_secrets(reader: &mut Reader) -> Vec<ServiceSecrets> {
-    const NAME: &str = "PAYOPS_SERVICE_SECRETS";
-    let mut services: Vec<ServiceSecrets> = Vec::new();
-    for (index, entry) in list(reader.secret(NAME).as_ref()).iter().enumerate() {
-        let number = index + 1;
-        let Some((name, secret)) = entry.expose_secret().split_once('=') else {
-            reader.refuse(NAME, format!("entry {number} has no '=': name=secret is expected"));
-            continue;
-        };
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        {
-            reader.refuse(NAME, format!("entry {number} has no name of letters, digits, '-', '_' and '.'"));
-            continue;
-        }
-        if secret.len() < SHORTEST_SERVICE_SECRET {
-            let text = format!(
-                "the secret of {name} is too short: at least {SHORTEST_SERVICE_SECRET} bytes are needed"
-            );
-            reader.refuse(NAME, text);
-        }
-        match services.iter_mut().find(|service| service.name == name) {
-            Some(service) => service.secrets.push(secret.into()),
-            None => services.push(ServiceSecrets { name: name.to_owned(), secrets: vec![secret.into()] }),
-        }
-    }
-    services
 }
 
 struct Requests {
@@ -387,7 +381,7 @@ fn from_jaeger(reader: &mut Reader, address: String) -> String {
 }
 
 fn redis(reader: &mut Reader) -> Option<RedisAddress> {
-    let host = reader.optional("REDIS_HOST", parse::text);
+    let host = reader.optional("REDIS_HOST", parse::host);
     let port = reader.value("REDIS_PORT", parse::port);
     let host = host?;
     let text = "REDIS_HOST is accepted and not used yet: rate limits are counted in each process, so every \

@@ -11,6 +11,7 @@ mod parse;
 mod problem;
 mod production;
 mod reader;
+mod services;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -25,9 +26,9 @@ pub use self::catalog::reference;
 pub use self::problem::{Problem, Problems};
 pub use self::reader::Effective;
 pub use self::source::{ConfigFile, ConfigSource, Origin};
-use crate::auth::{AuthSettings, ServiceSecrets, TokenKeys};
+use crate::auth::{AuthSettings, ServiceIdentity, TokenKeys};
 use crate::db::DatabaseTarget;
-use crate::http::{Budgets, HttpLimits};
+use crate::http::{Budgets, HttpLimits, TlsFiles};
 use crate::jobs::RunnerOptions;
 use crate::telemetry::LogFormat;
 
@@ -92,6 +93,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Address that listeners bind to.
     pub bind: IpAddr,
+    /// The files of TLS, when the services speak it.
+    pub tls: Option<TlsFiles>,
     /// How long requests and jobs under way may go on after SIGTERM.
     pub drain: Duration,
     /// Port of `/metrics`, when it has one of its own.
@@ -163,7 +166,7 @@ pub struct IdentitySettings {
     /// The keys that tokens are signed with; absent in development until they are generated.
     pub tokens: Option<TokenKeys>,
     /// The services that may call; none in development until they are generated.
-    pub services: Vec<ServiceSecrets>,
+    pub services: Vec<ServiceIdentity>,
 }
 
 /// How a process tells about itself.

@@ -27,6 +27,24 @@ pub(super) fn address(written: &str) -> Parsed<IpAddr> {
     written.parse().map_err(|_| "an IP address is expected, such as 127.0.0.1 or ::".to_owned())
 }
 
+/// A host without anything around it. Whole addresses would carry credentials to where hosts are shown.
+pub(super) fn host(written: &str) -> Parsed<String> {
+    let socket = written.starts_with('/');
+    if written
+        .contains(|letter: char| "@?#".contains(letter) || letter.is_whitespace() || letter.is_control())
+        || written.contains('/') && !socket
+    {
+        return Err("a host alone is expected, such as db.internal; port, user, password and database have \
+                    settings of their own"
+            .to_owned());
+    }
+    // More than one colon is an IPv6 address.
+    if !socket && written.matches(':').count() == 1 {
+        return Err("a host alone is expected; the port has a setting of its own".to_owned());
+    }
+    Ok(written.to_owned())
+}
+
 pub(super) fn port(written: &str) -> Parsed<u16> {
     match written.parse() {
         Ok(0) | Err(_) => Err("a port is expected, 1 to 65535".to_owned()),

@@ -20,6 +20,18 @@ pub struct Effective {
     pub origin: Origin,
 }
 
+/// A refused value as it may be shown: of one that may hold credentials, which in an address stand before an
+/// '@' or behind a '?' or '#', no more than the scheme.
+fn harmless(written: &str) -> String {
+    if !written.contains(['@', '?', '#']) {
+        return written.to_owned();
+    }
+    let scheme = written.split_once("://").map(|(scheme, _)| scheme);
+    let scheme =
+        scheme.filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+'));
+    scheme.map_or_else(|| "…".to_owned(), |scheme| format!("{scheme}://…"))
+}
+
 pub(super) struct Reader {
     found: BTreeMap<&'static str, Found>,
     pub(super) problems: Vec<Problem>,
@@ -66,7 +78,8 @@ impl Reader {
         match parse(written.trim()) {
             Ok(value) => Some(value),
             Err(expected) => {
-                self.refuse(name, format!("'{written}' ({}): {expected}", found.origin.name()));
+                let text = format!("'{}' ({}): {expected}", harmless(written), found.origin.name());
+                self.refuse(name, text);
                 None
             }
         }

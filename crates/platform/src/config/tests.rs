@@ -119,6 +119,24 @@ fn lists_in_a_file_are_lists() {
 }
 
 #[test]
+fn services_may_come_by_secret_by_certificate_or_by_both() {
+    let mut given = with_clients("gateway,gateway=spiffe://shop/Gateway, portal=Portal.shop").to_vec();
+    given.push(("PAYOPS_SERVICE_SECRETS", "gateway=0123456789abcdef"));
+    let settings = Settings::load(&environment(&given), Scope::All).unwrap();
+    let services = &settings.identity.services;
+    let shown: Vec<_> = services
+        .iter()
+        .map(|service| (service.name.as_str(), service.secrets.len(), service.certificates.join(" ")))
+        .collect();
+    let expected =
+        [("gateway", 1, "gateway spiffe://shop/Gateway".to_owned()), ("portal", 0, "portal.shop".to_owned())];
+    assert_eq!(shown, expected);
+    let tls = settings.tls.unwrap();
+    assert_eq!((tls.certificate.as_path(), tls.key.as_path()), (Path::new("c"), Path::new("k")));
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("a")));
+}
+
+#[test]
 fn secrets_may_come_from_files_and_are_never_shown() {
     let mut source = environment(&[
         ("DB_HOST", "db1"),
@@ -178,6 +196,16 @@ fn a_sound_production_set_up_is_accepted() {
 type Bad = (Scope, Given, &'static str, &'static str);
 /// Names and values.
 type Given = &'static [(&'static str, &'static str)];
+
+/// TLS with client certificates, and the services that may have them.
+const fn with_clients(services: &'static str) -> [(&'static str, &'static str); 4] {
+    [
+        ("PAYOPS_TLS_CERTIFICATE", "c"),
+        ("PAYOPS_TLS_KEY", "k"),
+        ("PAYOPS_TLS_CLIENT_CA", "a"),
+        ("PAYOPS_SERVICE_CERTIFICATES", services),
+    ]
+}
 
 const BAD_ENVIRONMENTS: &[Bad] = &[
     (Scope::All, &[("ENV", "staging")], "ENV", "'staging' (environment): development or production"),
@@ -256,6 +284,13 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         "without ? and #",
     ),
     (Scope::All, &[("DB_PASSWORD", "x")], "DB_PASSWORD", "is given without DB_HOST"),
+    (
+        Scope::All,
+        &[("DB_HOST", "postgres://u:p@db/x")],
+        "DB_HOST",
+        "'postgres://…' (environment): a host alone is expected",
+    ),
+    (Scope::All, &[("DB_HOST", "db:5432")], "DB_HOST", "the port has a setting of its own"),
     (Scope::All, &[("DB_HOST", "h"), ("DB_PORT", "five")], "DB_PORT", "'five' (environment): a port"),
     (
         Scope::All,
@@ -294,6 +329,43 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         &[("PAYOPS_SERVICE_SECRETS", "gateway=short")],
         "PAYOPS_SERVICE_SECRETS",
         "the secret of gateway is too short",
+    ),
+    (Scope::All, &[("PAYOPS_TLS_KEY", "k")], "PAYOPS_TLS_KEY", "is of no use without PAYOPS_TLS_CERTIFICATE"),
+    (
+        Scope::All,
+        &[("PAYOPS_TLS_CERTIFICATE", "c")],
+        "PAYOPS_TLS_CERTIFICATE",
+        "is of no use without PAYOPS_TLS_KEY",
+    ),
+    (
+        Scope::All,
+        &[("PAYOPS_TLS_CERTIFICATE", "c"), ("PAYOPS_TLS_KEY", "k"), ("PAYOPS_TLS_CLIENT_CA", "a")],
+        "PAYOPS_TLS_CLIENT_CA",
+        "is of no use without PAYOPS_SERVICE_CERTIFICATES",
+    ),
+    (
+        Scope::All,
+        &[("PAYOPS_SERVICE_CERTIFICATES", "gateway")],
+        "PAYOPS_SERVICE_CERTIFICATES",
+        "is of no use without PAYOPS_TLS_CLIENT_CA",
+    ),
+    (
+        Scope::All,
+        &with_clients("gateway,gate way"),
+        "PAYOPS_SERVICE_CERTIFICATES",
+        "entry 2 has no name of letters",
+    ),
+    (
+        Scope::All,
+        &with_clients("gateway=*.shop"),
+        "PAYOPS_SERVICE_CERTIFICATES",
+        "entry 1: a DNS name without wildcards, or a URI",
+    ),
+    (
+        Scope::All,
+        &with_clients("gateway=pay.shop,portal=PAY.shop"),
+        "PAYOPS_SERVICE_CERTIFICATES",
+        "entry 2: 'pay.shop' is of gateway already",
     ),
     (
         Scope::All,
@@ -383,6 +455,52 @@ const UNSAFE_IN_PRODUCTION: &[(Given, &str, &str)] = &[
 fn production_refuses_what_is_not_safe() {
     for (values, name, said) in UNSAFE_IN_PRODUCTION {
         refused(&production(values), Scope::All, name, said);
+    }
+}
+
+#[test]
+fn a_refused_value_keeps_its_credentials_to_itself() {
+    let urls = [
+        "PAYMENT_GATEWAY_URL",
+        "PAYOPS_STRIPE_API_BASE",
+        "PAYOPS_JWKS_URL",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "JAEGER_ENDPOINT",
+    ];
+    let hosts = ["DB_HOST", "REDIS_HOST"];
+    let values = [
+        "http://user:unspoken@gateway:40003",
+        "postgres://user:unspoken@db:5432/payops",
+        "https://user:uns?poken@gateway",
+        "https://user:unspoken@ga teway",
+        "https://gateway/?key=unspoken",
+        "https://gateway/#unspoken",
+        "user:unspoken@gateway:5432",
+        "unspoken://user@gateway?a://b",
+    ];
+    for name in urls.into_iter().chain(hosts) {
+        for value in values.iter().filter(|value| !value.starts_with("unspoken") || hosts.contains(&name)) {
+            let problems = Settings::load(&environment(&[(name, *value)]), Scope::All).expect_err(value);
+            assert!(problems.0.iter().any(|problem| problem.name == name), "{problems}");
+            let shown = format!("{problems} {problems:?}").replace("unspoken://", "");
+            assert!(!shown.contains("unspoken") && !shown.contains("poken@"), "{name}={value}: {problems}");
+        }
+    }
+    let text = Settings::load(&environment(&[(urls[0], values[0])]), Scope::All).unwrap_err().to_string();
+    assert!(text.contains("'http://…' (environment): credentials do not belong into an address"), "{text}");
+}
+
+#[test]
+fn a_broken_file_is_not_repeated() {
+    for text in [
+        "stripe_api_key = sk_unspoken",
+        "stripe_api_key = 'unspoken",
+        "db_password = \"a\\unspoken\"",
+        "[db]\npassword = 'x' unspoken",
+        "payment_gateway_url = 'http://user:unspoken@gateway'",
+    ] {
+        let problems = Settings::load(&with_file(ConfigSource::default(), text), Scope::All).unwrap_err();
+        assert!(!problems.to_string().contains("unspoken"), "{text}: {problems}");
     }
 }
 

@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection, PgPool, SqliteConnection, SqlitePool};
 use super::{DbOpenError, PLATFORM_MIGRATIONS};
 
 /// Any number, as long as every payops takes the same: "payops" in ASCII.
-const ADVISORY_LOCK: i64 = 0x7061_796f_7073;
+pub(super) const ADVISORY_LOCK: i64 = 0x7061_796f_7073;
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     -- The migration's name; they were applied in the order of applied_at.
@@ -131,6 +131,8 @@ pub(super) async fn postgres(pool: &PgPool, plan: &Plan) -> Result<(), DbOpenErr
 }
 
 async fn lock_postgres(connection: &mut PgConnection) -> sqlx::Result<()> {
+    // Whoever migrates at the moment may take long.
+    sqlx::query("SET lock_timeout TO 0").execute(&mut *connection).await?;
     sqlx::query("SELECT pg_advisory_lock($1)").bind(ADVISORY_LOCK).execute(connection).await?;
     Ok(())
 }

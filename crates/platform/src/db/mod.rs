@@ -12,6 +12,7 @@ mod lock;
 mod metrics;
 mod migrate;
 mod open;
+mod snapshot;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::migrate::Migration;
 pub use self::open::DbOpenError;
-pub use self::target::{DatabaseTarget, PostgresTarget, SslMode};
+pub use self::target::{DatabaseTarget, PostgresTarget, SessionLimits, SslMode};
 pub use self::tx::{Locked, Tx};
 use crate::error::{Error, Result};
 use crate::telemetry::Metrics;

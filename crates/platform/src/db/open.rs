@@ -7,12 +7,12 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Executor, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool};
 use tokio_util::task::TaskTracker;
 
 use super::lock::FolderLock;
 use super::metrics::Pools;
-use super::{Backend, DatabaseTarget, Db, Inner, Migration, PostgresTarget, migrate};
+use super::{Backend, DatabaseTarget, Db, Inner, Migration, PostgresTarget, SessionLimits, migrate};
 
 /// How long a statement waits for another process that holds the SQLite file.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -218,7 +218,41 @@ async fn sqlite_reader(path: &Path) -> sqlx::Result<SqlitePool> {
     sqlite_pool_options(SQLITE_READERS).connect_with(sqlite_options(path).read_only(true)).await
 }
 
+/// How the server finds out that this host has vanished: after a minute of silence, and while it works on a
+/// statement, within ten seconds. Not every server that speaks PostgreSQL's protocol has these, and none needs
+/// them. On a Unix socket they have no effect. (The driver offers no keepalives of its own.)
+const VANISHED_CLIENTS: [&str; 2] = [
+    "SET tcp_keepalives_idle TO 30; SET tcp_keepalives_interval TO 10; SET tcp_keepalives_count TO 3; \
+     SET tcp_user_timeout TO 60000",
+    "SET client_connection_check_interval TO 10000",
+];
+
+/// What every session is told at its beginning. Sent as statements, because poolers in front of the server
+/// refuse unknown start-up options. There is no time-out of statements: reads and purges take what they take,
+/// and one that is working makes progress.
+async fn begin_session(connection: &mut PgConnection, limits: SessionLimits) -> sqlx::Result<()> {
+    // Transactions rely on READ COMMITTED, whatever the server's own default is.
+    let statement = format!(
+        "SET default_transaction_isolation TO 'read committed'; \
+         SET idle_in_transaction_session_timeout TO {}; SET lock_timeout TO {}",
+        limits.idle_in_transaction.as_millis(),
+        limits.lock_wait.as_millis()
+    );
+    connection.execute(AssertSqlSafe(statement)).await?;
+    for wish in VANISHED_CLIENTS {
+        match connection.execute(wish).await {
+            Ok(_) => {}
+            Err(error @ sqlx::Error::Database(_)) => {
+                tracing::debug!(%error, "the server does without: {wish}");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 async fn postgres_pool(target: &PostgresTarget) -> sqlx::Result<PgPool> {
+    let limits = target.session;
     PoolOptions::<sqlx::Postgres>::new()
         .max_connections(target.max_connections)
         .acquire_timeout(target.acquire_timeout)
@@ -228,14 +262,7 @@ async fn postgres_pool(target: &PostgresTarget) -> sqlx::Result<PgPool> {
                 if meta.idle_for > TRUSTED_IDLE { connection.ping().await.map(|()| true) } else { Ok(true) }
             })
         })
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                // Transactions rely on READ COMMITTED, whatever the server's own default is. Sent as a
-                // statement, because poolers in front of the server refuse unknown start-up options.
-                connection.execute("SET default_transaction_isolation TO 'read committed'").await?;
-                Ok(())
-            })
-        })
+        .after_connect(move |connection, _| Box::pin(begin_session(connection, limits)))
         .connect_with(target.connect_options().disable_statement_logging())
         .await
 }

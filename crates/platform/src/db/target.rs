@@ -51,6 +51,27 @@ pub struct PostgresTarget {
     pub max_connections: u32,
     /// How long to wait for a free connection before answering 503.
     pub acquire_timeout: Duration,
+    /// What a session may keep others waiting for.
+    pub session: SessionLimits,
+}
+
+/// How long a session may keep others waiting. The server holds it to these, so that they hold for a process
+/// that has stopped or a host that has vanished too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// A transaction in which nothing was asked for so long is rolled back, its locks are given back, and its
+    /// connection is closed.
+    pub idle_in_transaction: Duration,
+    /// A statement that waited so long for another transaction's lock is given up, and answered 503.
+    /// Shorter than a request may take, so that the caller learns that there was no effect. Migrations wait
+    /// for as long as it takes.
+    pub lock_wait: Duration,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self { idle_in_transaction: Duration::from_mins(1), lock_wait: Duration::from_secs(20) }
+    }
 }
 
 /// How much TLS is asked for, in libpq's words.

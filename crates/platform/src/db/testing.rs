@@ -8,7 +8,7 @@ use payops_core::random::{Random, SystemRandom};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-use super::{DatabaseTarget, Db, Migration, PostgresTarget, SslMode};
+use super::{DatabaseTarget, Db, Migration, PostgresTarget, SessionLimits, SslMode};
 
 /// The environment variable that names the server: a URL of a role that may create databases.
 pub const POSTGRES_URL: &str = "PAYOPS_TEST_POSTGRES_URL";
@@ -95,6 +95,7 @@ pub async fn postgres_place() -> TestPlace {
         ssl_root_cert: None,
         max_connections: 10,
         acquire_timeout: Duration::from_secs(30),
+        session: SessionLimits::default(),
     };
     TestPlace { target: DatabaseTarget::Postgres(target), folder: None }
 }

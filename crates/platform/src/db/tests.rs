@@ -32,6 +32,7 @@ crate::both_databases!(COUNTERS;
     a_clash_runs_the_body_again,
     serializable_transactions_do_not_skew,
     reading_is_possible_beside_serving,
+    a_snapshot_shows_one_instant,
     closing_waits_for_running_transactions,
 );
 
@@ -142,6 +143,37 @@ async fn dropped_readers_do_not_poison_the_pool(db: TestDb) {
     }
     assert_eq!(value(&db, "a").await, 0);
     db.ping().await.unwrap();
+}
+
+async fn a_snapshot_shows_one_instant(db: TestDb) {
+    let (looked, changed) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let reading = {
+        let (db, looked, changed) = (db.db(), Arc::clone(&looked), Arc::clone(&changed));
+        tokio::spawn(async move {
+            let backend = db.backend();
+            db.snapshot(move |conn| {
+                Box::pin(async move {
+                    let read = async || {
+                        let select = "SELECT CAST(SUM(value) AS BIGINT) AS total FROM counters";
+                        let row = conn.query_one_raw(backend.statement(select, [])).await?;
+                        Ok::<i64, Error>(row.ok_or_else(|| Error::internal("no sum"))?.try_get_by("total")?)
+                    };
+                    let before = read().await?;
+                    looked.wait().await;
+                    changed.wait().await;
+                    let after = read().await?;
+                    let write = conn.execute_unprepared("UPDATE counters SET value = 100").await;
+                    Ok((before, after, write.is_err()))
+                })
+            })
+            .await
+        })
+    };
+    looked.wait().await;
+    db.write("change", |tx| Box::pin(add(tx, "a", 7))).await.unwrap();
+    changed.wait().await;
+    assert_eq!(reading.await.unwrap().unwrap(), (0, 0, true));
+    assert_eq!(value(&db, "a").await, 7);
 }
 
 async fn a_swallowed_failure_is_refused(db: TestDb) {
@@ -426,4 +458,99 @@ async fn an_exhausted_pool_answers_unavailable() {
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Unavailable, Some(Duration::from_secs(1))));
     held.rollback().await.unwrap();
     db.write("goes", |tx| Box::pin(add(tx, "a", 1))).await.unwrap();
+}
+
+/// A database whose sessions have these limits, opened twice: as two processes do it.
+async fn limited(session: SessionLimits) -> (testing::TestPlace, Db, Db) {
+    let mut place = testing::postgres_place().await;
+    let DatabaseTarget::Postgres(target) = &mut place.target else { panic!("PostgreSQL") };
+    target.session = session;
+    let [one, other] =
+        [open_after(&place, COUNTERS).await.unwrap(), open_after(&place, COUNTERS).await.unwrap()];
+    (place, one, other)
+}
+
+/// Locks the counter `a`, says so, and goes on when it is told to.
+fn stall(db: &Db) -> (tokio::task::JoinHandle<Result<i64>>, Arc<Barrier>, Arc<Barrier>) {
+    let (locked, go_on) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (db, told, wait) = (db.clone(), Arc::clone(&locked), Arc::clone(&go_on));
+    let stalled = tokio::spawn(async move {
+        db.write("stalled", move |tx| {
+            let (told, wait) = (Arc::clone(&told), Arc::clone(&wait));
+            Box::pin(async move {
+                add(tx, "a", 1).await?;
+                told.wait().await;
+                wait.wait().await;
+                add(tx, "a", 1).await
+            })
+        })
+        .await
+    });
+    (stalled, locked, go_on)
+}
+
+#[tokio::test]
+async fn a_session_left_idle_in_a_transaction_is_ended() {
+    let limits =
+        SessionLimits { idle_in_transaction: Duration::from_millis(200), ..SessionLimits::default() };
+    let (_place, one, other) = limited(limits).await;
+    let (stalled, locked, go_on) = stall(&one);
+    locked.wait().await;
+    // Waits for the lock until the server has ended the other session.
+    assert_eq!(other.write("next", |tx| Box::pin(add(tx, "a", 10))).await.unwrap(), 10);
+    go_on.wait().await;
+    let error = stalled.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    // Nothing of it is kept, and the door is open again.
+    assert_eq!(one.write("again", |tx| Box::pin(add(tx, "a", 100))).await.unwrap(), 110);
+}
+
+#[tokio::test]
+async fn a_lock_is_not_waited_for_without_end() {
+    let limits = SessionLimits { lock_wait: Duration::from_millis(50), ..SessionLimits::default() };
+    let (_place, one, other) = limited(limits).await;
+    let (stalled, locked, go_on) = stall(&one);
+    locked.wait().await;
+    let error = other.write("waits", |tx| Box::pin(add(tx, "a", 10))).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, false), "{error:?}");
+    assert_eq!(other.write("elsewhere", |tx| Box::pin(add(tx, "b", 10))).await.unwrap(), 10);
+    go_on.wait().await;
+    assert_eq!(stalled.await.unwrap().unwrap(), 2);
+    assert_eq!(other.write("now", |tx| Box::pin(add(tx, "a", 10))).await.unwrap(), 12);
+}
+
+#[tokio::test]
+async fn migrations_wait_for_as_long_as_it_takes() {
+    let lock_wait = Duration::from_millis(50);
+    let (place, one, _other) = limited(SessionLimits { lock_wait, ..SessionLimits::default() }).await;
+    let holder = one.read().begin().await.unwrap();
+    let lock = format!("SELECT pg_advisory_xact_lock({})", migrate::ADVISORY_LOCK);
+    holder.execute_unprepared(&lock).await.unwrap();
+    let target = place.target.clone();
+    let opening = tokio::spawn(async move { Db::open(&target, COUNTERS).await });
+    let waiting = one.backend().statement(
+        "SELECT 1 AS one FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()
+         AND clock_timestamp() - query_start > interval '200 milliseconds'",
+        [],
+    );
+    eventually(async || one.read().query_one_raw(waiting.clone()).await.unwrap().is_some()).await;
+    holder.rollback().await.unwrap();
+    opening.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn sessions_tell_the_server_when_to_give_them_up() {
+    let (place, one, _other) = limited(SessionLimits::default()).await;
+    let shown = async |name: &str| {
+        let statement = one.backend().statement("SELECT current_setting($1) AS value", [name.into()]);
+        let row = one.read().query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get_by::<String, _>("value").unwrap()
+    };
+    assert_eq!(shown("idle_in_transaction_session_timeout").await, "1min");
+    assert_eq!(shown("lock_timeout").await, "20s");
+    assert_eq!(shown("statement_timeout").await, "0");
+    assert_eq!(shown("client_connection_check_interval").await, "10s");
+    let DatabaseTarget::Postgres(target) = &place.target else { panic!("PostgreSQL") };
+    let over_tcp = !target.host.starts_with('/');
+    assert_eq!(shown("tcp_keepalives_idle").await, if over_tcp { "30" } else { "0" });
 }

@@ -38,6 +38,8 @@ enum Trouble {
     Clash,
     /// A unique index stood against it.
     Duplicate,
+    /// Another transaction held a lock for too long. To run again at once would only wait again.
+    Busy,
     /// The database is stopping, starting, full, or only a replica.
     Away,
     /// Anything else is a mistake of ours.
@@ -51,6 +53,7 @@ fn from_driver(error: &sqlx::Error) -> Error {
             match trouble(&code, database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()) {
                 Trouble::Clash => Error::unavailable(error, BUSY).retryable(),
                 Trouble::Duplicate => duplicate(error),
+                Trouble::Busy => Error::unavailable(error, BUSY),
                 Trouble::Away => Error::unavailable(error, AWAY),
                 Trouble::Ours => Error::internal(error.to_string()),
             }
@@ -78,11 +81,14 @@ fn trouble(code: &str, sqlite: bool) -> Trouble {
 /// SQLSTATE, see PostgreSQL's appendix A. Distributed engines answer with the same codes.
 fn postgres_trouble(code: &str) -> Trouble {
     match code {
-        // serialization_failure, deadlock_detected, lock_not_available
-        "40001" | "40P01" | "55P03" => Trouble::Clash,
+        // serialization_failure, deadlock_detected
+        "40001" | "40P01" => Trouble::Clash,
+        // lock_not_available
+        "55P03" => Trouble::Busy,
         "23505" => Trouble::Duplicate,
-        // query_canceled (a time-out), read_only_sql_transaction (a replica after a fail-over)
-        "57014" | "25006" => Trouble::Away,
+        // query_canceled (a time-out), read_only_sql_transaction (a replica after a fail-over),
+        // idle_in_transaction_session_timeout
+        "57014" | "25006" | "25P03" => Trouble::Away,
         // connection exceptions; resources (disk full, memory, connections); operator (shutdown, starting)
         code if code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") => Trouble::Away,
         _ => Trouble::Ours,
@@ -112,6 +118,8 @@ mod tests {
         for (code, sqlite, expected) in [
             ("40001", false, Trouble::Clash),
             ("40P01", false, Trouble::Clash),
+            ("55P03", false, Trouble::Busy),
+            ("25P03", false, Trouble::Away),
             ("23505", false, Trouble::Duplicate),
             ("53100", false, Trouble::Away),
             ("57P01", false, Trouble::Away),

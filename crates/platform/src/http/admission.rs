@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, CertificateNames};
 
 /// What the gate found out.
 #[derive(Debug, Clone)]
@@ -24,8 +24,8 @@ pub(crate) struct Connection(pub(crate) Arc<ConnectionFacts>);
 #[derive(Debug)]
 pub(crate) struct ConnectionFacts {
     pub(crate) peer: SocketAddr,
-    /// The name in a client certificate that was checked.
-    pub(crate) certificate: Option<Arc<str>>,
+    /// The names in a client certificate that was checked.
+    pub(crate) certificate: Option<CertificateNames>,
     pub(crate) shutdown: CancellationToken,
 }
 

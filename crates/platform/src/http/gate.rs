@@ -180,7 +180,7 @@ impl Gate {
             return admitted;
         }
         let connection = request.extensions().get::<Connection>().map(|connection| Arc::clone(&connection.0));
-        let certificate = connection.as_ref().and_then(|facts| facts.certificate.as_deref());
+        let certificate = connection.as_ref().and_then(|facts| facts.certificate.as_ref());
         let clock = &*self.context.clock;
         let known = self.authenticator.authenticate(request.headers(), certificate, clock).await;
         if kind == Kind::Api {

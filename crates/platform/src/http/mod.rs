@@ -2,7 +2,8 @@
 //!
 //! What happens to a request, in this order:
 //!
-//! 1. [`serve`] reads its head within a time-out and tells which connection it came on;
+//! 1. [`serve`] reads its head within a time-out, over TLS when [`ServeOptions`] say so, and tells which
+//!    connection it came on, with the names in a client certificate;
 //! 2. the router finds the route; bodies of answers are compressed on the way out, except event streams;
 //! 3. the gate (`gate`), one layer around every route:
 //!    request id and trace context, a span, then in turn: room (else 503), credentials (else 401), budget
@@ -46,7 +47,7 @@ pub use json::StrictJson;
 pub use metrics_page::metrics_router;
 pub use path::{PathId, PathParams};
 pub use query::{NoFilter, PageParams, PageQuery, StrictQuery};
-pub use server::{ServeOptions, serve, serve_with};
+pub use server::{ServeOptions, Tls, TlsError, TlsFiles, serve, serve_with};
 pub use service::{AccessLog, HttpLimits, ServiceHttp, service_router};
 
 pub(crate) use admission::Admission;

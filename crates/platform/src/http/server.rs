@@ -11,16 +11,21 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::admission::{Connection, ConnectionFacts};
+use crate::auth::CertificateNames;
 
 mod pulse;
+mod tls;
 
 use pulse::{Connections, Pulse, Watched};
+use tls::Accepted;
+pub use tls::{Tls, TlsError, TlsFiles};
 
 /// Room for the head of a request.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -30,7 +35,7 @@ const STREAMS: u32 = 256;
 const PING: Duration = Duration::from_secs(20);
 
 /// How a server listens.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ServeOptions {
     /// How long requests at work may go on after the order to stop.
     pub drain: Duration,
@@ -38,11 +43,20 @@ pub struct ServeOptions {
     /// head of a request was completed and nothing could be sent: heads that trickle in, connections that are
     /// kept for nothing, and readers that do not read.
     pub patience: Duration,
+    /// Speaks TLS, and nothing else, when it is given.
+    pub tls: Option<Tls>,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
 }
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { drain: Duration::from_secs(20), patience: Duration::from_mins(1) }
+        Self {
+            drain: Duration::from_secs(20),
+            patience: Duration::from_mins(1),
+            tls: None,
+            handshake: Duration::from_secs(10),
+        }
     }
 }
 
@@ -59,11 +73,14 @@ pub async fn serve_with(
     shutdown: CancellationToken,
     options: ServeOptions,
 ) {
+    if let Some(tls) = options.tls.clone() {
+        tokio::spawn(tls.keep_current(shutdown.clone()));
+    }
     let server = Server {
-        router,
-        builder: builder(),
+        http: Arc::new(Http { router, builder: builder(), shutdown: shutdown.clone() }),
+        tls: options.tls,
+        handshake: options.handshake,
         graceful: GracefulShutdown::new(),
-        shutdown: shutdown.clone(),
         connections: Connections::default(),
     };
     let mut rounds = tokio::time::interval((options.patience / 2).max(Duration::from_millis(1)));
@@ -86,11 +103,18 @@ pub async fn serve_with(
 }
 
 struct Server {
+    http: Arc<Http>,
+    tls: Option<Tls>,
+    handshake: Duration,
+    graceful: GracefulShutdown,
+    connections: Connections,
+}
+
+/// What all connections share.
+struct Http {
     router: Router,
     builder: auto::Builder<TokioExecutor>,
-    graceful: GracefulShutdown,
     shutdown: CancellationToken,
-    connections: Connections,
 }
 
 /// HTTP/1 gets no timer: hyper would set and drop one for every request, and [`Connections`] keeps watch over
@@ -123,10 +147,64 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was refused");
         }
-        let facts = ConnectionFacts { peer, certificate: None, shutdown: self.shutdown.clone() };
+        let pulse = Arc::new(Pulse::default());
+        let watcher = self.graceful.watcher();
+        let task = match &self.tls {
+            None => tokio::spawn(self.http.serve(stream, peer, None, Arc::clone(&pulse), watcher)),
+            Some(tls) => {
+                let (tls, http, handshake) = (tls.clone(), Arc::clone(&self.http), self.handshake);
+                let pulse = Arc::clone(&pulse);
+                tokio::spawn(async move {
+                    if let Some(Accepted { stream, names }) =
+                        http.shake_hands(&tls, stream, peer, handshake).await
+                    {
+                        http.serve(stream, peer, names, pulse, watcher).await;
+                    }
+                })
+            }
+        };
+        self.connections.add(task.abort_handle(), pulse);
+    }
+}
+
+impl Http {
+    /// `None` when the handshake fails, takes too long, or the server stops before its end.
+    async fn shake_hands(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        peer: SocketAddr,
+        patience: Duration,
+    ) -> Option<Accepted> {
+        let shaken = tokio::time::timeout(patience, tls.accept(stream));
+        match self.shutdown.run_until_cancelled(shaken).await? {
+            Ok(Ok(accepted)) => Some(accepted),
+            Ok(Err(error)) => {
+                tracing::info!(%peer, %error, "a TLS handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::info!(%peer, "a TLS handshake took too long");
+                None
+            }
+        }
+    }
+
+    /// Serves a connection to its end.
+    fn serve<S>(
+        &self,
+        stream: S,
+        peer: SocketAddr,
+        certificate: Option<CertificateNames>,
+        pulse: Arc<Pulse>,
+        watcher: Watcher,
+    ) -> impl Future<Output = ()> + Send + use<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let facts = ConnectionFacts { peer, certificate, shutdown: self.shutdown.clone() };
         let connection = Connection(Arc::new(facts));
         let router = self.router.clone();
-        let pulse = Arc::new(Pulse::default());
         let beating = Arc::clone(&pulse);
         let service = service_fn(move |mut request: Request<Incoming>| {
             let at_work = Pulse::request(&beating);
@@ -138,12 +216,11 @@ impl Server {
                 answer
             }
         });
-        let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
-        let serving = self.graceful.watch(self.builder.serve_connection(io, service).into_owned());
-        let task = tokio::spawn(async move {
+        let io = TokioIo::new(Watched::new(stream, pulse));
+        let serving = watcher.watch(self.builder.serve_connection(io, service).into_owned());
+        async move {
             // What ends a connection early is the peer's affair: resets, nonsense, silence.
             let _ = serving.await;
-        });
-        self.connections.add(task.abort_handle(), pulse);
+        }
     }
 }

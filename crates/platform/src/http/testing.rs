@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use payops_core::time::Timestamp;
 use secrecy::SecretString;
@@ -16,7 +16,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::auth::{
-    AuthSettings, AuthSetupError, Authenticator, Caller, MintError, Role, ServiceSecrets, TokenKeys,
+    AuthSettings, AuthSetupError, Authenticator, Caller, MintError, Role, ServiceIdentity, TokenKeys,
     TokenRequest,
 };
 
@@ -33,9 +33,10 @@ pub fn authenticator() -> Result<Arc<Authenticator>, AuthSetupError> {
         issuer: String::from("payops"),
         audience: String::from("payops"),
         tokens: TokenKeys::Secrets(vec![SecretString::from(TOKEN_SECRET)]),
-        services: vec![ServiceSecrets {
+        services: vec![ServiceIdentity {
             name: String::from(SERVICE_NAME),
             secrets: vec![SecretString::from(SERVICE_SECRET)],
+            certificates: vec![String::from(SERVICE_NAME)],
         }],
     };
     Authenticator::new(settings).map(Arc::new)
@@ -159,14 +160,22 @@ impl TestRequest<'_> {
 
     /// Sends it.
     pub async fn send(self) -> TestAnswer {
-        let mut request = Request::new(Body::from(self.body));
+        let body = Body::from(self.body.clone());
+        let (parts, body) = self.exchange(body).await.into_parts();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        TestAnswer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+}
+
+impl TestRequest<'_> {
+    /// Sends it with a body that may come piece by piece, and gives the answer with its body unread.
+    pub async fn exchange(self, body: Body) -> Response<Body> {
+        let mut request = Request::new(body);
         *request.method_mut() = self.method;
         *request.uri_mut() = self.path.parse().unwrap_or_default();
         *request.headers_mut() = self.headers;
         let Ok(response) = self.client.router.clone().oneshot(request).await;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-        TestAnswer { status: parts.status.as_u16(), headers: parts.headers, body }
+        response
     }
 }
 

@@ -291,6 +291,16 @@ mod tests {
     }
 
     #[test]
+    fn the_latest_fire_is_found_across_clock_changes() {
+        let latest = |cron: &str, now: &str| {
+            let timetable = Timetable::new(cron, Zone::named("America/New_York").unwrap()).unwrap();
+            timetable.latest_until(at(now)).unwrap().to_rfc3339()
+        };
+        assert_eq!(latest("30 1 * * *", "2024-11-03T12:00:00Z"), "2024-11-03T05:30:00+00:00");
+        assert_eq!(latest("30 2 * * *", "2024-03-10T12:00:00Z"), "2024-03-10T07:00:00+00:00");
+    }
+
+    #[test]
     fn what_is_no_timetable_is_refused() {
         for cron in [
             "",

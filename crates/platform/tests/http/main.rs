@@ -9,4 +9,5 @@ mod pages;
 mod rights;
 mod serving;
 mod site;
+mod tls;
 mod tokens;

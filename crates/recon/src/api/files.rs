@@ -9,7 +9,7 @@ use payops_platform::http::{Answer, Command, PageParams, PageQuery, PathParams};
 use uuid::Uuid;
 
 use super::wire::{DownloadFile, SettlementFile};
-use super::{check_text, write};
+use super::{check_account, check_dates, write};
 use crate::Reconciliation;
 use crate::ops::{files, tasks};
 use crate::store::file::{self, Subject};
@@ -30,7 +30,7 @@ pub(super) async fn download_settlement_file(
     caller: Authorized<OperatorOnly>,
     command: Command<DownloadFile>,
 ) -> Result<Answer<SettlementFile>> {
-    check_text("account", &command.body.account, 0, 128)?;
+    check_account(&command.body.account)?;
     write(&app, "reconciliation.download_file", caller.actor(), command, |scope| {
         async move {
             let body = scope.body;
@@ -63,6 +63,7 @@ pub(super) async fn list_settlement_files(
     _: Authorized<OperatorOnly>,
     query: PageQuery<Uuid, file::Filter>,
 ) -> Result<Answer<Page<SettlementFile>>> {
+    check_dates(&[("settlement_date", query.filter.settlement_date)])?;
     let page = file::list(app.context.db.read(), &query.filter, &query.page).await?;
     Ok(Answer::ok(page.map(SettlementFile::from)))
 }

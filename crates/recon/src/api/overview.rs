@@ -6,6 +6,7 @@ use payops_platform::auth::{Authorized, OperatorOnly};
 use payops_platform::error::{Error, Result};
 use payops_platform::http::{Answer, StrictQuery};
 
+use super::check_dates;
 use super::wire::{Overview, OverviewQuery};
 use crate::Reconciliation;
 use crate::ops::overview;
@@ -26,6 +27,7 @@ pub(super) async fn get_summary(
     _: Authorized<OperatorOnly>,
     StrictQuery(query): StrictQuery<OverviewQuery>,
 ) -> Result<Answer<Overview>> {
+    check_dates(&[("date_from", query.date_from), ("date_to", query.date_to)])?;
     let today = app.context.now().date_naive();
     let to = query.date_to.unwrap_or(today);
     let from = query.date_from.unwrap_or_else(|| to.checked_sub_days(Days::new(30)).unwrap_or(to));

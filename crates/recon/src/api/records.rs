@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use futures::FutureExt;
+use payops_channels::row::Kind;
 use payops_core::page::Page;
 use payops_platform::auth::{Authorized, OperatorOnly};
 use payops_platform::error::{Error, Result};
@@ -12,7 +13,7 @@ use super::wire::{
     AssignRecords, Changed, CloseRecord, CloseRecords, ClosedStatus, NewComment, Record, RecordEvent,
     RecordWithHistory, ReopenRecord,
 };
-use super::{Scope, check_text, write};
+use super::{Scope, check_dates, check_text, check_word, is_blank, write};
 use crate::Reconciliation;
 use crate::engine::DiffType;
 use crate::model::ReasonCode;
@@ -35,7 +36,10 @@ pub(super) async fn list_records(
     _: Authorized<OperatorOnly>,
     mut query: PageQuery<record::Cursor, record::Filter>,
 ) -> Result<Answer<Page<Record>>> {
-    check_diff_type(query.filter.diff_type.as_deref())?;
+    let filter = &query.filter;
+    check_word("diff_type", filter.diff_type.as_deref(), &DiffType::ALL.map(DiffType::as_str))?;
+    check_word("kind", filter.kind.as_deref(), &Kind::ALL.map(Kind::as_str))?;
+    check_dates(&[("task_date", filter.task_date)])?;
     query.filter.currency = query.filter.currency.map(|currency| currency.to_ascii_uppercase());
     let page = record::list(app.context.db.read(), &query.filter, &query.page).await?;
     Ok(Answer::ok(page.map(Record::from)))
@@ -234,8 +238,10 @@ fn in_lock_order(ids: &[Uuid]) -> Vec<Uuid> {
 }
 
 fn closing(reason_code: ReasonCode, note: Option<&str>, status: ClosedStatus) -> Result<Closing> {
+    // A note that shows nothing says nothing: it is no note.
+    let note = note.filter(|note| !is_blank(note));
     if let Some(note) = note {
-        check_text("note", note, 0, 2000)?;
+        check_text("note", note, 1, 2000)?;
     }
     let ignore = status == ClosedStatus::Ignored;
     let closing = Closing { ignore, reason_code, note: note.map(str::to_owned) };
@@ -254,19 +260,5 @@ fn check_ids(ids: &[Uuid]) -> Result<()> {
         "record_ids",
         format!("1 to {MOST_AT_ONCE} different records are accepted; {} were given", ids.len()),
         format!("允许 1 到 {MOST_AT_ONCE} 个不同的记录；收到 {} 个", ids.len()),
-    ))
-}
-
-fn check_diff_type(diff_type: Option<&str>) -> Result<()> {
-    let Some(word) = diff_type else { return Ok(()) };
-    if DiffType::ALL.iter().any(|known| known.as_str() == word) {
-        return Ok(());
-    }
-    let known: Vec<&str> = DiffType::ALL.iter().map(|known| known.as_str()).collect();
-    let known = known.join(", ");
-    Err(Error::invalid_field(
-        "diff_type",
-        format!("one of {known} is expected"),
-        format!("应为以下之一：{known}"),
     ))
 }

@@ -14,8 +14,9 @@ use payops_platform::http::{Answer, Command, IfMatch, NoBody, PageParams, PageQu
 use uuid::Uuid;
 
 use super::wire::{NewTask, Task};
-use super::{Scope, check_text, write};
+use super::{Scope, check_account, check_dates, check_word, write};
 use crate::Reconciliation;
+use crate::engine::Verdict;
 use crate::model::TaskStatus;
 use crate::ops::tasks;
 use crate::store::task;
@@ -40,7 +41,7 @@ pub(super) async fn create_task(
     caller: Authorized<OperatorOrService>,
     command: Command<NewTask>,
 ) -> Result<Answer<Task>> {
-    check_text("account", &command.body.account, 0, 128)?;
+    check_account(&command.body.account)?;
     write(&app, "reconciliation.create_task", caller.actor(), command, |scope| create(scope).boxed()).await
 }
 
@@ -72,6 +73,13 @@ pub(super) async fn list_tasks(
     _: Authorized<OperatorOnly>,
     query: PageQuery<Uuid, task::Filter>,
 ) -> Result<Answer<Page<Task>>> {
+    let filter = &query.filter;
+    check_word("verdict", filter.verdict.as_deref(), &Verdict::ALL.map(Verdict::as_str))?;
+    check_dates(&[
+        ("task_date", filter.task_date),
+        ("date_from", filter.date_from),
+        ("date_to", filter.date_to),
+    ])?;
     let page = task::list(app.context.db.read(), &query.filter, &query.page).await?;
     Ok(Answer::ok(page.map(Task::from)))
 }

@@ -11,7 +11,7 @@ use payops_platform::error::{Error, ErrorKind, Result};
 use payops_platform::http::Answer;
 use utoipa::ToSchema;
 
-use super::check_text;
+use super::check_account;
 use super::wire::{SettlementFile, Uploaded};
 use crate::Reconciliation;
 use crate::file_store::Received;
@@ -42,6 +42,9 @@ pub(super) struct UploadForm {
     /// `true` puts bytes in force again that a later file superseded. Without it, an old file that comes once
     /// more changes nothing.
     restore: Option<bool>,
+    /// `true` lets a file without a row take the place of one that has rows. Without it that is refused: a day that
+    /// had movements has hardly lost all of them.
+    allow_empty: Option<bool>,
     /// The file: CSV, plain or packed with gzip or zip. Platform files may be one JSON object a line.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
@@ -59,7 +62,7 @@ pub(super) struct UploadForm {
         (status = 200, description = "These bytes were there already; nothing changed", body = Uploaded),
         (status = 400, description = "INVALID_REQUEST: a part of the form is missing or invalid"),
         (status = 413, description = "FILE_TOO_LARGE"),
-        (status = 422, description = "FILE_UNREADABLE: data lists the rejects"),
+        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; or EMPTY_REPLACEMENT: data names the file with rows that stays in force"),
     )
 )]
 pub(super) async fn upload_settlement_file(
@@ -82,7 +85,7 @@ pub(super) async fn upload_settlement_file(
         (status = 200, description = "These bytes were there already; nothing changed", body = Uploaded),
         (status = 400, description = "INVALID_REQUEST: a part of the form is missing or invalid"),
         (status = 413, description = "FILE_TOO_LARGE"),
-        (status = 422, description = "FILE_UNREADABLE: data lists the rejects"),
+        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; or EMPTY_REPLACEMENT: data names the file with rows that stays in force"),
     )
 )]
 pub(super) async fn upload_platform_file(
@@ -107,10 +110,10 @@ async fn receive(
         }
         let file_name = field.file_name().map(|name| name.chars().take(255).collect());
         let subject = about.subject(app, default_role)?;
+        about.check_reader(&subject)?;
         let received = store(app, field).await?;
         // Nothing may follow the file: a part that came later would be ignored in silence.
         if let Some(part) = form.next_field().await.map_err(multipart_error)? {
-            app.files.discard(&received.path).await;
             let name = part.name().unwrap_or_default().to_owned();
             return Err(Error::invalid_field(
                 name,
@@ -155,6 +158,7 @@ struct About {
     role: Option<FileRole>,
     mapping: Option<String>,
     restore: bool,
+    allow_empty: bool,
     seen: BTreeSet<String>,
 }
 
@@ -178,17 +182,13 @@ impl About {
                 })?);
             }
             "account" => {
-                check_text("account", &text, 0, 128)?;
+                check_account(&text)?;
                 text.trim().clone_into(&mut self.account);
             }
             "timezone" => self.timezone = Some(text.trim().to_owned()),
             "mapping" => self.mapping = Some(text),
-            "restore" => {
-                let wanted = text.trim().parse();
-                self.restore = wanted.map_err(|_| {
-                    Error::invalid_field(&name, "true or false is expected", "应为 true 或 false")
-                })?;
-            }
+            "restore" => self.restore = yes_or_no(&name, &text)?,
+            "allow_empty" => self.allow_empty = yes_or_no(&name, &text)?,
             _ => return Err(Error::invalid_field(name, "no such part of the form", "表单中没有此部分")),
         }
         Ok(())
@@ -216,6 +216,31 @@ impl About {
         })
     }
 
+    /// Refuses a channel's file that nothing would read: of the channels, only Stripe's files are read without a
+    /// mapping, and only its balance summaries are read at all.
+    fn check_reader(&self, subject: &Subject) -> Result<()> {
+        let channel = subject.channel.as_str();
+        let stripe = subject.channel == Channel::Stripe;
+        match (subject.role, &self.mapping) {
+            (FileRole::Settlement, None) if !stripe => Err(Error::invalid_field(
+                "mapping",
+                format!("files of {channel} need a mapping: only stripe's files are read without one"),
+                format!("{channel} 的文件需要 mapping：只有 stripe 的文件无需映射即可读取"),
+            )),
+            (FileRole::BalanceSummary, _) if !stripe => Err(Error::invalid_field(
+                "role",
+                format!("balance summaries of {channel} cannot be read: only stripe's can"),
+                format!("无法读取 {channel} 的余额汇总：仅支持 stripe"),
+            )),
+            (FileRole::BalanceSummary, Some(_)) => Err(Error::invalid_field(
+                "mapping",
+                "a balance summary is read without a mapping",
+                "余额汇总不使用 mapping",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Without a mapping, a platform file's format is seen from its first byte once it is on disk.
     fn announced(self, subject: Subject, file_name: Option<String>) -> Announced {
         let format = match (&self.mapping, subject.role) {
@@ -232,6 +257,7 @@ impl About {
             report_type: None,
             file_name,
             restore: self.restore,
+            allow_empty: self.allow_empty,
         }
     }
 }
@@ -253,6 +279,11 @@ fn word<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T> {
         let why = error.to_string();
         Error::invalid_field(name, why.clone(), format!("无效的值：{why}"))
     })
+}
+
+fn yes_or_no(name: &str, text: &str) -> Result<bool> {
+    let wanted = text.trim().parse();
+    wanted.map_err(|_| Error::invalid_field(name, "true or false is expected", "应为 true 或 false"))
 }
 
 fn missing(part: &'static str) -> Error {

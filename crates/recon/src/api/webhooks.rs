@@ -41,7 +41,7 @@ pub(super) async fn receive_stripe_event(
 ) -> Result<Answer<Received>> {
     let secrets = &app.options.stripe_webhook_secrets;
     if secrets.is_empty() {
-        return Err(crate::error::not_configured("PAYOPS_STRIPE_WEBHOOK_SECRET"));
+        return Err(crate::error::webhook_secret_missing());
     }
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     webhook::verify(&payload, signature, secrets, app.context.now(), webhook::DEFAULT_TOLERANCE)

@@ -24,6 +24,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 4] = [Self::Reconciled, Self::Differences, Self::Incomplete, Self::NotProvable];
+
     /// The verdict's name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::Reconciliation;
+use crate::error;
 use crate::formats::Inspection;
 use crate::jobs::{FetchFile, MOST_ATTEMPTS};
 use crate::model::{FileFormat, FileRole, FileSource, FileStatus, TaskStatus};
@@ -38,6 +39,8 @@ pub struct Announced {
     pub file_name: Option<String>,
     /// Whether bytes that a later file superseded are to be in force again.
     pub restore: bool,
+    /// Whether a file without a row may take the place of one that has rows.
+    pub allow_empty: bool,
 }
 
 impl Announced {
@@ -60,6 +63,8 @@ pub struct Contents<'a> {
     pub sha256: &'a str,
     /// What a reading of it found; a fetched file is first read when it is compared.
     pub inspection: Option<&'a Inspection>,
+    /// Whether it has no row, and nobody said that it may take the place of a file that has some.
+    pub unwanted_if_empty: bool,
 }
 
 /// What became of a file that was taken in.
@@ -132,7 +137,8 @@ pub async fn announce(
 
 /// Takes the bytes of an announced file in, already placed on disk. The same bytes change nothing; other
 /// bytes supersede the file in force. Bytes that a later file had superseded are in force again when the source
-/// itself gives them again, and not when somebody hands an old file over once more.
+/// itself gives them again, and not when somebody hands an old file over once more. A download never takes the place
+/// of what a person handed over.
 pub async fn take_in(
     app: &Reconciliation,
     tx: &Tx,
@@ -147,6 +153,10 @@ pub async fn take_in(
         // Another run fetched the same announced file meanwhile and was first.
         return Ok(Taken { file: row.clone(), outcome: Outcome::AlreadyKnown });
     }
+    let current = file::current(tx.conn(), &subject).await?;
+    let handed_over = current
+        .clone()
+        .filter(|file| file.source == FileSource::Upload && row.source == FileSource::Download);
     if let Some(known) = file::with_content(tx.conn(), &subject, contents.sha256, &row.reading_hash).await? {
         file::update(tx, row.clone(), now, |file| {
             file.status = Set(FileStatus::Duplicate);
@@ -155,16 +165,22 @@ pub async fn take_in(
             file.file_size = Set(i64::try_from(contents.size).ok());
         })
         .await?;
+        if let Some(in_force) = handed_over {
+            return Ok(Taken { file: in_force, outcome: Outcome::AlreadyKnown });
+        }
         if known.status == FileStatus::Superseded && row.source == FileSource::Download {
+            if contents.unwanted_if_empty {
+                refuse_empty(current.as_ref())?;
+            }
             return restore(app, tx, &subject, known).await;
         }
         return Ok(Taken { file: known, outcome: Outcome::AlreadyKnown });
     }
-    let current = file::current(tx.conn(), &subject).await?;
-    if let Some(handed_over) = current.clone().filter(|file| file.source == FileSource::Upload)
-        && row.source == FileSource::Download
-    {
-        return step_back(app, tx, row, contents, handed_over).await;
+    if let Some(in_force) = handed_over {
+        return step_back(app, tx, row, contents, in_force).await;
+    }
+    if contents.unwanted_if_empty {
+        refuse_empty(current.as_ref())?;
     }
     let outcome = if current.is_some() { Outcome::Correction } else { Outcome::New };
     if let Some(old) = current {
@@ -187,6 +203,15 @@ pub async fn take_in(
     let id = stored.id.to_string();
     audit::record(tx, &app.context, actor, "settlement_file.stored", "settlement_file", &id, detail).await?;
     Ok(Taken { file: stored, outcome })
+}
+
+/// Refuses to let a file without a row take the place of one that has rows: a day that had movements has not lost
+/// all of them, a source has failed. A file in force that was not read yet is taken to have rows.
+pub fn refuse_empty(in_force: Option<&StoredFile>) -> Result<()> {
+    match in_force.filter(|file| file.record_count != Some(0)) {
+        Some(file) => Err(error::empty_replacement(file)),
+        None => Ok(()),
+    }
 }
 
 /// What a person handed over while the download was under way stays in force; the download is kept beside it.

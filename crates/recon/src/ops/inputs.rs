@@ -22,7 +22,7 @@ use crate::formats;
 use crate::jobs::system;
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus, TaskStatus};
-use crate::ops::files::{self, Announced, Contents, Taken};
+use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
 use crate::ops::run::{Running, Stop, next_look};
 use crate::store::file::{self, Model as StoredFile, Subject};
 use crate::store::task;
@@ -32,6 +32,9 @@ use crate::store::task;
 const REPORT_PATIENCE: TimeDelta = TimeDelta::hours(12);
 /// When to look again for a day that the channel has no data for yet.
 const DATA_PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+/// The longest file, in bytes, that may turn out to hold no row: a line of column names, or a trailer.
+const LONGEST_EMPTY: u64 = 1 << 20;
 
 /// The files of one run.
 #[derive(Debug, Clone)]
@@ -97,6 +100,7 @@ pub fn download_of(app: &Reconciliation, subject: &Subject) -> Result<Announced>
         report_type: report_type.cloned(),
         file_name: None,
         restore: false,
+        allow_empty: false,
     })
 }
 
@@ -180,11 +184,11 @@ async fn begin(running: &Running<'_>, subject: &Subject) -> Result<StoredFile> {
 }
 
 async fn fetch(app: &Reconciliation, row: StoredFile, lease: &Lease) -> Result<StoredFile, Stop> {
-    let path = app.files.incoming(app.context.new_id());
+    let place = app.files.incoming(app.context.new_id());
     let fetching = async {
         match row.role {
-            FileRole::Platform => fetch_feed(app, &row, &path).await,
-            FileRole::Settlement | FileRole::BalanceSummary => fetch_report(app, &row, &path).await,
+            FileRole::Platform => fetch_feed(app, &row, place.path()).await,
+            FileRole::Settlement | FileRole::BalanceSummary => fetch_report(app, &row, place.path()).await,
         }
     };
     // A source that does not answer must not keep the process from ending: the next owner asks again.
@@ -193,20 +197,77 @@ async fn fetch(app: &Reconciliation, row: StoredFile, lease: &Lease) -> Result<S
         return Err(Stop::Error(why));
     };
     let (size, sha256) = fetched?;
-    app.files.place(&path, &row.subject(), &sha256).await?;
-    Ok(take_in(app, &row, size, sha256).await?.file)
+    let fetched = Fetched { size, sha256, is_empty: is_empty(app, &row, place.path(), size).await? };
+    match keep(app, &row, place.path(), fetched).await {
+        Ok(taken) => Ok(taken.file),
+        Err(error) => {
+            if error.code() == error::EMPTY_REPLACEMENT {
+                fail(app, &row, &error.text().en).await?;
+            }
+            Err(Stop::Error(error))
+        }
+    }
 }
 
-async fn take_in(app: &Reconciliation, row: &StoredFile, size: u64, sha256: String) -> Result<Taken> {
-    let shared = Arc::new((app.clone(), row.clone(), sha256));
+/// What came from a source.
+struct Fetched {
+    size: u64,
+    sha256: String,
+    is_empty: bool,
+}
+
+async fn is_empty(app: &Reconciliation, row: &StoredFile, path: &Path, size: u64) -> Result<bool> {
+    // What says that there are no rows is short; longer files are first read when they are compared.
+    if size > LONGEST_EMPTY {
+        return Ok(false);
+    }
+    let (app, row, path) = (app.clone(), row.clone(), path.to_owned());
+    let found = tokio::task::spawn_blocking(move || {
+        let format = match row.role {
+            FileRole::BalanceSummary => None,
+            FileRole::Settlement | FileRole::Platform => Some(formats::format_of(&row)?),
+        };
+        formats::inspect(&app, &path, format.as_ref())
+    });
+    let found = found.await.map_err(Error::internal)??;
+    Ok(found.rows == 0 && found.rejects == 0)
+}
+
+async fn keep(app: &Reconciliation, row: &StoredFile, path: &Path, fetched: Fetched) -> Result<Taken> {
+    let subject = row.subject();
+    if fetched.is_empty {
+        let in_force = file::current(app.context.db.read(), &subject).await?;
+        // What a person handed over stays in force whatever is fetched.
+        let in_force = in_force
+            .filter(|file| file.source == FileSource::Download)
+            .filter(|file| file.file_hash.as_ref() != Some(&fetched.sha256));
+        files::refuse_empty(in_force.as_ref())?;
+    }
+    app.files.place(path, &subject, &fetched.sha256).await?;
+    take_in(app, row, fetched).await
+}
+
+async fn take_in(app: &Reconciliation, row: &StoredFile, fetched: Fetched) -> Result<Taken> {
+    let shared = Arc::new((app.clone(), row.clone(), fetched));
     app.context
         .db
         .write("reconciliation.store_file", move |tx| {
             let shared = Arc::clone(&shared);
             async move {
-                let (app, row, sha256) = &*shared;
-                let contents = Contents { size, sha256, inspection: None };
-                files::take_in(app, tx, &system(), row, &contents).await
+                let (app, row, fetched) = &*shared;
+                let contents = Contents {
+                    size: fetched.size,
+                    sha256: &fetched.sha256,
+                    inspection: None,
+                    unwanted_if_empty: fetched.is_empty,
+                };
+                let day = files::lock_day(tx, &row.subject()).await?;
+                let taken = files::take_in(app, tx, &system(), row, &contents).await?;
+                // A day that is being reconciled sees its own file; one that was reconciled sees a correction.
+                if taken.outcome == Outcome::Correction {
+                    files::rerun_day(app, tx, &system(), day.as_deref()).await?;
+                }
+                Ok(taken)
             }
             .boxed()
         })

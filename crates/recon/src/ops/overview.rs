@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
+use futures::FutureExt;
 use payops_platform::error::Result;
 use uuid::Uuid;
 
@@ -23,10 +24,17 @@ pub async fn overview(
     channel: Option<Channel>,
     today: NaiveDate,
 ) -> Result<Overview> {
-    let tasks = task::completed_between(app.context.db.read(), from, to, channel).await?;
-    let ids: Vec<Uuid> = tasks.iter().map(|task| task.id).collect();
-    let standings: Vec<Standing> =
-        record::standings(app.context.db.read(), &ids).await?.into_iter().filter(is_open).collect();
+    // One picture, so that the records are those of the figures beside them.
+    let read = app.context.db.snapshot(move |conn| {
+        async move {
+            let tasks = task::completed_between(conn, from, to, channel).await?;
+            let ids: Vec<Uuid> = tasks.iter().map(|task| task.id).collect();
+            Ok((record::standings(conn, &ids).await?, tasks))
+        }
+        .boxed()
+    });
+    let (standings, tasks) = read.await?;
+    let standings: Vec<Standing> = standings.into_iter().filter(is_open).collect();
     Ok(Overview {
         date_from: from,
         date_to: to,

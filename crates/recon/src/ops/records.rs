@@ -30,8 +30,7 @@ pub struct Closing {
 impl Closing {
     /// Refuses `other` without a note.
     pub fn check(&self) -> Result<()> {
-        let silent = self.note.as_deref().is_none_or(|note| note.trim().is_empty());
-        if self.reason_code == ReasonCode::Other && silent {
+        if self.reason_code == ReasonCode::Other && self.note.is_none() {
             return Err(Error::invalid_field(
                 "note",
                 "reason_code 'other' needs a note that says what it was",
@@ -52,7 +51,7 @@ pub async fn close(
 ) -> Result<Record> {
     let record = locked(tx, id, by.if_match).await?;
     let step = if closing.ignore { RecordEvent::Ignore } else { RecordEvent::Resolve };
-    let status = record_step(record.status, step).ok_or_else(|| error::record_closed(&record))?;
+    let status = record_step(record.status, step).ok_or_else(|| error::record_closed(&record, by.actor))?;
     let now = app.context.now();
     let record = record::update(tx, record, now, |row| {
         row.status = Set(status);
@@ -95,8 +94,8 @@ pub async fn reopen(
 /// Gives a record an owner.
 pub async fn assign(app: &Reconciliation, tx: &Tx, by: &Change<'_>, id: Uuid, owner: &str) -> Result<Record> {
     let record = locked(tx, id, by.if_match).await?;
-    let status =
-        record_step(record.status, RecordEvent::Assign).ok_or_else(|| error::record_closed(&record))?;
+    let status = record_step(record.status, RecordEvent::Assign)
+        .ok_or_else(|| error::record_closed(&record, by.actor))?;
     let now = app.context.now();
     let record = record::update(tx, record, now, |row| {
         row.status = Set(status);

@@ -149,6 +149,31 @@ impl Running<'_> {
         if wanted { Ok(()) } else { Err(Stop::Unwanted) }
     }
 
+    /// Shows that this process leaves the run to another one. A run whose lease was lost shows nothing: the task
+    /// is the other one's already.
+    async fn hand_back(&self) -> Result<(), Stop> {
+        let message = "the process that worked on it has stopped; the run goes on in the next process";
+        let step = Step {
+            task_id: self.task.id,
+            run_no: self.task.run_no,
+            phase: Phase::Waiting,
+            progress: 0,
+            message: Some(message.to_owned()),
+        };
+        let (shared, now) = (Arc::new((self.lease.clone(), step)), self.app.context.now());
+        let db = &self.app.context.db;
+        db.write("reconciliation.hand_back", move |tx| {
+            let shared = Arc::clone(&shared);
+            async move {
+                shared.0.still_mine(tx).await?;
+                task::advance(tx, &shared.1, now).await
+            }
+            .boxed()
+        })
+        .await?;
+        Ok(())
+    }
+
     async fn save(&self, findings: &Arc<Findings>) -> Result<Changes, Stop> {
         let shared = Arc::new((self.app.clone(), self.lease.clone(), Arc::clone(findings)));
         let changes = self
@@ -205,8 +230,13 @@ impl Running<'_> {
                     && !self.lease.is_last_attempt()
                 {
                     tracing::warn!(task_id = %self.task.id, ?error, "the run will be tried again");
-                    let reason = format!("{}; it will be tried again", error.text().en);
-                    if matches!(self.report(Phase::Waiting, 0, Some(reason)).await, Err(Stop::Unwanted)) {
+                    let shown = if self.lease.cancelled().is_cancelled() {
+                        self.hand_back().await
+                    } else {
+                        let reason = format!("{}; it will be tried again", error.text().en);
+                        self.report(Phase::Waiting, 0, Some(reason)).await
+                    };
+                    if matches!(shown, Err(Stop::Unwanted)) {
                         return Ok(());
                     }
                 }

@@ -85,6 +85,9 @@ pub async fn save(
         records_gone: changes.gone,
         started_at: task.started_at.unwrap_or(now),
         completed_at: now,
+        settlement_file_id: task.settlement_file_id,
+        summary_file_id: task.summary_file_id,
+        platform_file_id: task.platform_file_id,
     };
     run::insert(tx, run).await?;
     let stored_summary = serde_json::to_string(summary).map_err(Error::internal)?;

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use payops_core::id::readable_number;
-use payops_core::time::Zone;
+use payops_core::time::{Zone, business_date};
 use payops_platform::audit;
 use payops_platform::auth::Actor;
 use payops_platform::db::Tx;
@@ -105,14 +105,10 @@ pub async fn cancel(
 /// The zone of a day that has begun; a day that has not, or that the zone does not have, is an error that names
 /// the field: `field` is what the day is called in the request.
 pub(crate) fn check_day(app: &Reconciliation, field: &str, date: NaiveDate, timezone: &str) -> Result<Zone> {
-    let zone = Zone::named(timezone).map_err(|unknown| {
-        let zh = format!("'{timezone}' 不是有效的 IANA 时区名，例如 Asia/Shanghai");
-        Error::invalid_field("timezone", unknown.to_string(), zh)
-    })?;
-    let window = zone.day(date).map_err(|_| error::no_such_day(date, timezone))?;
-    if window.start == window.end {
-        return Err(error::no_such_day(date, timezone));
-    }
+    let zone = zone_named(timezone)?;
+    let date = business_date(date).map_err(|error| error::implausible_date(field, error))?;
+    let window = zone.day(date).ok().filter(|window| window.start < window.end);
+    let window = window.ok_or_else(|| error::no_such_day(date, timezone))?;
     if window.start > app.context.now() {
         return Err(Error::invalid_field(
             field,
@@ -121,6 +117,14 @@ pub(crate) fn check_day(app: &Reconciliation, field: &str, date: NaiveDate, time
         ));
     }
     Ok(zone)
+}
+
+/// The zone of this IANA name; an error names the field `timezone`.
+pub(crate) fn zone_named(timezone: &str) -> Result<Zone> {
+    Zone::named(timezone).map_err(|unknown| {
+        let zh = format!("'{timezone}' 不是有效的 IANA 时区名，例如 Asia/Shanghai");
+        Error::invalid_field("timezone", unknown.to_string(), zh)
+    })
 }
 
 async fn start(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid, event: TaskEvent) -> Result<Task> {

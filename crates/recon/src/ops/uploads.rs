@@ -24,23 +24,16 @@ pub async fn take(
     mut announced: Announced,
     received: Received,
 ) -> Result<(Taken, Option<Uuid>)> {
-    let result = async {
-        let inspection = look(app, &mut announced, &received).await?;
-        if inspection.rows == 0 && inspection.rejects > 0 {
-            return Err(error::file_unreadable(&inspection.first_rejects));
-        }
-        store(app, actor, announced, &received, inspection).await
+    let inspection = look(app, &mut announced, &received).await?;
+    if inspection.rows == 0 && inspection.rejects > 0 {
+        return Err(error::file_unreadable(&inspection.first_rejects));
     }
-    .await;
-    if result.is_err() {
-        app.files.discard(&received.path).await;
-    }
-    result
+    store(app, actor, announced, &received, inspection).await
 }
 
 async fn look(app: &Reconciliation, announced: &mut Announced, received: &Received) -> Result<Inspection> {
     let mapping = announced.mapping.as_deref().map(formats::parse_mapping).transpose()?;
-    let (app, path) = (app.clone(), received.path.clone());
+    let (app, path) = (app.clone(), received.place.path().to_owned());
     let (role, mut format) = (announced.subject.role, announced.format);
     let (inspection, format) = tokio::task::spawn_blocking(move || {
         if role == FileRole::Platform && mapping.is_none() && formats::is_ndjson(&app, &path)? {
@@ -68,9 +61,10 @@ async fn store(
     received: &Received,
     inspection: Inspection,
 ) -> Result<(Taken, Option<Uuid>)> {
-    app.files.place(&received.path, &announced.subject, &received.sha256).await?;
-    let delivery =
-        Delivery { actor, announced, size: received.size, sha256: received.sha256.clone(), inspection };
+    let (size, sha256) = (received.size, received.sha256.clone());
+    let delivery = Delivery { actor, announced, size, sha256, inspection };
+    delivery.check_before_placing(app).await?;
+    app.files.place(received.place.path(), &delivery.announced.subject, &received.sha256).await?;
     let shared = Arc::new((app.clone(), delivery));
     app.context
         .db
@@ -98,6 +92,7 @@ async fn store(
                     size: delivery.size,
                     sha256: &delivery.sha256,
                     inspection: Some(&delivery.inspection),
+                    unwanted_if_empty: delivery.is_empty() && !delivery.announced.allow_empty,
                 };
                 let taken = files::take_in(app, tx, &delivery.actor, &row, &contents).await?;
                 let rerun = files::rerun_day(app, tx, &delivery.actor, day.as_deref()).await?;
@@ -115,4 +110,23 @@ struct Delivery {
     size: u64,
     sha256: String,
     inspection: Inspection,
+}
+
+impl Delivery {
+    fn is_empty(&self) -> bool {
+        self.inspection.rows == 0 && self.inspection.rejects == 0
+    }
+
+    /// Refuses, before the file is in its place, what the transaction would refuse.
+    async fn check_before_placing(&self, app: &Reconciliation) -> Result<()> {
+        let (conn, subject) = (app.context.db.read(), &self.announced.subject);
+        if !self.is_empty() || self.announced.allow_empty {
+            return Ok(());
+        }
+        let reading = self.announced.reading_hash();
+        match file::with_content(conn, subject, &self.sha256, &reading).await? {
+            Some(_) => Ok(()),
+            None => files::refuse_empty(file::current(conn, subject).await?.as_ref()),
+        }
+    }
 }

@@ -4,5 +4,6 @@ pub mod file;
 mod paging;
 pub mod record;
 pub mod run;
+pub mod schedule;
 pub mod task;
 pub mod webhook;

@@ -21,6 +21,9 @@ pub struct Model {
     pub records_gone: i64,
     pub started_at: Timestamp,
     pub completed_at: Timestamp,
+    pub settlement_file_id: Option<Uuid>,
+    pub summary_file_id: Option<Uuid>,
+    pub platform_file_id: Option<Uuid>,
 }
 
 /// Runs name their task; nothing is joined.

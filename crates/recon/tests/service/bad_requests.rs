@@ -37,6 +37,11 @@ fn bad_tasks() -> Vec<(&'static str, Value, &'static str)> {
         (TASKS, with("task_date", json!("2026-02-30")), "task_date"),
         (TASKS, with("task_date", json!(20_260_116)), "task_date"),
         (TASKS, with("task_date", json!("2999-01-01")), "task_date"),
+        (TASKS, with("task_date", json!("-0001-01-01")), "task_date"),
+        (TASKS, with("task_date", json!("1969-12-31")), "task_date"),
+        (TASKS, with("task_date", json!("9999-12-31")), "task_date"),
+        (TASKS, with("task_date", json!("+20260-01-16")), "task_date"),
+        (TASKS, with("account", json!("acct\u{200b}")), "account"),
         (TASKS, with("channel", json!("STRIPE")), "channel"),
         (TASKS, with("channel", json!("cash")), "channel"),
         (TASKS, with("task_type", json!("hourly")), "task_type"),
@@ -97,6 +102,12 @@ async fn bad_queries_name_their_parameter(db: TestDb) {
         ("tasks?date_from=yesterday", "date_from"),
         ("records?task_id=1", "task_id"),
         ("records?diff_type=odd", "diff_type"),
+        ("records?kind=payments", "kind"),
+        ("records?task_date=-9999-01-01", "task_date"),
+        ("tasks?verdict=ok", "verdict"),
+        ("tasks?date_to=%2B200000-01-01", "date_to"),
+        ("settlement-files?settlement_date=-9999-01-01", "settlement_date"),
+        ("summary?date_to=-9999-01-01", "date_to"),
         ("records?page=1&cursor=x", "cursor"),
         ("records?status=open&status=resolved", "status"),
         ("settlement-files?role=x", "role"),
@@ -137,6 +148,8 @@ async fn every_endpoint_knows_its_callers(db: TestDb) {
     let app = App::start(db).await;
     let (get, post) = (Method::GET, Method::POST);
     let people: &[&str] = &["operator", "admin"];
+    let (put, delete) = (Method::PUT, Method::DELETE);
+    let admins: &[&str] = &["admin"];
     let creators: &[&str] = &["operator", "admin", "service"];
     let row = |method: &Method, path, allowed| Rights { method: method.clone(), path, allowed };
     let table = [
@@ -166,6 +179,11 @@ async fn every_endpoint_knows_its_callers(db: TestDb) {
             people,
         ),
         row(&get, "/api/v1/reconciliation/summary", people),
+        row(&get, "/api/v1/reconciliation/schedules", admins),
+        row(&post, "/api/v1/reconciliation/schedules", admins),
+        row(&get, "/api/v1/reconciliation/schedules/00000000-0000-7000-8000-000000000001", admins),
+        row(&put, "/api/v1/reconciliation/schedules/00000000-0000-7000-8000-000000000001", admins),
+        row(&delete, "/api/v1/reconciliation/schedules/00000000-0000-7000-8000-000000000001", admins),
     ];
     let differences = check_rights(&app.client, &table).await;
     assert!(differences.is_empty(), "{differences:#?}");

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
+use futures::StreamExt;
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
+use payops_platform::http::testing::As;
 use payops_sandbox::days::Variant;
 use payops_sandbox::{Fault, FaultKind, FaultTarget};
 use serde_json::{Value, json};
@@ -16,6 +18,8 @@ both_databases!(payops_recon::MIGRATIONS;
     a_corrected_file_changes_only_what_it_corrects,
     a_day_fetched_again_follows_its_source,
     a_file_is_fetched_on_request,
+    a_fetched_correction_starts_the_day_again,
+    what_was_handed_over_stays_in_force_when_the_old_bytes_are_fetched_again,
     another_channel_needs_a_mapping_and_no_code,
     bad_uploads_are_refused_with_their_reason,
     a_correction_during_a_run_starts_the_day_again,
@@ -24,6 +28,10 @@ both_databases!(payops_recon::MIGRATIONS;
     the_same_bytes_with_another_mapping_are_another_file,
     sums_beyond_64_bits_do_not_blind_the_overview,
     a_file_that_changed_on_disk_is_not_compared,
+    an_empty_file_does_not_replace_one_with_rows,
+    an_empty_download_does_not_replace_one_with_rows,
+    a_channels_file_needs_its_mapping,
+    an_upload_that_breaks_off_leaves_nothing,
 );
 
 const DATE: &str = "2026-01-16";
@@ -130,8 +138,8 @@ async fn a_day_fetched_again_follows_its_source(db: TestDb) {
     assert_eq!(ids(&before), ids(&back), "differences that return are the same records");
 }
 
-async fn a_file_is_fetched_on_request(db: TestDb) {
-    let app = App::start(db).await;
+/// Asks for the day's settlement file and waits until it is there.
+async fn fetched(app: &App) -> Value {
     let wanted = json!({ "channel": "stripe", "settlement_date": DATE });
     let asked = app.post("/api/v1/reconciliation/settlement-files/download", &wanted).await;
     assert_eq!(asked.status, 202, "{:?}", asked.json());
@@ -142,6 +150,34 @@ async fn a_file_is_fetched_on_request(db: TestDb) {
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
         file = app.get(&path).await.data();
     }
+    file
+}
+
+async fn a_fetched_correction_starts_the_day_again(db: TestDb) {
+    let app = App::start(db).await;
+    let task = app.reconcile(DATE).await;
+    assert_eq!(fetched(&app).await["status"], "duplicate", "the same bytes change nothing");
+    let path = format!("/api/v1/reconciliation/tasks/{}", text(&task["id"]));
+    assert_eq!(app.get(&path).await.data()["run_no"], 1);
+    app.sandbox.handle().set_variant(DATE.parse().unwrap(), Variant::Corrected);
+    assert_eq!(fetched(&app).await["status"], "stored");
+    app.until(text(&task["id"]), |task| task["run_no"] == 2 && task["status"] == "completed").await;
+}
+
+async fn what_was_handed_over_stays_in_force_when_the_old_bytes_are_fetched_again(db: TestDb) {
+    let app = App::start(db).await;
+    app.reconcile(DATE).await;
+    let (_, settlement) = app.day_files(DATE, Variant::Corrected);
+    let uploaded = app.upload("settlement-files", &about(DATE), &settlement).await.data();
+    assert_eq!(uploaded["outcome"], "correction");
+    assert_eq!(fetched(&app).await["status"], "duplicate");
+    let path = format!("/api/v1/reconciliation/settlement-files/{}", text(&uploaded["file"]["file_no"]));
+    assert_eq!(app.get(&path).await.data()["status"], "stored");
+}
+
+async fn a_file_is_fetched_on_request(db: TestDb) {
+    let app = App::start(db).await;
+    let file = fetched(&app).await;
     assert_eq!(file["status"], "stored", "{file}");
     assert_eq!(text(&file["file_hash"]).len(), 64);
     let paypal = json!({ "channel": "paypal", "settlement_date": DATE });
@@ -315,4 +351,103 @@ async fn a_file_that_changed_on_disk_is_not_compared(db: TestDb) {
     std::fs::write(&path, bytes).unwrap();
     let task = app.ended(&app.begin(DATE).await).await;
     assert_eq!((&task["status"], &task["error_code"]), (&json!("failed"), &json!("STORED_FILE_CHANGED")));
+}
+
+/// The first line of a file.
+fn header(file: &[u8]) -> &[u8] {
+    file.split_inclusive(|byte| *byte == b'\n').next().unwrap()
+}
+
+async fn an_empty_file_does_not_replace_one_with_rows(db: TestDb) {
+    let app = App::start(db).await;
+    upload_day(&app, Variant::Seeded).await;
+    let task = app.reconcile(DATE).await;
+    let (platform, settlement) = app.day_files(DATE, Variant::Seeded);
+    for (kind, file) in [("settlement-files", &settlement), ("platform-files", &platform)] {
+        let refused = app.upload(kind, &about(DATE), header(file)).await;
+        assert_eq!((refused.status, refused.code().as_str()), (422, "EMPTY_REPLACEMENT"), "{kind}");
+        let in_force =
+            format!("/api/v1/reconciliation/settlement-files/{}", text(&refused.data()["file_no"]));
+        let in_force = app.get(&in_force).await.data();
+        assert_eq!((&in_force["status"], &in_force["source"]), (&json!("stored"), &json!("upload")));
+    }
+    let unchanged = app.get(&format!("/api/v1/reconciliation/tasks/{}", text(&task["id"]))).await.data();
+    assert_eq!(unchanged["run_no"], 1, "nothing was started");
+    // Said on purpose, it is taken.
+    let parts = [("channel", "stripe"), ("settlement_date", DATE), ("allow_empty", "true")];
+    let taken = app.upload("settlement-files", &parts, header(&settlement)).await;
+    assert_eq!((taken.status, taken.data()["outcome"].clone()), (201, json!("correction")), "{taken:?}");
+    app.until(text(&task["id"]), |task| task["run_no"] == 2 && task["status"] == "completed").await;
+    // A day that begins without rows is a day, and rows may come later.
+    let quiet = about("2026-01-15");
+    let first = app.upload("settlement-files", &quiet, header(&settlement)).await;
+    assert_eq!((first.status, first.data()["outcome"].clone()), (201, json!("new")));
+    let later = app.upload("settlement-files", &quiet, &settlement).await;
+    assert_eq!(later.data()["outcome"], "correction");
+}
+
+async fn an_empty_download_does_not_replace_one_with_rows(db: TestDb) {
+    let app = App::start(db).await;
+    let task = app.reconcile(DATE).await;
+    let id = text(&task["id"]);
+    let before = app.report(&task).await;
+    app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::TruncateRows { rows: 1_000_000 }));
+    app.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
+    let failed = app.until(id, |task| task["run_no"] == 2 && task["status"] != "processing").await;
+    assert_eq!(
+        (&failed["status"], &failed["error_code"]),
+        (&json!("failed"), &json!("EMPTY_REPLACEMENT")),
+        "{failed}"
+    );
+    let after = app.report(&task).await;
+    assert_eq!((&after["summary"], &after["files"]), (&before["summary"], &before["files"]));
+    let files = app.get("/api/v1/reconciliation/settlement-files?role=platform&status=failed").await.data();
+    assert!(text(&files["items"][0]["error_message"]).contains("no rows"), "{files}");
+    // The source is well again.
+    app.post(&format!("/api/v1/reconciliation/tasks/{id}/retry"), &json!({})).await;
+    let again = app.until(id, |task| task["run_no"] == 3 && task["status"] == "completed").await;
+    assert_eq!(again["verdict"], task["verdict"]);
+}
+
+async fn a_channels_file_needs_its_mapping(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, settlement) = app.day_files(DATE, Variant::Seeded);
+    for channel in ["paypal", "alipay", "wechat", "adyen"] {
+        let parts = [("channel", channel), ("settlement_date", DATE)];
+        let refused = app.upload("settlement-files", &parts, &settlement).await;
+        assert_eq!((refused.status, refused.fields().as_str()), (400, "mapping"), "{channel}");
+        let parts = [("channel", channel), ("settlement_date", DATE), ("role", "balance_summary")];
+        let refused = app.upload("settlement-files", &parts, b"x").await;
+        assert_eq!((refused.status, refused.fields().as_str()), (400, "role"), "{channel}");
+    }
+    let files = app.get("/api/v1/reconciliation/settlement-files").await.data();
+    assert_eq!(files["total"], 0);
+}
+
+async fn an_upload_that_breaks_off_leaves_nothing(db: TestDb) {
+    let app = App::start(db).await;
+    let form = "--x\r\nContent-Disposition: form-data; name=\"channel\"\r\n\r\nstripe\r\n\
+                --x\r\nContent-Disposition: form-data; name=\"settlement_date\"\r\n\r\n2026-01-16\r\n\
+                --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\nbalance_transaction_id,";
+    let chunks = futures::stream::once(async move { Ok::<_, std::io::Error>(form) });
+    let body = axum::body::Body::from_stream(chunks.chain(futures::stream::pending()));
+    let client = app.client.clone();
+    let sending = tokio::spawn(async move {
+        let request = client.request(http::Method::POST, "/api/v1/reconciliation/settlement-files");
+        let request = request.by(As::Operator).header("content-type", "multipart/form-data; boundary=x");
+        request.exchange(body).await
+    });
+    let incoming = app.files.path().join("incoming");
+    let received = || std::fs::read_dir(&incoming).unwrap().count();
+    let until = async |wanted: usize| {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
+        while received() != wanted {
+            assert!(tokio::time::Instant::now() < deadline, "{} files, not {wanted}", received());
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    until(1).await;
+    // What a server does when the client hangs up, and when its time is over.
+    sending.abort();
+    until(0).await;
 }

@@ -32,7 +32,9 @@ pub struct App {
     pub client: TestClient,
     pub sandbox: RunningSandbox,
     pub files: tempfile::TempDir,
-    _db: TestDb,
+    pub db: TestDb,
+    service: Reconciliation,
+    context: ServiceContext,
     stop: CancellationToken,
 }
 
@@ -50,6 +52,15 @@ impl App {
 
     /// The same, with another sandbox.
     pub async fn start_with(db: TestDb, change: impl FnOnce(&mut SandboxConfig)) -> Self {
+        Self::start_as(db, change, |_| {}).await
+    }
+
+    /// The same, with another sandbox and another service.
+    pub async fn start_as(
+        db: TestDb,
+        change: impl FnOnce(&mut SandboxConfig),
+        set: impl FnOnce(&mut Options),
+    ) -> Self {
         let mut config = SandboxConfig::on(([127, 0, 0, 1], 0).into()).await.unwrap();
         config.report_delay = chrono::TimeDelta::zero();
         change(&mut config);
@@ -59,10 +70,11 @@ impl App {
         let context =
             ServiceContext::new("reconciliation-service", db.db(), clock, Arc::new(SystemRandom), metrics);
         let files = tempfile::tempdir().unwrap();
-        let options = Options {
+        let mut options = Options {
             stripe_webhook_secrets: vec![SecretString::from(DEFAULT_WEBHOOK_SECRET)],
             ..Options::default()
         };
+        set(&mut options);
         let app = Reconciliation::open(context.clone(), files.path(), sources(sandbox.base_url()), options)
             .await
             .unwrap();
@@ -75,10 +87,21 @@ impl App {
         };
         let router = service_router(http);
         let stop = CancellationToken::new();
-        let runner = jobs::register(&app, Runner::new(context.clone()).with_options(quick()));
-        tokio::spawn(runner.run(stop.clone()));
         let client = TestClient::new(router, authenticator, context.now());
-        Self { client, sandbox, files, _db: db, stop }
+        let started = Self { client, sandbox, files, db, service: app, context, stop };
+        started.run_jobs();
+        started
+    }
+
+    /// Has one more instance work on the jobs.
+    pub fn run_jobs(&self) {
+        let runner = jobs::register(&self.service, Runner::new(self.context.clone()).with_options(quick()));
+        tokio::spawn(runner.run(self.stop.clone()));
+    }
+
+    /// Tells every instance to stop working on jobs.
+    pub fn stop_jobs(&self) {
+        self.stop.cancel();
     }
 
     pub async fn get(&self, path: &str) -> TestAnswer {

@@ -7,4 +7,6 @@ mod harness;
 mod honest;
 mod outside;
 mod records;
+mod reports;
+mod schedules;
 mod stories;

@@ -21,6 +21,8 @@ both_databases!(payops_recon::MIGRATIONS;
     a_task_waits_for_the_day_to_be_there,
     a_webhook_wakes_a_waiting_task,
     a_webhook_without_a_good_signature_is_refused,
+    a_webhook_without_a_secret_says_what_to_set,
+    a_run_that_is_handed_back_says_so,
     a_cancelled_task_stores_nothing,
     a_failed_task_can_be_tried_again,
 );
@@ -139,6 +141,29 @@ async fn a_webhook_without_a_good_signature_is_refused(db: TestDb) {
     assert_eq!(deliver(&app, &event, "whsec_wrong").await, 400);
     let unsigned = app.client.post("/api/v1/webhooks/stripe", &event).send().await;
     assert_eq!((unsigned.status, unsigned.code().as_str()), (400, "WEBHOOK_SIGNATURE"));
+}
+
+async fn a_webhook_without_a_secret_says_what_to_set(db: TestDb) {
+    let app = App::start_as(db, |_| {}, |options| options.stripe_webhook_secrets.clear()).await;
+    let refused = app.client.post("/api/v1/webhooks/stripe", &json!({})).send().await;
+    assert_eq!((refused.status, refused.code().as_str()), (422, "NOT_CONFIGURED"));
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(
+        message.contains("PAYOPS_STRIPE_WEBHOOK_SECRET") && message.contains("signing secret"),
+        "{message}"
+    );
+    assert!(!message.contains("upload") && !message.contains("fetch"), "{message}");
+}
+
+async fn a_run_that_is_handed_back_says_so(db: TestDb) {
+    let app = App::start(db).await;
+    app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::Slow { ms: 600_000 }));
+    let id = app.begin(DATE).await;
+    app.until(&id, |task| task["phase"] == "fetching").await;
+    app.stop_jobs();
+    let task = app.until(&id, |task| task["phase"] == "waiting").await;
+    let message = task["status_message"].as_str().unwrap();
+    assert!(message.contains("has stopped") && !message.contains("busy"), "{message}");
 }
 
 async fn a_cancelled_task_stores_nothing(db: TestDb) {

@@ -10,6 +10,8 @@ use crate::harness::App;
 
 both_databases!(payops_recon::MIGRATIONS;
     a_record_is_resolved_once,
+    who_closed_a_record_is_told_to_others_and_to_himself,
+    a_text_that_shows_nothing_is_no_text,
     of_many_resolvers_one_wins,
     an_end_is_taken_back_with_a_reason,
     bulk_work_is_all_or_nothing,
@@ -48,6 +50,42 @@ async fn a_record_is_resolved_once(db: TestDb) {
     assert_eq!(app.post(&format!("{RECORDS}/{}/comments", id(&records[0])), &comment).await.status, 201);
     let shown = app.get(&format!("{RECORDS}/{}", id(&records[0]))).await.data();
     assert_eq!(shown["history"][1]["note"], "checked against the bank");
+}
+
+async fn who_closed_a_record_is_told_to_others_and_to_himself(db: TestDb) {
+    let (app, records) = reconciled(db).await;
+    let path = format!("{RECORDS}/{}/resolve", id(&records[0]));
+    let close = json!({ "reason_code": "channel_fee" });
+    app.post(&path, &close).await;
+    let message = async |who| {
+        let refused = app.client.post(&path, &close).by(who).send().await;
+        assert_eq!(refused.code(), "RECORD_ALREADY_CLOSED");
+        refused.json()["message"].as_str().unwrap().to_owned()
+    };
+    let (himself, another) = (message(As::Operator).await, message(As::Admin).await);
+    assert!(himself.contains("closed by you already"), "{himself}");
+    assert!(another.contains("closed by olga already"), "{another}");
+}
+
+async fn a_text_that_shows_nothing_is_no_text(db: TestDb) {
+    let (app, records) = reconciled(db).await;
+    let path = |verb: &str| format!("{RECORDS}/{}/{verb}", id(&records[0]));
+    for blank in ["", "   ", "\u{200b}\u{feff}", "\u{3164}\t\u{2060}"] {
+        for (verb, body, field) in [
+            ("comments", json!({ "comment": blank }), "comment"),
+            ("resolve", json!({ "reason_code": "other", "note": blank }), "note"),
+            ("reopen", json!({ "reason": blank }), "reason"),
+        ] {
+            let refused = app.post(&path(verb), &body).await;
+            assert_eq!((refused.status, refused.fields().as_str()), (400, field), "{verb} {blank:?}");
+        }
+        let assign = json!({ "record_ids": [id(&records[0])], "assigned_to": blank });
+        let refused = app.post(&format!("{RECORDS}/assign"), &assign).await;
+        assert_eq!((refused.status, refused.fields().as_str()), (400, "assigned_to"), "{blank:?}");
+    }
+    let closed =
+        app.post(&path("resolve"), &json!({ "reason_code": "channel_fee", "note": " \u{200b}" })).await;
+    assert_eq!((closed.status, closed.data()["resolution_note"].clone()), (200, Value::Null));
 }
 
 async fn of_many_resolvers_one_wins(db: TestDb) {

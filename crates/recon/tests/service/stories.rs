@@ -12,6 +12,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_clean_day_is_reconciled,
     a_day_belongs_to_its_zone,
     a_day_has_one_task_until_it_is_cancelled,
+    a_day_of_utc_is_one_day_by_any_name,
     a_task_is_started_only_when_it_can_be,
     running_again_keeps_what_people_did,
     matched_rows_are_kept_when_asked_for,
@@ -86,6 +87,17 @@ async fn a_day_has_one_task_until_it_is_cancelled(db: TestDb) {
     let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [[201].as_slice(), &[409; 9]].concat());
+}
+
+async fn a_day_of_utc_is_one_day_by_any_name(db: TestDb) {
+    let app = App::start(db).await;
+    let body = |zone: &str| json!({ "task_date": "2026-01-16", "channel": "stripe", "timezone": zone });
+    let first = app.post("/api/v1/reconciliation/tasks", &body("GMT")).await;
+    assert_eq!((first.status, first.data()["timezone"].clone()), (201, json!("Etc/UTC")));
+    for zone in ["Etc/UTC", "UTC", "Etc/Universal", "Zulu", "etc/gmt0", "Greenwich"] {
+        let second = app.post("/api/v1/reconciliation/tasks", &body(zone)).await;
+        assert_eq!((second.status, second.code().as_str()), (409, "TASK_EXISTS"), "{zone}");
+    }
 }
 
 async fn a_task_is_started_only_when_it_can_be(db: TestDb) {

@@ -41,6 +41,22 @@ impl World {
         Self { plans: Arc::new(plans), ..*self }
     }
 
+    /// The same world with these plans besides its own.
+    #[must_use]
+    pub(crate) fn with_plans(self, plans: impl IntoIterator<Item = (NaiveDate, DayPlan)>) -> Self {
+        plans.into_iter().fold(self, |world, (date, plan)| world.with_plan(date, plan))
+    }
+
+    /// The dates that are made of something else than the default.
+    pub(crate) fn plans(&self) -> &BTreeMap<NaiveDate, DayPlan> {
+        &self.plans
+    }
+
+    /// About how many payments a UTC day and channel has.
+    pub(crate) fn payments(&self) -> u64 {
+        self.payments
+    }
+
     /// The seed that everything follows from.
     pub fn seed(&self) -> u64 {
         self.seed

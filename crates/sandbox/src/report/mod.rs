@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use payops_core::currency::{Currency, Exponents};
 use payops_core::money::format_major;
+use serde::{Deserialize, Serialize};
 
 use crate::days::{
     Balance, Channel, ChannelRow, PAYOUT_SECONDS, PayoutRow, SECONDS_A_DAY, World, balance, channel_rows,
@@ -37,7 +38,8 @@ pub(crate) struct Report {
 }
 
 /// What a fault makes wrong in a balance summary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Flaw {
     /// The ending balance of the first currency is one minor unit too high.
     Unbalanced,

@@ -178,7 +178,7 @@ fn refuse_unknown_parameters(report_type: ReportType, form: &Form) -> Result<(),
     form.refuse_others(&names, &["parameters[columns]", "expand"])
 }
 
-fn zone_named(name: &str) -> Result<jiff::tz::TimeZone, StripeError> {
+pub(super) fn zone_named(name: &str) -> Result<jiff::tz::TimeZone, StripeError> {
     let invalid = || StripeError::invalid("parameters.timezone", format!("Invalid timezone: {name}"));
     Zone::named(name).map_err(|_| invalid())?;
     if name == "Etc/UTC" {

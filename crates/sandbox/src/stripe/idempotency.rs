@@ -8,6 +8,7 @@ use chrono::Duration;
 use payops_core::time::Timestamp;
 
 use super::error::StripeError;
+use super::kept::KeptAnswer;
 
 const LONGEST_KEY: usize = 255;
 
@@ -26,7 +27,7 @@ enum Use {
 }
 
 /// The keys of the last day.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct IdempotencyKeys {
     keys: Mutex<HashMap<String, Use>>,
 }
@@ -51,6 +52,35 @@ pub(crate) struct InFlight<'a> {
 impl IdempotencyKeys {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Use>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// With answers from an earlier run.
+    pub(crate) fn new(answers: Vec<KeptAnswer>) -> Self {
+        let answered = |kept: KeptAnswer| {
+            let KeptAnswer { key, fingerprint, request_id, body, at } = kept;
+            (key, Use::Answered { fingerprint, request_id, body: body.into(), at })
+        };
+        Self { keys: Mutex::new(answers.into_iter().map(answered).collect()) }
+    }
+
+    /// The answers so far, in the order of their keys.
+    pub(crate) fn answers(&self) -> Vec<KeptAnswer> {
+        let keys = self.lock();
+        let mut answers: Vec<KeptAnswer> = keys
+            .iter()
+            .filter_map(|(key, used)| match used {
+                Use::InFlight { .. } => None,
+                Use::Answered { fingerprint, request_id, body, at } => Some(KeptAnswer {
+                    key: key.clone(),
+                    fingerprint: fingerprint.clone(),
+                    request_id: request_id.clone(),
+                    body: String::from_utf8_lossy(body).into_owned(),
+                    at: *at,
+                }),
+            })
+            .collect();
+        answers.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        answers
     }
 
     /// Takes `key` for a call with `fingerprint`. Keys older than a day are forgotten.

@@ -6,6 +6,7 @@ mod error;
 mod form;
 mod gate;
 mod idempotency;
+mod kept;
 mod read;
 mod runs;
 mod webhooks;
@@ -18,7 +19,8 @@ use axum::routing::get;
 use crate::server::Shared;
 pub(crate) use gate::RateLimit;
 pub(crate) use idempotency::IdempotencyKeys;
-pub(crate) use runs::{Outcome, Runs};
+pub(crate) use kept::{KeptAnswer, KeptRun};
+pub(crate) use runs::{Outcome, Run, Runs};
 pub use webhooks::{Delivery, DeliveryState, WebhookTarget, stripe_signature};
 pub(crate) use webhooks::{Webhooks, attempt};
 

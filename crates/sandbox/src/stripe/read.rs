@@ -87,7 +87,7 @@ pub(crate) async fn report_run(
     let size_lie = strike.lie_size;
     under(strike, async {
         form_of(query.as_deref()).refuse_others(&[], &["expand"])?;
-        shared.settle_runs().await;
+        Shared::settle_runs(&shared).await;
         let run = shared.runs.get(&id).ok_or_else(|| StripeError::no_such("report run", &id))?;
         Ok(Json(run.object(&shared.base_url, size_lie)))
     })
@@ -95,7 +95,7 @@ pub(crate) async fn report_run(
 }
 
 pub(crate) async fn report_runs(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Answer {
-    shared.settle_runs().await;
+    Shared::settle_runs(&shared).await;
     let form = form_of(query.as_deref());
     form.refuse_others(
         &[

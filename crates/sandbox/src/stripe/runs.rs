@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use payops_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
@@ -14,7 +15,8 @@ use crate::report::{Alteration, Report};
 const FILE_LIFE_SECONDS: i64 = 365 * 86_400;
 
 /// What will become of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     Succeeds,
     Fails,
@@ -22,7 +24,8 @@ pub(crate) enum Outcome {
 }
 
 /// Where a run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum RunStatus {
     Pending,
     Succeeded,
@@ -40,7 +43,8 @@ impl RunStatus {
 }
 
 /// What the file of a run is known by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Measured {
     pub(crate) size: u64,
     pub(crate) rows: u64,
@@ -61,7 +65,7 @@ pub(crate) struct Run {
     pub(crate) outcome: Outcome,
     pub(crate) status: RunStatus,
     pub(crate) finished_at: Option<Timestamp>,
-    measured: Arc<OnceCell<Measured>>,
+    pub(super) measured: Arc<OnceCell<Measured>>,
 }
 
 impl Run {
@@ -166,13 +170,17 @@ impl Write for Meter {
     }
 }
 
-/// Every run since the start, oldest first.
-#[derive(Debug, Default)]
+/// Every run, oldest first.
+#[derive(Debug)]
 pub(crate) struct Runs {
     runs: Mutex<Vec<Run>>,
 }
 
 impl Runs {
+    pub(crate) fn new(runs: Vec<Run>) -> Self {
+        Self { runs: Mutex::new(runs) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Run>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }

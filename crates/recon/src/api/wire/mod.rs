@@ -4,11 +4,13 @@
 mod files;
 mod records;
 mod reports;
+mod schedules;
 mod tasks;
 
 pub use files::*;
 pub use records::*;
 pub use reports::*;
+pub use schedules::*;
 pub use tasks::*;
 
 /// The zone of a day that names none.

@@ -7,26 +7,42 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{SettlementFile, Task};
-use crate::model::{Channel, RecordStatus};
+use crate::model::{Channel, RecordStatus, TaskStatus};
 use crate::store::{record, run};
 
 /// The report of a task.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Report {
-    /// The task.
+    /// The task as it stands now. Its verdict, counts and sums are those of `run_no`; its status may already be
+    /// that of a newer run.
     pub task: Task,
+    /// The run that the figures, the files and the records of this report come from.
+    pub run_no: i64,
+    /// The run that was started since. Until it is completed, this report shows the run before it.
+    pub newer_run: Option<NewerRun>,
     /// Totals per type and currency, control totals, the tie, rejects and the reasons of the verdict.
     #[schema(value_type = Object)]
     pub summary: Box<RawValue>,
     /// Input hashes, versions and output hash: what it takes to repeat the run and compare.
     #[schema(value_type = Object)]
     pub certificate: serde_json::Value,
-    /// The files that were compared.
+    /// The files that this run compared, as they stand now: one that was corrected since is `superseded`.
     pub files: Vec<SettlementFile>,
     /// Every completed run.
     pub runs: Vec<Run>,
     /// How many records stand in which state, by type and currency.
     pub standings: Vec<Standing>,
+}
+
+/// A run that has no figures: it is under way, or ended without any.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct NewerRun {
+    /// Its number.
+    pub run_no: i64,
+    /// `processing`, `failed` or `cancelled`.
+    pub status: TaskStatus,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
 }
 
 /// A completed run of a task.

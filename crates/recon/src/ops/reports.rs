@@ -1,0 +1,177 @@
+//! Reports: one picture of a task, taken at one instant, however long somebody takes to download it. A run that
+//! ends meanwhile is in the next report, never in half of this one.
+
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use payops_platform::error::{Error, Result};
+use sea_orm::ConnectionTrait;
+use serde_json::value::RawValue;
+use tokio::fs::File;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::io::ReaderStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use crate::Reconciliation;
+use crate::api::wire::{NewerRun, Record, Report, Run, SettlementFile, Standing, Task};
+use crate::error;
+use crate::file_store::disk;
+use crate::report::Format;
+use crate::store::run::Model as StoredRun;
+use crate::store::task::Model as StoredTask;
+use crate::store::{file, record, run, task};
+
+/// How many records one read of an export fetches.
+const RECORDS_PER_READ: u64 = 2_000;
+/// How many bytes of a report are sent at once.
+const SENT_AT_ONCE: usize = 64 << 10;
+
+/// The report of a task that was completed once; 409 when it has no result yet.
+pub async fn report(app: &Reconciliation, task_id: Uuid) -> Result<Report> {
+    app.context.db.snapshot(move |conn| gather(conn, task_id).boxed()).await
+}
+
+/// A report that is being written to a file, and what is known of it already.
+#[derive(Debug)]
+pub struct Export {
+    /// What it is a report of.
+    pub about: About,
+    file: JoinHandle<Result<File>>,
+    stop: DropGuard,
+}
+
+/// What a report is about.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The task's number.
+    pub task_no: String,
+    /// The run that all of its figures come from.
+    pub run_no: i64,
+    /// The run that was started since.
+    pub newer_run: Option<i64>,
+}
+
+/// Begins to write a report with every record to a nameless file on this machine's disk: the database is read as
+/// fast as it can be, not as fast as the caller takes it. Errors that are known at once are told at once.
+pub async fn export(app: &Reconciliation, task_id: Uuid, format: Format) -> Result<Export> {
+    let stop = CancellationToken::new();
+    let (announce, announced) = oneshot::channel();
+    let writing = {
+        let (app, stop) = (app.clone(), stop.clone());
+        let db = app.context.db.clone();
+        tokio::spawn(async move {
+            db.snapshot(move |conn| {
+                async move {
+                    let report = gather(conn, task_id).await?;
+                    // Nobody waits for it any more when the caller has gone; `stop` then ends the work.
+                    let _ = announce.send(About::of(&report));
+                    write(&app, conn, &report, format, &stop).await
+                }
+                .boxed()
+            })
+            .await
+        })
+    };
+    match announced.await {
+        Ok(about) => Ok(Export { about, file: writing, stop: stop.drop_guard() }),
+        Err(_) => match writing.await.map_err(Error::internal)? {
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::internal("a report was written without being announced")),
+        },
+    }
+}
+
+impl About {
+    fn of(report: &Report) -> Self {
+        Self {
+            task_no: report.task.task_no.clone(),
+            run_no: report.run_no,
+            newer_run: report.newer_run.as_ref().map(|run| run.run_no),
+        }
+    }
+}
+
+impl Export {
+    /// The report's bytes, once all of it is on disk. An error cuts the connection, so that half a report is
+    /// never taken for a whole one. Dropping the stream ends the writing too.
+    pub fn into_stream(self) -> impl Stream<Item = Result<bytes::Bytes>> {
+        let Self { file, stop, .. } = self;
+        let whole = async move {
+            let file = file.await.map_err(Error::internal)??;
+            Ok::<_, Error>(ReaderStream::with_capacity(file, SENT_AT_ONCE).map_err(disk))
+        };
+        stream::once(whole).try_flatten().inspect(move |_| _ = &stop)
+    }
+}
+
+async fn write(
+    app: &Reconciliation,
+    conn: &impl ConnectionTrait,
+    report: &Report,
+    format: Format,
+    stop: &CancellationToken,
+) -> Result<File> {
+    let mut file = File::from_std(tempfile::tempfile_in(app.files.scratch()).map_err(disk)?);
+    file.write_all(&format.head(report)?).await.map_err(disk)?;
+    let (mut last_ordinal, mut begun) = (-1, false);
+    loop {
+        if stop.is_cancelled() {
+            return Err(Error::internal("nobody waits for this report any more"));
+        }
+        let records = record::after(conn, report.task.id, last_ordinal, RECORDS_PER_READ).await?;
+        let Some(last) = records.last() else { break };
+        last_ordinal = last.ordinal;
+        let records: Vec<Record> = records.into_iter().map(Record::from).collect();
+        file.write_all(&format.records(&records, begun)?).await.map_err(disk)?;
+        begun = true;
+    }
+    file.write_all(&format.tail()).await.map_err(disk)?;
+    file.flush().await.map_err(disk)?;
+    file.rewind().await.map_err(disk)?;
+    Ok(file)
+}
+
+/// All of a report but its records. The figures of a task are those of its last completed run, and so are the
+/// files that are shown beside them, whatever a newer run has fetched since.
+async fn gather(conn: &impl ConnectionTrait, task_id: Uuid) -> Result<Report> {
+    let task = task::find(conn, task_id).await?;
+    let runs = run::of_task(conn, task_id).await?;
+    let Some(shown) = runs.last().filter(|_| task.summary.is_some()) else {
+        return Err(error::not_reconciled_yet(&task));
+    };
+    let standings = record::standings(conn, &[task_id]).await?;
+    Ok(Report {
+        run_no: shown.run_no,
+        newer_run: newer_run(&task, shown),
+        summary: summary(&task)?,
+        certificate: shown.certificate.clone(),
+        files: files(conn, shown).await?,
+        task: Task::from(task),
+        runs: runs.into_iter().map(Run::from).collect(),
+        standings: standings.into_iter().map(Standing::from).collect(),
+    })
+}
+
+fn newer_run(task: &StoredTask, shown: &StoredRun) -> Option<NewerRun> {
+    (task.run_no > shown.run_no).then_some(NewerRun {
+        run_no: task.run_no,
+        status: task.status,
+        started_at: task.started_at,
+    })
+}
+
+async fn files(conn: &impl ConnectionTrait, run: &StoredRun) -> Result<Vec<SettlementFile>> {
+    let mut files = Vec::new();
+    for id in [run.settlement_file_id, run.summary_file_id, run.platform_file_id].into_iter().flatten() {
+        files.extend(file::by_id(conn, id).await?.map(SettlementFile::from));
+    }
+    Ok(files)
+}
+
+/// The summary as it was stored; sums beyond 64 bits stay exact.
+fn summary(task: &StoredTask) -> Result<Box<RawValue>> {
+    let text = task.summary.clone().unwrap_or_else(|| "null".to_owned());
+    RawValue::from_string(text)
+        .map_err(|error| Error::impossible_row("reconciliation_tasks", "summary", task.id, error.to_string()))
+}
