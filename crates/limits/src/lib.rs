@@ -6,6 +6,7 @@
 pub mod api;
 pub mod coalesce;
 pub mod decide;
+pub mod jobs;
 pub mod model;
 pub mod rate;
 pub mod window;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use payops_limits::{Limits, Options, routes};
+use payops_limits::{Limits, Options, jobs, routes};
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
@@ -26,12 +26,13 @@ pub(crate) async fn open(
     let (clock, random) = clock_and_random();
     let metrics = Metrics::new(service.full_name());
     let context = ServiceContext::new(service.full_name(), db, clock, random, metrics.clone());
+    jobs::schedule(&context).await?;
     let app = Limits::start(context.clone(), Options::default());
     let http = ServiceHttp {
         limits: settings.http,
         limiter,
-        ..ServiceHttp::new(context.clone(), authenticator, routes(app))
+        ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
     };
     let runner = Runner::new(context).with_options(settings.jobs.clone());
-    Ok(OpenService { service, router: service_router(http), runner, metrics })
+    Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
 }
