@@ -10,7 +10,7 @@ use payops_platform::jobs::{Job, JobError, Lease, Runner, Worker};
 use serde::{Deserialize, Serialize};
 
 use crate::Limits;
-use crate::ops::upkeep;
+use crate::ops::{audit, upkeep};
 
 /// Lets reservations go whose time is over, of merchants that nobody asks about. Decisions do not wait for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +26,14 @@ pub struct PartUsageLog {}
 
 impl Job for PartUsageLog {
     const NAME: &'static str = "limits.part_usage_log";
+}
+
+/// Proves counters, log and payments against each other.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditUsage {}
+
+impl Job for AuditUsage {
+    const NAME: &'static str = "limits.audit_usage";
 }
 
 /// Registers the service's workers.
@@ -45,6 +53,9 @@ pub async fn schedule(context: &ServiceContext) -> Result<()> {
                 let sweep =
                     NewSchedule { name: SweepReservations::NAME, timetable: &every_minute, enabled: true };
                 schedule::ensure(tx, &context, &sweep, &SweepReservations {}).await?;
+                let hourly = timetable("41 * * * *")?;
+                let audit = NewSchedule { name: AuditUsage::NAME, timetable: &hourly, enabled: true };
+                schedule::ensure(tx, &context, &audit, &AuditUsage {}).await?;
                 if tx.backend() == Backend::Postgres {
                     let daily = timetable("17 3 * * *")?;
                     let part = NewSchedule { name: PartUsageLog::NAME, timetable: &daily, enabled: true };
@@ -83,5 +94,11 @@ impl Worker<PartUsageLog> for Works {
             })
             .await?;
         Ok(())
+    }
+}
+
+impl Worker<AuditUsage> for Works {
+    async fn run(&self, _: AuditUsage, _: Lease) -> Result<(), JobError> {
+        Ok(audit::audit_and_measure(&self.0).await?)
     }
 }

@@ -24,6 +24,7 @@ use payops_platform::context::ServiceContext;
 use payops_platform::db::{Backend, Migration};
 
 pub use api::{openapi, routes};
+pub use ops::audit::{AuditReport, Finding, audit};
 
 use coalesce::Coalescer;
 use metrics::LimitMetrics;

@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use crate::model::Rule;
+use crate::ops::audit::AuditReport;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CheckLabels {
@@ -28,6 +29,7 @@ pub(crate) struct LimitMetrics {
     pub(crate) queue_depth: Gauge,
     pub(crate) queue_wait: Histogram,
     pub(crate) commit: Histogram,
+    drift: Gauge,
 }
 
 impl LimitMetrics {
@@ -50,6 +52,11 @@ impl LimitMetrics {
                 seconds,
             ),
             commit: metrics.family("limit_commit_seconds", "How long a batch took, commit included", seconds),
+            drift: metrics.family(
+                "limit_audit_drift",
+                "Differences between counters, log and payments at the last audit; must be 0",
+                Gauge::default,
+            ),
         }
     }
 
@@ -60,5 +67,10 @@ impl LimitMetrics {
         if let Some(rule) = refused_by {
             self.exceeded.get_or_create(&ReasonLabels { reason: rule.word() }).inc();
         }
+    }
+
+    /// An audit is over.
+    pub(crate) fn audited(&self, report: &AuditReport) {
+        self.drift.set(i64::try_from(report.findings.len()).unwrap_or(i64::MAX));
     }
 }

@@ -28,6 +28,7 @@ enum Command {
     Token(cli::token::TokenArgs),
     Openapi(cli::openapi::OpenapiArgs),
     Sandbox(cli::sandbox::SandboxArgs),
+    Limits(cli::limits::LimitsArgs),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Token(args) => cli::token::run(args),
         Command::Openapi(args) => cli::openapi::run(&args),
         Command::Sandbox(args) => cli::sandbox::run(args),
+        Command::Limits(args) => cli::limits::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("payops: {error:#}");

@@ -140,7 +140,15 @@ impl App {
             assert_eq!(last.0 - before.0, get("daily_delta"));
         }
         assert_eq!(last, self.counters(merchant).await);
+        let audit = payops_limits::audit(&self.db, Some(merchant)).await.unwrap();
+        assert_eq!(audit.findings, []);
         rows.len()
+    }
+
+    /// What an audit finds of a merchant.
+    pub async fn audit(&self, merchant: Uuid) -> String {
+        let report = payops_limits::audit(&self.db, Some(merchant)).await.unwrap();
+        report.findings.into_iter().map(|finding| finding.what).collect::<Vec<_>>().join("; ")
     }
 
     pub async fn rows(&self, sql: &str, merchant: Uuid) -> Vec<sea_orm::QueryResult> {

@@ -22,6 +22,7 @@ both_databases!(TABLES;
     windows_roll_with_the_day,
     what_nobody_asks_about_expires_too,
     the_log_is_parted_by_months,
+    an_audit_shows_what_was_tampered_with,
 );
 
 async fn a_payment_is_counted_and_given_back(db: TestDb) {
@@ -284,5 +285,27 @@ async fn the_log_is_parted_by_months(db: TestDb) {
             app.rows(sql, merchant).await.iter().map(|row| row.try_get("", "part").unwrap()).collect();
         let other = "limit_usage_logs_other";
         assert_eq!(parts, ["limit_usage_logs_2026_11", other, other], "no row waits for a partition");
+    }
+}
+
+async fn an_audit_shows_what_was_tampered_with(db: TestDb) {
+    let app = App::start(db).await;
+    let tampered = [
+        ("UPDATE merchant_limits SET daily_used = daily_used - 1 WHERE merchant_id = $1", "the log ends at"),
+        ("UPDATE merchant_limits SET pending_amount = 1 WHERE merchant_id = $1", "open reservations hold 0"),
+        ("UPDATE merchant_limits SET seq = seq + 1 WHERE merchant_id = $1", "the log has 3 rows"),
+        ("UPDATE limit_payments SET booked_counted_amount = 11 WHERE merchant_id = $1", "2 payments differ"),
+        ("DELETE FROM limit_payments WHERE merchant_id = $1 AND payment_no = 'p1'", "p1 among them"),
+    ];
+    for (change, expected) in tampered {
+        let merchant = app.merchant(Some(100), None, None).await;
+        app.consume(merchant, "p1", 10).await;
+        app.consume(merchant, "p2", 10).await;
+        let release = json!({ "merchant_id": merchant, "payment_no": "p2", "amount": 4 });
+        app.ask("release", &release).await;
+        assert_eq!(app.prove(merchant).await, 3);
+        app.change(change, merchant).await;
+        let found = app.audit(merchant).await;
+        assert!(found.contains(expected), "{change}: {found}");
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod limits;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
 pub(crate) mod reconcile;
