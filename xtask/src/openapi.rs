@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{process, workspace};
 
 /// The services that have a document.
-const SERVICES: &[&str] = &["reconciliation"];
+const SERVICES: &[&str] = &["reconciliation", "limits"];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

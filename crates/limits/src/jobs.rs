@@ -1,20 +1,40 @@
-//! What the service does outside of requests.
+//! What merchant limits do outside of requests.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use payops_core::time::Zone;
+use payops_platform::context::ServiceContext;
+use payops_platform::db::Backend;
 use payops_platform::error::{Error, Result};
+use payops_platform::jobs::schedule::{self, NewSchedule, Timetable};
 use payops_platform::jobs::{Job, JobError, Lease, Runner, Worker};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Limits;
-use crate::ops::limits;
+use crate::ops::{limits, upkeep};
 use crate::store::limit;
 
 /// How many merchants one transaction goes through.
 const MERCHANTS_AT_ONCE: u64 = 200;
+
+/// Lets reservations go whose time is over, of merchants that nobody asks about. Decisions do not wait for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SweepReservations {}
+
+impl Job for SweepReservations {
+    const NAME: &'static str = "limits.sweep_reservations";
+}
+
+/// Makes the partitions of the usage log for the months to come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PartUsageLog {}
+
+impl Job for PartUsageLog {
+    const NAME: &'static str = "limits.part_usage_log";
+}
 
 /// Brings the thresholds of a tier's merchants up to its new limits. Without it they would be told with the next payment
 /// of each.
@@ -39,22 +59,75 @@ impl RecountAlerts {
 
 /// Registers the service's workers.
 pub fn register(app: &Limits, runner: Runner) -> Runner {
-    runner.register::<RecountAlerts>(Works(app.clone()))
+    runner
+        .register::<SweepReservations>(Works(app.clone()))
+        .register::<PartUsageLog>(Works(app.clone()))
+        .register::<RecountAlerts>(Works(app.clone()))
+}
+
+/// Makes sure of the service's schedules, and of this month's partition. Called once at the start.
+pub async fn schedule(context: &ServiceContext) -> Result<()> {
+    let shared = context.clone();
+    context
+        .db
+        .write("limits.schedule", move |tx| {
+            let context = shared.clone();
+            async move {
+                let every_minute = timetable("* * * * *")?;
+                let sweep =
+                    NewSchedule { name: SweepReservations::NAME, timetable: &every_minute, enabled: true };
+                schedule::ensure(tx, &context, &sweep, &SweepReservations {}).await?;
+                if tx.backend() == Backend::Postgres {
+                    let daily = timetable("17 3 * * *")?;
+                    let part = NewSchedule { name: PartUsageLog::NAME, timetable: &daily, enabled: true };
+                    schedule::ensure(tx, &context, &part, &PartUsageLog {}).await?;
+                    upkeep::part_usage_log(tx, context.now()).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
+}
+
+fn timetable(cron: &str) -> Result<Timetable> {
+    Timetable::new(cron, Zone::utc()).map_err(Error::internal)
 }
 
 /// The service as a worker.
 struct Works(Limits);
 
+impl Worker<SweepReservations> for Works {
+    async fn run(&self, _: SweepReservations, _: Lease) -> Result<(), JobError> {
+        Ok(upkeep::sweep(&self.0).await?)
+    }
+}
+
+impl Worker<PartUsageLog> for Works {
+    async fn run(&self, _: PartUsageLog, _: Lease) -> Result<(), JobError> {
+        let context = self.0.context.clone();
+        self.0
+            .context
+            .db
+            .write("limits.part_usage_log", move |tx| {
+                let now = context.now();
+                async move { upkeep::part_usage_log(tx, now).await }.boxed()
+            })
+            .await?;
+        Ok(())
+    }
+}
+
 impl Worker<RecountAlerts> for Works {
     async fn run(&self, job: RecountAlerts, lease: Lease) -> Result<(), JobError> {
-        let context = &self.0.context;
+        let db = &self.0.context.db;
         let mut after = None;
         loop {
-            let merchants = limit::of_tier(context.db.read(), job.tier_id, after, MERCHANTS_AT_ONCE).await?;
+            let merchants = limit::of_tier(db.read(), job.tier_id, after, MERCHANTS_AT_ONCE).await?;
             let Some(last) = merchants.last() else { return Ok(()) };
             after = Some(*last);
             let shared = Arc::new((self.0.clone(), merchants));
-            let write = context.db.write("limits.recount_alerts", move |tx| {
+            let write = db.write("limits.recount_alerts", move |tx| {
                 let shared = Arc::clone(&shared);
                 async move { limits::recount(&shared.0, tx, &shared.1).await }.boxed()
             });

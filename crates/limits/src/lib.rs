@@ -8,6 +8,7 @@ pub mod coalesce;
 pub mod decide;
 pub mod jobs;
 pub mod model;
+pub mod patch;
 pub mod rate;
 pub mod replay;
 pub mod window;
@@ -16,7 +17,6 @@ mod batch;
 mod error;
 mod metrics;
 mod ops;
-pub mod patch;
 mod store;
 
 use std::sync::Arc;

@@ -1,7 +1,9 @@
 //! Payment operations in one binary: reconciliation, disputes and merchant limits.
 
 mod cli;
+mod limits;
 mod reconciliation;
+mod services;
 mod startup;
 
 use std::process::ExitCode;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::Router;
 use payops_channels::HeaderInjector;
 use payops_channels::platform_feed::{FeedClient, FeedSettings};
 use payops_channels::stripe::reporting::{ReportingClient, ReportingSettings};
@@ -20,24 +19,18 @@ use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
 
+use crate::services::OpenService;
 use crate::startup::clock_and_random;
 
 /// How long a dependency may take to answer a health check.
 const PROBE_TIME: Duration = Duration::from_secs(2);
-
-/// The service, ready to listen and to work.
-pub(crate) struct ReconciliationService {
-    pub(crate) router: Router,
-    pub(crate) runner: Runner,
-    pub(crate) metrics: Metrics,
-}
 
 /// Opens the database, applies its migrations and puts the service together.
 pub(crate) async fn open(
     settings: &Settings,
     authenticator: Arc<Authenticator>,
     limiter: Arc<Limiter>,
-) -> Result<ReconciliationService> {
+) -> Result<OpenService> {
     let service = Service::Reconciliation;
     let db = Db::open(&settings.service(service).database, payops_recon::MIGRATIONS).await?;
     let (clock, random) = clock_and_random();
@@ -59,7 +52,7 @@ pub(crate) async fn open(
         ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
     };
     let runner = Runner::new(context).with_options(settings.jobs.clone());
-    Ok(ReconciliationService { router: service_router(http), runner: jobs::register(&app, runner), metrics })
+    Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
 }
 
 fn sources(settings: &Settings) -> Result<Sources> {

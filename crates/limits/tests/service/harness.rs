@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use payops_core::random::SystemRandom;
 use payops_core::time::{Clock, ManualClock, Timestamp};
-use payops_limits::{Limits, MIGRATIONS, Options, routes};
+use payops_limits::{Limits, MIGRATIONS, Options, jobs, routes};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Db;
 use payops_platform::db::testing::TestDb;
 use payops_platform::error::Error;
 use payops_platform::http::testing::{As, TestAnswer, TestClient, authenticator};
 use payops_platform::http::{Budgets, Limiter, ServiceHttp, service_router};
+use payops_platform::jobs::Runner;
 use payops_platform::telemetry::Metrics;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ pub const NOON: &str = "2026-11-23T12:00:00Z";
 pub struct App {
     pub client: TestClient,
     pub clock: ManualClock,
+    runner: Runner,
     db: Db,
     keep: Arc<TestDb>,
 }
@@ -49,6 +51,7 @@ impl App {
             Arc::new(SystemRandom),
             metrics,
         );
+        jobs::schedule(&context).await.unwrap();
         let app = Limits::start(context.clone(), Options { clock: Some(shared), ..Options::default() });
         let authenticator = authenticator().unwrap();
         let budgets = Budgets {
@@ -58,10 +61,11 @@ impl App {
         };
         let http = ServiceHttp {
             limiter: Arc::new(Limiter::in_process(budgets)),
-            ..ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app))
+            ..ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app.clone()))
         };
         let client = TestClient::new(service_router(http), authenticator, context.now());
-        Self { client, clock, db, keep }
+        let runner = jobs::register(&app, Runner::new(context));
+        Self { client, clock, runner, db, keep }
     }
 
     /// A merchant of a tier of its own, with these limits in USD.
@@ -176,6 +180,11 @@ impl App {
                 })
             })
             .await
+    }
+
+    /// Runs the jobs that are due.
+    pub async fn work(&self) {
+        self.runner.run_until_idle().await;
     }
 
     pub fn set(&self, time: &str) {

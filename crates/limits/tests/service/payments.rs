@@ -1,6 +1,7 @@
 //! Single payments from the first to the last answer.
 
 use payops_platform::both_databases;
+use payops_platform::db::Backend;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::As;
 use serde_json::json;
@@ -19,6 +20,8 @@ both_databases!(TABLES;
     only_services_decide,
     the_log_is_append_only,
     windows_roll_with_the_day,
+    what_nobody_asks_about_expires_too,
+    the_log_is_parted_by_months,
 );
 
 async fn a_payment_is_counted_and_given_back(db: TestDb) {
@@ -252,4 +255,34 @@ async fn windows_roll_with_the_day(db: TestDb) {
     assert_eq!(app.consume(merchant, "p5", 100).await.status, 200);
     assert_eq!(app.counters(merchant).await, (100, 100, 0));
     app.prove(merchant).await;
+}
+
+async fn what_nobody_asks_about_expires_too(db: TestDb) {
+    let app = App::start(db).await;
+    let merchant = app.merchant(Some(100), None, None).await;
+    assert_eq!(app.ask("reserve", &charge(merchant, "p1", 50)).await.status, 200);
+    app.set("2026-11-23T12:14:59Z");
+    app.work().await;
+    assert_eq!(app.counters(merchant).await, (0, 0, 50));
+    app.set("2026-11-23T12:16:00Z");
+    app.work().await;
+    assert_eq!(app.counters(merchant).await, (0, 0, 0));
+    assert_eq!(app.prove(merchant).await, 2);
+}
+
+async fn the_log_is_parted_by_months(db: TestDb) {
+    let on_postgres = db.backend() == Backend::Postgres;
+    let app = App::start(db).await;
+    let merchant = app.merchant(Some(100), None, None).await;
+    app.consume(merchant, "p1", 1).await;
+    app.set("2027-12-31T23:00:00Z");
+    app.consume(merchant, "p2", 1).await;
+    assert_eq!(app.prove(merchant).await, 3, "one payment, one roll, one payment");
+    if on_postgres {
+        let sql = "SELECT tableoid::regclass::text AS part FROM limit_usage_logs WHERE merchant_id = $1 ORDER BY seq";
+        let parts: Vec<String> =
+            app.rows(sql, merchant).await.iter().map(|row| row.try_get("", "part").unwrap()).collect();
+        let other = "limit_usage_logs_other";
+        assert_eq!(parts, ["limit_usage_logs_2026_11", other, other], "no row waits for a partition");
+    }
 }

@@ -21,7 +21,8 @@ use payops_sandbox::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{serve, token};
+use crate::cli::token;
+use crate::services::OpenService;
 use crate::startup;
 use api::Api;
 
@@ -75,9 +76,9 @@ async fn show(
     stop: CancellationToken,
 ) -> Result<ExitCode> {
     let base_url = format!("http://{}", listener.local_addr()?);
-    let service = serve::open(settings).await?;
+    let service = OpenService::open(Service::Reconciliation, settings).await?;
     let options = ServeOptions { drain: settings.drain, ..ServeOptions::default() };
-    let serving = tokio::spawn(serve::run_service(service, listener, stop.clone(), options));
+    let serving = tokio::spawn(service.run(listener, stop.clone(), options));
     let operator = person(settings, "demo-operator", Role::Operator)?;
     let admin = person(settings, "demo-admin", Role::Admin)?;
     let api = Api::new(base_url.clone(), operator.clone())?;

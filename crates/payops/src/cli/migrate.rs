@@ -19,10 +19,14 @@ pub(crate) struct MigrateArgs {
 pub(crate) fn run(args: MigrateArgs) -> Result<ExitCode> {
     let settings = args.settings.load(Scope::All)?;
     startup::block_on(async {
-        let service = Service::Reconciliation;
-        let db = Db::open(&settings.service(service).database, payops_recon::MIGRATIONS).await?;
-        db.ping().await?;
-        println!("{}: up to date", service.name());
+        for (service, migrations) in [
+            (Service::Reconciliation, payops_recon::MIGRATIONS),
+            (Service::Limits, payops_limits::MIGRATIONS),
+        ] {
+            let db = Db::open(&settings.service(service).database, migrations).await?;
+            db.ping().await?;
+            println!("{}: up to date", service.name());
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

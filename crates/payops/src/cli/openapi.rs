@@ -18,11 +18,13 @@ pub(crate) struct OpenapiArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Described {
     Reconciliation,
+    Limits,
 }
 
 pub(crate) fn run(args: &OpenapiArgs) -> Result<ExitCode> {
     let document = match args.service {
         Described::Reconciliation => payops_recon::openapi(Service::Reconciliation.full_name()),
+        Described::Limits => payops_limits::openapi(Service::Limits.full_name()),
     };
     println!("{}", serde_json::to_string_pretty(&document)?);
     Ok(ExitCode::SUCCESS)

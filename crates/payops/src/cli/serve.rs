@@ -2,17 +2,16 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use payops_platform::auth::Authenticator;
 use payops_platform::config::{Scope, Service, Settings};
-use payops_platform::http::{Limiter, ServeOptions, Tls, metrics_router, serve, serve_with};
+use payops_platform::http::{ServeOptions, Tls, metrics_router, serve};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::reconciliation::{self, ReconciliationService};
+use crate::services::{BUILT, OpenService};
 use crate::startup::{self, SettingFlags};
 
 /// Serve one service, or all of them in one process.
@@ -35,12 +34,15 @@ enum What {
     All,
     /// The reconciliation service
     Reconciliation,
+    /// The merchant limit service
+    Limits,
 }
 
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode> {
     let scope = match args.what {
         What::All => Scope::All,
         What::Reconciliation => Scope::One(Service::Reconciliation),
+        What::Limits => Scope::One(Service::Limits),
     };
     let settings = args.settings.load(scope)?;
     startup::block_on(async {
@@ -50,52 +52,45 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode> {
         };
         let telemetry = startup::start_telemetry(name, &settings)?;
         let stop = startup::until_told_to_stop()?;
-        let result = serve_all(&settings, stop).await;
+        let result = serve_all(scope, &settings, stop).await;
         telemetry.shutdown().await;
         result.map(|()| ExitCode::SUCCESS)
     })
 }
 
-async fn serve_all(settings: &Settings, stop: CancellationToken) -> Result<()> {
+async fn serve_all(scope: Scope, settings: &Settings, stop: CancellationToken) -> Result<()> {
     let tls = settings.tls.clone().map(Tls::open).transpose().context("TLS cannot be spoken")?;
-    let listener = listen(settings, settings.service(Service::Reconciliation).port).await?;
-    let address = listener.local_addr()?;
-    let service = open(settings).await?;
+    let options = ServeOptions { drain: settings.drain, tls, ..ServeOptions::default() };
+    let services: Vec<Service> = match scope {
+        Scope::All => BUILT.to_vec(),
+        Scope::One(service) => vec![service],
+    };
+    let mut open = Vec::new();
+    for service in services {
+        // The port first: whoever cannot have it must not touch the database.
+        let listener = listen(settings, settings.service(service).port).await?;
+        open.push((listener, OpenService::open(service, settings).await?));
+    }
     let metrics = match settings.prometheus_port {
-        Some(port) => Some((listen(settings, port).await?, metrics_router(vec![service.metrics.clone()]))),
+        Some(port) => {
+            let all = open.iter().map(|(_, service)| service.metrics.clone()).collect();
+            Some((listen(settings, port).await?, metrics_router(all)))
+        }
         None => None,
     };
-    tracing::info!(%address, tls = tls.is_some(), service = Service::Reconciliation.full_name(), "listening");
-    let drain = settings.drain;
-    let options = ServeOptions { drain, tls, ..ServeOptions::default() };
-    let metrics_stop = stop.clone();
-    let serving_metrics = async move {
-        if let Some((listener, router)) = metrics {
-            serve(listener, router, metrics_stop, drain).await;
-        }
-    };
-    tokio::join!(run_service(service, listener, stop, options), serving_metrics);
+    let mut running = JoinSet::new();
+    for (listener, service) in open {
+        let address = listener.local_addr()?;
+        tracing::info!(%address, tls = options.tls.is_some(), service = service.service.full_name(), "listening");
+        running.spawn(service.run(listener, stop.clone(), options.clone()));
+    }
+    if let Some((listener, router)) = metrics {
+        running.spawn(serve(listener, router, stop, settings.drain));
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.context("a service ended by a fault")?;
+    }
     Ok(())
-}
-
-/// The service with whom it believes and what it allows.
-pub(crate) async fn open(settings: &Settings) -> Result<ReconciliationService> {
-    let auth = settings.auth().context("there are no keys for tokens")?;
-    let authenticator = Arc::new(Authenticator::new(auth)?);
-    let limiter = Arc::new(Limiter::in_process(settings.budgets));
-    reconciliation::open(settings, authenticator, limiter).await
-}
-
-/// Listens and works until `stop`.
-pub(crate) async fn run_service(
-    service: ReconciliationService,
-    listener: TcpListener,
-    stop: CancellationToken,
-    options: ServeOptions,
-) {
-    let working = service.runner.run(stop.clone());
-    let serving = serve_with(listener, service.router, stop, options);
-    tokio::join!(working, serving);
 }
 
 async fn listen(settings: &Settings, port: u16) -> Result<TcpListener> {

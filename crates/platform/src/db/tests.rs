@@ -292,20 +292,21 @@ async fn a_clash_runs_the_body_again(db: TestDb) {
 /// Two transactions each read both counters and raise another one if the sum is 0. Run one after the other,
 /// only the first would: that is what SERIALIZABLE promises.
 async fn serializable_transactions_do_not_skew(db: TestDb) {
-    let runs = Arc::new(AtomicU32::new(0));
+    let (runs, reads) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let tasks = ["a", "b"].map(|mine| {
-        let (db, runs) = (db.db(), Arc::clone(&runs));
+        let (db, runs, reads) = (db.db(), Arc::clone(&runs), Arc::clone(&reads));
         tokio::spawn(async move {
             db.write_serializable("skew", move |tx| {
-                let runs = Arc::clone(&runs);
+                let (runs, reads) = (Arc::clone(&runs), Arc::clone(&reads));
                 Box::pin(async move {
                     let first_two = runs.fetch_add(1, Ordering::SeqCst) < 2;
                     let sum = "SELECT CAST(SUM(value) AS BIGINT) AS sum FROM counters";
                     let row = tx.query_one_raw(tx.statement(sum, [])).await?;
                     let sum: i64 = row.ok_or_else(|| Error::internal("no sum"))?.try_get_by("sum")?;
+                    reads.fetch_add(1, Ordering::SeqCst);
                     if first_two && tx.backend() == Backend::Postgres {
                         // Both have read before either writes.
-                        while runs.load(Ordering::SeqCst) < 2 {
+                        while reads.load(Ordering::SeqCst) < 2 {
                             tokio::task::yield_now().await;
                         }
                     }

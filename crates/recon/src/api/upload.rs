@@ -1,6 +1,7 @@
 //! Files that are handed over: streamed to disk, read once to see what they hold, then taken in.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
@@ -22,6 +23,8 @@ use crate::store::file::Subject;
 
 /// The largest mapping, in bytes of TOML.
 const LARGEST_MAPPING: usize = 64 << 10;
+/// How long the rest of a form that was refused is read.
+const REST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The parts of an upload. The file comes last, so that what it is about is known before it is read.
 #[derive(ToSchema)]
@@ -100,6 +103,22 @@ async fn receive(
     app: &Reconciliation,
     actor: Actor,
     mut form: Multipart,
+    default_role: FileRole,
+) -> Result<Answer<Uploaded>> {
+    let answer = take_form(app, actor, &mut form, default_role).await;
+    if answer.is_err() {
+        // A client that is still sending reads an answer only when it has sent all: a connection that is closed
+        // before that is a broken one to it, and the reason is lost.
+        let rest = async { while matches!(form.next_field().await, Ok(Some(_))) {} };
+        let _ended = tokio::time::timeout(REST_PATIENCE, rest).await;
+    }
+    answer
+}
+
+async fn take_form(
+    app: &Reconciliation,
+    actor: Actor,
+    form: &mut Multipart,
     default_role: FileRole,
 ) -> Result<Answer<Uploaded>> {
     let mut about = About::default();

@@ -1,0 +1,38 @@
+//! Puts the merchant limit service together from settings.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use payops_limits::{Limits, Options, jobs, routes};
+use payops_platform::auth::Authenticator;
+use payops_platform::config::{Service, Settings};
+use payops_platform::context::ServiceContext;
+use payops_platform::db::Db;
+use payops_platform::http::{Limiter, ServiceHttp, service_router};
+use payops_platform::jobs::Runner;
+use payops_platform::telemetry::Metrics;
+
+use crate::services::OpenService;
+use crate::startup::clock_and_random;
+
+/// Opens the database, applies its migrations and puts the service together.
+pub(crate) async fn open(
+    settings: &Settings,
+    authenticator: Arc<Authenticator>,
+    limiter: Arc<Limiter>,
+) -> Result<OpenService> {
+    let service = Service::Limits;
+    let db = Db::open(&settings.service(service).database, payops_limits::MIGRATIONS).await?;
+    let (clock, random) = clock_and_random();
+    let metrics = Metrics::new(service.full_name());
+    let context = ServiceContext::new(service.full_name(), db, clock, random, metrics.clone());
+    jobs::schedule(&context).await?;
+    let app = Limits::start(context.clone(), Options::default());
+    let http = ServiceHttp {
+        limits: settings.http,
+        limiter,
+        ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
+    };
+    let runner = Runner::new(context).with_options(settings.jobs.clone());
+    Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
+}
