@@ -6,7 +6,8 @@ use payops_platform::error::{Error, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::decide::Refusal;
-use crate::model::{PaymentState, Rule};
+use crate::model::{PaymentState, Rule, Terms, Usage};
+use crate::store::{limit, overrides, tier};
 
 /// Too much waits already.
 pub(crate) fn overloaded() -> Error {
@@ -66,12 +67,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Error {
             format!("没有从 {from} 到 {to} 的汇率；请在 /api/v1/rates 设置后重试"),
         )
         .with_data(json!({ "from_currency": from, "to_currency": to })),
-        Refusal::OutOfRange => Error::new(
-            ErrorKind::Unprocessable,
-            "AMOUNT_OUT_OF_RANGE",
-            "the amount, or its sum with what is used, is beyond the range of 64-bit minor units",
-            "金额或其与已用额度之和超出 64 位最小货币单位的范围",
-        ),
+        Refusal::OutOfRange => sum_out_of_range(),
         Refusal::Inconsistent => Error::internal("the counters are below what a payment took from them"),
     }
 }
@@ -83,6 +79,16 @@ pub(crate) fn merchant_not_found() -> Error {
         "LIMIT_NOT_FOUND",
         "the merchant has no limits; initialize them first",
         "该商户尚未初始化额度",
+    )
+}
+
+/// No 64 bits hold it.
+pub(crate) fn sum_out_of_range() -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "AMOUNT_OUT_OF_RANGE",
+        "the amount, or its sum with what is used, is beyond the range of 64-bit minor units",
+        "金额或其与已用额度之和超出 64 位最小货币单位的范围",
     )
 }
 
@@ -107,4 +113,141 @@ fn wrong_state(state: PaymentState) -> Error {
     };
     Error::new(ErrorKind::Conflict, "PAYMENT_STATE", format!("the payment {advice}"), format!("该支付{zh}"))
         .with_data(json!({ "state": state }))
+}
+
+/// Nothing is known by this id or code.
+pub(crate) fn tier_not_found() -> Error {
+    Error::new(ErrorKind::NotFound, "TIER_NOT_FOUND", "there is no such tier", "该等级不存在")
+}
+
+/// The code is taken.
+pub(crate) fn tier_exists(holder: &tier::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "TIER_EXISTS",
+        format!("there is a tier {} already; edit it or choose another code", holder.tier_code),
+        format!("等级 {} 已存在，请修改它或使用其他代码", holder.tier_code),
+    )
+    .with_data(json!({ "tier_id": holder.id, "tier_code": holder.tier_code }))
+}
+
+/// Merchants have the tier.
+pub(crate) fn tier_in_use(merchants: u64) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "TIER_IN_USE",
+        format!("{merchants} merchants have this tier; move them to another one first"),
+        format!("有 {merchants} 个商户使用该等级，请先将其移至其他等级"),
+    )
+    .with_data(json!({ "merchants": merchants }))
+}
+
+/// The merchant has limits already.
+pub(crate) fn limit_exists(present: &limit::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "LIMIT_EXISTS",
+        "the merchant has limits already; edit them or change its tier",
+        "该商户已有额度，请修改额度或变更等级",
+    )
+    .with_data(json!({ "id": present.id, "tier_id": present.tier_id, "version": present.version }))
+}
+
+/// The tier's currency is not that of what is counted.
+pub(crate) fn currency_differs(from: &str, to: &str, usage: &Usage, terms: &Terms) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "CURRENCY_DIFFERS",
+        format!("the merchant's usage and limits are in {from}, and the tier is in {to}; wait for the end of the month, or remove custom limits, overrides and reservations"),
+        format!("该商户的用量和限额以 {from} 计，而该等级以 {to} 计；请等到月末，或移除自定义限额、临时限额和预留"),
+    )
+    .with_data(json!({
+        "daily_used": usage.daily_used,
+        "monthly_used": usage.monthly_used,
+        "pending_amount": usage.pending,
+        "has_custom_limits": terms.custom != crate::model::Limits::default(),
+        "has_overrides": !terms.overrides.is_empty(),
+    }))
+}
+
+/// Somebody was faster.
+pub(crate) fn already_suspended(limit: &limit::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "ALREADY_SUSPENDED",
+        "the merchant is suspended already; data says why",
+        "该商户已被暂停，原因见 data",
+    )
+    .with_data(json!({
+        "suspended_reason": limit.suspended_reason,
+        "suspended_at": limit.suspended_at,
+        "version": limit.version,
+    }))
+}
+
+/// There is nothing to end.
+pub(crate) fn not_suspended() -> Error {
+    Error::new(ErrorKind::Conflict, "NOT_SUSPENDED", "the merchant is not suspended", "该商户未被暂停")
+}
+
+/// The merchant has no such override.
+pub(crate) fn override_not_found() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "OVERRIDE_NOT_FOUND",
+        "the merchant has no such override",
+        "该商户没有此临时限额",
+    )
+}
+
+/// Two of one limit would hold at once.
+pub(crate) fn override_overlaps(other: &overrides::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "OVERRIDE_OVERLAPS",
+        "another override of this limit holds at that time; data names it",
+        "该时段已有同类临时限额，详见 data",
+    )
+    .with_data(json!({
+        "id": other.id,
+        "limit_kind": other.limit_kind,
+        "value": other.value,
+        "starts_at": other.starts_at,
+        "ends_at": other.ends_at,
+    }))
+}
+
+/// What is over is history.
+pub(crate) fn override_over(found: &overrides::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "OVERRIDE_OVER",
+        "the override is over or was taken back, so there is nothing to take back",
+        "该临时限额已结束或已撤销",
+    )
+    .with_data(
+        json!({ "ends_at": found.ends_at, "deleted_at": found.deleted_at, "deleted_by": found.deleted_by }),
+    )
+}
+
+/// Every decision reads them.
+pub(crate) fn too_many_overrides(most: usize) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "TOO_MANY_OVERRIDES",
+        format!("a merchant has at most {most} overrides that are not over"),
+        format!("每个商户最多有 {most} 个未结束的临时限额"),
+    )
+    .with_data(json!({ "most": most }))
+}
+
+/// More than one question goes through.
+pub(crate) fn period_too_long(rows: i64, most: i64) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "PERIOD_TOO_LONG",
+        format!("the period has about {rows} rows in the log, and {most} are replayed at most; choose a shorter one"),
+        format!("该时段约有 {rows} 条记录，最多重放 {most} 条；请缩短时段"),
+    )
+    .with_data(json!({ "rows": rows, "most": most }))
 }

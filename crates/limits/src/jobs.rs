@@ -1,5 +1,8 @@
 //! What merchant limits do outside of requests.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::FutureExt;
 use payops_core::time::Zone;
 use payops_platform::context::ServiceContext;
@@ -8,9 +11,14 @@ use payops_platform::error::{Error, Result};
 use payops_platform::jobs::schedule::{self, NewSchedule, Timetable};
 use payops_platform::jobs::{Job, JobError, Lease, Runner, Worker};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::Limits;
-use crate::ops::{audit, upkeep};
+use crate::ops::{audit, limits, upkeep};
+use crate::store::limit;
+
+/// How many merchants one transaction goes through.
+const MERCHANTS_AT_ONCE: u64 = 200;
 
 /// Lets reservations go whose time is over, of merchants that nobody asks about. Decisions do not wait for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,9 +44,34 @@ impl Job for AuditUsage {
     const NAME: &'static str = "limits.audit_usage";
 }
 
+/// Brings the thresholds of a tier's merchants up to its new limits. Without it they would be told with the next payment
+/// of each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecountAlerts {
+    /// The tier.
+    pub tier_id: Uuid,
+    /// The version of the tier that made it necessary.
+    pub version: i64,
+}
+
+impl Job for RecountAlerts {
+    const NAME: &'static str = "limits.recount_alerts";
+}
+
+impl RecountAlerts {
+    /// What this is known by among unfinished jobs.
+    pub(crate) fn key(&self) -> String {
+        format!("{}/{}", self.tier_id, self.version)
+    }
+}
+
 /// Registers the service's workers.
 pub fn register(app: &Limits, runner: Runner) -> Runner {
-    runner.register::<SweepReservations>(Works(app.clone())).register::<PartUsageLog>(Works(app.clone()))
+    runner
+        .register::<SweepReservations>(Works(app.clone()))
+        .register::<PartUsageLog>(Works(app.clone()))
+        .register::<RecountAlerts>(Works(app.clone()))
+        .register::<AuditUsage>(Works(app.clone()))
 }
 
 /// Makes sure of the service's schedules, and of this month's partition. Called once at the start.
@@ -100,5 +133,27 @@ impl Worker<PartUsageLog> for Works {
 impl Worker<AuditUsage> for Works {
     async fn run(&self, _: AuditUsage, _: Lease) -> Result<(), JobError> {
         Ok(audit::audit_and_measure(&self.0).await?)
+    }
+}
+
+impl Worker<RecountAlerts> for Works {
+    async fn run(&self, job: RecountAlerts, lease: Lease) -> Result<(), JobError> {
+        let db = &self.0.context.db;
+        let mut after = None;
+        loop {
+            let merchants = limit::of_tier(db.read(), job.tier_id, after, MERCHANTS_AT_ONCE).await?;
+            let Some(last) = merchants.last() else { return Ok(()) };
+            after = Some(*last);
+            let shared = Arc::new((self.0.clone(), merchants));
+            let write = db.write("limits.recount_alerts", move |tx| {
+                let shared = Arc::clone(&shared);
+                async move { limits::recount(&shared.0, tx, &shared.1).await }.boxed()
+            });
+            write.await?;
+            if lease.cancelled().is_cancelled() {
+                let stopping = Error::unavailable("the process is stopping", Duration::ZERO);
+                return Err(JobError::Retry { error: stopping, after: None });
+            }
+        }
     }
 }

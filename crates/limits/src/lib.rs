@@ -8,7 +8,9 @@ pub mod coalesce;
 pub mod decide;
 pub mod jobs;
 pub mod model;
+pub mod patch;
 pub mod rate;
+pub mod replay;
 pub mod window;
 
 mod batch;
@@ -28,6 +30,7 @@ pub use ops::audit::{AuditReport, Finding, audit};
 
 use coalesce::Coalescer;
 use metrics::LimitMetrics;
+use ops::check::Checks;
 use store::hot::Lookup;
 
 /// The service's tables, the oldest migration first.
@@ -37,6 +40,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "0002_usage_log",
         sqlite: include_str!("../migrations/0002_usage_log.sqlite.sql"),
         postgres: include_str!("../migrations/0002_usage_log.postgres.sql"),
+    },
+    Migration {
+        name: "0003_tiers",
+        sqlite: include_str!("../migrations/0003_tiers.sqlite.sql"),
+        postgres: include_str!("../migrations/0003_tiers.postgres.sql"),
     },
 ];
 
@@ -55,7 +63,14 @@ pub struct Limits {
     pub(crate) context: ServiceContext,
     pub(crate) lookup: Lookup,
     pub(crate) coalescer: Arc<Coalescer>,
+    pub(crate) checks: Checks,
     pub(crate) metrics: Arc<LimitMetrics>,
+}
+
+impl AsRef<ServiceContext> for Limits {
+    fn as_ref(&self) -> &ServiceContext {
+        &self.context
+    }
 }
 
 impl Limits {
@@ -69,6 +84,7 @@ impl Limits {
         };
         let metrics = Arc::new(LimitMetrics::register(&context.metrics));
         let coalescer = Coalescer::start(&context.db, &lookup, &metrics, options.coalescing);
-        Self { context, lookup, coalescer: Arc::new(coalescer), metrics }
+        let checks = Checks::start(&context.db, &lookup);
+        Self { context, lookup, coalescer: Arc::new(coalescer), checks, metrics }
     }
 }

@@ -60,10 +60,15 @@ impl LimitMetrics {
         }
     }
 
+    /// Counts the answer to a check. A check refuses nothing: it only tells.
+    pub(crate) fn checked(&self, allowed: bool) {
+        let result = if allowed { "allowed" } else { "denied" };
+        self.checks.get_or_create(&CheckLabels { result }).inc();
+    }
+
     /// Counts a decision: allowed, or refused by its first failing rule.
     pub(crate) fn decided(&self, refused_by: Option<Rule>) {
-        let result = if refused_by.is_some() { "denied" } else { "allowed" };
-        self.checks.get_or_create(&CheckLabels { result }).inc();
+        self.checked(refused_by.is_none());
         if let Some(rule) = refused_by {
             self.exceeded.get_or_create(&ReasonLabels { reason: rule.word() }).inc();
         }

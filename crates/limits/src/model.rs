@@ -22,6 +22,29 @@ pub struct Limits {
     pub single_trans: Option<i64>,
 }
 
+impl Limits {
+    /// One of the three.
+    pub fn of(&self, kind: LimitKind) -> Option<i64> {
+        match kind {
+            LimitKind::Daily => self.daily,
+            LimitKind::Monthly => self.monthly,
+            LimitKind::SingleTrans => self.single_trans,
+        }
+    }
+}
+
+/// Where a limit in force comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitSource {
+    /// A limit that holds for a time.
+    Override,
+    /// The merchant's own.
+    Custom,
+    /// The tier's.
+    Tier,
+}
+
 /// Which of the three limits.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, EnumIter, DeriveActiveEnum,
@@ -76,14 +99,21 @@ pub struct Terms {
 impl Terms {
     /// The limits in force at `now`: an override, else the merchant's own, else the tier's.
     pub fn limits(&self, now: Timestamp) -> Limits {
-        let pick = |kind, custom: Option<i64>, tier| {
-            let override_of = |o: &&Override| o.kind == kind && o.from <= now && now < o.to;
-            self.overrides.iter().find(override_of).map(|o| o.value).or(custom).or(tier)
-        };
         Limits {
-            daily: pick(LimitKind::Daily, self.custom.daily, self.tier.daily),
-            monthly: pick(LimitKind::Monthly, self.custom.monthly, self.tier.monthly),
-            single_trans: pick(LimitKind::SingleTrans, self.custom.single_trans, self.tier.single_trans),
+            daily: self.in_force(LimitKind::Daily, now).0,
+            monthly: self.in_force(LimitKind::Monthly, now).0,
+            single_trans: self.in_force(LimitKind::SingleTrans, now).0,
+        }
+    }
+
+    /// One of the limits in force at `now`, and where it comes from.
+    pub fn in_force(&self, kind: LimitKind, now: Timestamp) -> (Option<i64>, LimitSource) {
+        if let Some(found) = self.overrides.iter().find(|o| o.kind == kind && o.from <= now && now < o.to) {
+            return (Some(found.value), LimitSource::Override);
+        }
+        match self.custom.of(kind) {
+            Some(value) => (Some(value), LimitSource::Custom),
+            None => (self.tier.of(kind), LimitSource::Tier),
         }
     }
 }

@@ -91,6 +91,12 @@ pub struct Reconciliation {
     pub(crate) engines: Arc<Semaphore>,
 }
 
+impl AsRef<ServiceContext> for Reconciliation {
+    fn as_ref(&self) -> &ServiceContext {
+        &self.context
+    }
+}
+
 impl Reconciliation {
     /// Puts the service together and makes its folders under `files`.
     pub async fn open(

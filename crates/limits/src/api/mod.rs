@@ -1,6 +1,13 @@
 //! The HTTP API of merchant limits: extract, call an operation, answer.
 
+mod check;
 mod enforcement;
+mod limits;
+mod overrides;
+mod rates;
+mod rights;
+mod tiers;
+mod usage;
 pub mod wire;
 
 use payops_platform::http::openapi_document;
@@ -29,4 +36,20 @@ fn documented_routes() -> OpenApiRouter<Limits> {
         .routes(routes!(enforcement::confirm))
         .routes(routes!(enforcement::void))
         .routes(routes!(enforcement::batch))
+        .routes(routes!(check::check))
+        .routes(routes!(tiers::create_tier, tiers::list_tiers))
+        .routes(routes!(tiers::get_tier, tiers::change_tier, tiers::delete_tier))
+        .routes(routes!(limits::initialize))
+        .routes(routes!(limits::list_limits))
+        .routes(routes!(limits::get_limit, limits::change_limit))
+        .routes(routes!(limits::move_to_tier))
+        .routes(routes!(limits::suspend))
+        .routes(routes!(limits::unsuspend))
+        .routes(routes!(overrides::add_override, overrides::list_overrides))
+        .routes(routes!(overrides::delete_override))
+        .routes(routes!(rates::put_rates, rates::list_rates))
+        .routes(routes!(usage::usage_history))
+        .routes(routes!(usage::statistics))
+        .routes(routes!(usage::payment))
+        .routes(routes!(usage::replay_period))
 }

@@ -1,5 +1,24 @@
 //! What callers send.
 
+mod exact;
+mod given;
+mod limits;
+mod overrides;
+mod payments;
+mod rates;
+mod tiers;
+mod usage;
+mod what_if;
+
+pub use exact::{FeeRate, Percent};
+pub use limits::{ChangeTier, InitializeLimit, Limit, LimitChange, Suspend, Unsuspend};
+pub use overrides::{NewOverride, Override, OverrideStatus};
+pub use payments::{PaymentRelease, PaymentStanding};
+pub use rates::{NewRate, Rate, Rates, RatesInForce};
+pub use tiers::{NewTier, Tier, TierChange};
+pub use usage::{HistoryFilter, StatisticsPeriod, UsageLog, UsageStatistics};
+pub use what_if::{DeclinedPayment, RuleCount, WhatIf, WhatIfReport};
+
 use payops_core::currency::Currency;
 use payops_platform::error::{Error, FieldError, Result};
 use serde::{Deserialize, Serialize};
@@ -7,6 +26,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::decide::{Action, Charge, Operation, ReleaseRequest};
+use crate::ops::check::Question;
 
 /// The longest a reservation may be held, in seconds: 30 days.
 const LONGEST_TTL: i64 = 30 * 24 * 3600;
@@ -103,6 +123,23 @@ pub struct Release {
     pub reason: Option<String>,
 }
 
+/// A question whether a payment may be taken.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckLimit {
+    /// The merchant.
+    pub merchant_id: Uuid,
+    /// Minor units of `currency`, above zero.
+    pub amount: i64,
+    /// The payment's currency, ISO 4217; the merchant's limit currency unless named.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "USD")]
+    pub currency: Option<Currency>,
+    /// The payment channel; required when the tier allows some only.
+    #[serde(default)]
+    pub channel: Option<String>,
+}
+
 /// One operation of a batch.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(tag = "operation", rename_all = "snake_case")]
@@ -192,6 +229,21 @@ impl Release {
     }
 }
 
+impl CheckLimit {
+    /// The question, or every field that is not usable.
+    pub(crate) fn question(self) -> Result<Question> {
+        let mut check = Check::default();
+        check.charge(self.amount, None, self.channel.as_ref());
+        check.end()?;
+        Ok(Question {
+            merchant_id: self.merchant_id,
+            amount: self.amount,
+            currency: self.currency,
+            channel: self.channel,
+        })
+    }
+}
+
 impl BatchItem {
     /// The operation, or every field that is not usable.
     pub(crate) fn operation(self) -> Result<Operation> {
@@ -251,9 +303,11 @@ impl Check {
     }
 
     fn operation(self, merchant_id: Uuid, payment_no: String, action: Action) -> Result<Operation> {
-        if self.0.is_empty() {
-            return Ok(Operation { merchant_id, payment_no, action });
-        }
-        Err(Error::invalid_fields(self.0))
+        self.end()?;
+        Ok(Operation { merchant_id, payment_no, action })
+    }
+
+    fn end(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::invalid_fields(self.0)) }
     }
 }

@@ -18,7 +18,7 @@ use payops_core::time::Timestamp;
 use uuid::Uuid;
 
 pub use answer::{Decision, Failure, ReleaseAnswer, ReservationAnswer, WindowReturn};
-pub use assess::assess;
+pub use assess::{assess, remaining};
 pub use outcome::{Approval, Outcome, Refusal};
 pub use threshold::update_alerts;
 

@@ -1,7 +1,9 @@
 //! What a decision reads and writes: a fixed number of statements, whatever the size of the batch.
 
 mod load;
+mod peek;
 mod save;
 
-pub(crate) use load::{Lookup, load};
+pub(crate) use load::{AccountRow, Lookup, Source, load, now};
+pub(crate) use peek::{brought_up, complete, payment, peek, releases};
 pub(crate) use save::save;

@@ -1,4 +1,9 @@
 //! The tables of merchant limits. No rules: those are in [`crate::decide`].
 
 pub(crate) mod hot;
+pub(crate) mod limit;
+pub(crate) mod log;
+pub(crate) mod overrides;
+pub(crate) mod rate;
 mod rows;
+pub(crate) mod tier;

@@ -116,7 +116,7 @@ impl App {
         self.ask("consume", &charge(merchant, payment_no, amount)).await
     }
 
-    /// daily_used, monthly_used and pending_amount as the database has them.
+    /// What is used of the day and the month, and what is pending, as the database has them.
     pub async fn counters(&self, merchant: Uuid) -> (i64, i64, i64) {
         let sql =
             "SELECT daily_used, monthly_used, pending_amount FROM merchant_limits WHERE merchant_id = $1";

@@ -12,6 +12,7 @@ mod lock;
 mod metrics;
 mod migrate;
 mod open;
+mod paging;
 mod snapshot;
 mod target;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::migrate::Migration;
 pub use self::open::DbOpenError;
+pub use self::paging::fetch_page;
 pub use self::target::{DatabaseTarget, PostgresTarget, SessionLimits, SslMode};
 pub use self::tx::{Locked, Tx};
 use crate::error::{Error, Result};

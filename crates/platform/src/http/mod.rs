@@ -34,6 +34,8 @@ mod query;
 mod server;
 mod service;
 pub mod testing;
+mod text;
+mod write;
 
 pub use admission::ShuttingDown;
 pub use answer::Answer;
@@ -49,5 +51,7 @@ pub use path::{PathId, PathParams};
 pub use query::{NoFilter, PageParams, PageQuery, StrictQuery};
 pub use server::{ServeOptions, Tls, TlsError, TlsFiles, serve, serve_with};
 pub use service::{AccessLog, HttpLimits, ServiceHttp, service_router};
+pub use text::{Problems, check_line, check_text, is_blank, is_invisible};
+pub use write::{Scope, write};
 
 pub(crate) use admission::Admission;

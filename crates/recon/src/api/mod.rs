@@ -10,18 +10,12 @@ mod upload;
 mod webhooks;
 pub mod wire;
 
-use std::sync::Arc;
-
 use axum::extract::DefaultBodyLimit;
 use chrono::NaiveDate;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use payops_core::time::business_date;
-use payops_platform::auth::Actor;
-use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
-use payops_platform::http::{Answer, Command, openapi_document};
-use serde::Serialize;
+use payops_platform::http::openapi_document;
+pub(crate) use payops_platform::http::{check_text, is_blank, is_invisible, write};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -73,65 +67,8 @@ fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliati
         .merge(uploads)
 }
 
-/// What an effect works with: the service, the transaction, who asks and what for.
-pub(crate) struct Scope<'t, B> {
-    pub(crate) app: &'t Reconciliation,
-    pub(crate) tx: &'t Tx,
-    pub(crate) actor: &'t Actor,
-    pub(crate) body: &'t B,
-}
-
-/// Runs an effect in one transaction, once per `Idempotency-Key`.
-pub(crate) async fn write<B, R, F>(
-    app: &Reconciliation,
-    name: &'static str,
-    actor: Actor,
-    command: Command<B>,
-    effect: F,
-) -> Result<Answer<R>>
-where
-    B: Send + Sync + 'static,
-    R: Serialize + Send + 'static,
-    F: for<'t> Fn(Scope<'t, B>) -> BoxFuture<'t, Result<Answer<R>>> + Send + Sync + 'static,
-{
-    let shared = Arc::new((app.clone(), actor, command, effect));
-    app.context
-        .db
-        .write(name, move |tx| {
-            let shared = Arc::clone(&shared);
-            async move {
-                let (app, actor, command, effect) = &*shared;
-                let scope = Scope { app, tx, actor, body: &command.body };
-                command.once(tx, &app.context, actor, effect(scope)).await
-            }
-            .boxed()
-        })
-        .await
-}
-
-/// Refuses a text that is too short, too long, or holds a NUL, which PostgreSQL cannot keep; `path` names the
-/// field. A text that shows nothing to a reader counts as empty.
-pub(crate) fn check_text(path: &str, text: &str, least: usize, most: usize) -> Result<()> {
-    if text.contains('\0') {
-        return Err(Error::invalid_field(path, "NUL characters are not accepted", "不允许包含 NUL 字符"));
-    }
-    if least > 0 && is_blank(text) {
-        return Err(Error::invalid_field(
-            path,
-            format!("{path} needs at least {least} visible characters"),
-            format!("{path} 至少需要 {least} 个可见字符"),
-        ));
-    }
-    let length = text.trim().chars().count();
-    if (least..=most).contains(&length) {
-        return Ok(());
-    }
-    Err(Error::invalid_field(
-        path,
-        format!("{path} has {length} characters; {least} to {most} are accepted"),
-        format!("{path} 有 {length} 个字符；允许 {least} 到 {most} 个"),
-    ))
-}
+/// What an effect works with.
+pub(crate) type Scope<'t, B> = payops_platform::http::Scope<'t, Reconciliation, B>;
 
 /// Refuses a name of a channel account that is too long or holds characters that nobody sees: two accounts that
 /// look alike must not be two.
@@ -145,38 +82,6 @@ pub(crate) fn check_account(account: &str) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// Whether a text shows nothing to a reader.
-pub(crate) fn is_blank(text: &str) -> bool {
-    text.chars().all(is_invisible)
-}
-
-/// White space, control characters, and the characters of Unicode that have no width or no ink.
-fn is_invisible(c: char) -> bool {
-    c.is_whitespace()
-        || c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{34f}'
-                | '\u{61c}'
-                | '\u{115f}'
-                | '\u{1160}'
-                | '\u{17b4}'
-                | '\u{17b5}'
-                | '\u{180b}'..='\u{180f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{2800}'
-                | '\u{3164}'
-                | '\u{fe00}'..='\u{fe0f}'
-                | '\u{feff}'
-                | '\u{ffa0}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
 }
 
 /// Refuses a word of a query that is none of the words that there are: a filter that can match nothing must not
@@ -204,14 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_sees_is_no_text() {
-        for text in ["", "  \t\n", "\u{200b}", "\u{feff} \u{2060}", "\u{3164}", "\u{2800}\u{a0}"] {
-            assert!(is_blank(text), "{text:?}");
-            assert!(check_text("note", text, 1, 10).is_err(), "{text:?}");
-        }
-        for text in ["x", "费", " . ", "e\u{301}", "👩\u{200d}💻"] {
-            assert!(check_text("note", text, 1, 10).is_ok(), "{text:?}");
-        }
+    fn accounts_that_look_alike_are_one() {
         assert!(check_account("acct_1 east").is_ok());
         assert!(check_account("acct\u{200b}_1").is_err());
     }

@@ -1,7 +1,6 @@
 //! The tables of reconciliation: rows, finders and filters. No rule lives here.
 
 pub mod file;
-mod paging;
 pub mod record;
 pub mod run;
 pub mod schedule;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use payops_core::page::{Page, PageRequest, Slice};
 use payops_core::time::Timestamp;
-use payops_platform::db::{Locked, Tx};
+use payops_platform::db::{Locked, Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Cond, ExprTrait, Func};
@@ -265,7 +265,7 @@ pub async fn list(
 ) -> Result<Page<Model>> {
     let all = filtered(filter);
     let rows = ordered(all.clone(), &request.slice);
-    super::paging::fetch(conn, all, rows, request, cursor_of).await
+    fetch_page(conn, all, rows, request, cursor_of).await
 }
 
 /// The next `size` records of a task after `ordinal`, for exports that walk to the end.

@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use payops_core::page::{Page, PageRequest, Slice};
 use payops_core::time::Timestamp;
-use payops_platform::db::{Locked, Tx};
+use payops_platform::db::{Locked, Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
@@ -116,5 +116,5 @@ pub async fn list(
     if let Slice::After(id) = request.slice {
         rows = rows.filter(Column::Id.lt(id));
     }
-    super::paging::fetch(conn, all, rows, request, |schedule| schedule.id).await
+    fetch_page(conn, all, rows, request, |schedule| schedule.id).await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use payops_core::currency::Currency;
 use payops_core::time::{Clock, Timestamp, Zone};
-use payops_platform::db::Tx;
+use payops_platform::db::{Backend, Tx};
 use payops_platform::error::{Error, Result};
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 use serde::de::DeserializeOwned;
@@ -28,19 +28,75 @@ pub(crate) enum Lookup {
     Clock(Arc<dyn Clock>),
 }
 
+/// Where rows are read: in a transaction that locks the merchants' rows, or on a picture that nobody changes.
+pub(crate) struct Source<'c, C> {
+    conn: &'c C,
+    backend: Backend,
+    lock: bool,
+}
+
+impl<'c> Source<'c, Tx> {
+    /// Reads and locks.
+    fn locking(tx: &'c Tx) -> Self {
+        Self { conn: tx, backend: tx.backend(), lock: true }
+    }
+}
+
+impl<'c, C: ConnectionTrait> Source<'c, C> {
+    /// Reads without a lock.
+    pub(crate) fn reading(conn: &'c C, backend: Backend) -> Self {
+        Self { conn, backend, lock: false }
+    }
+
+    /// The rows that a statement with these parameters gives.
+    pub(super) async fn rows<R: FromQueryResult>(
+        &self,
+        sql: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<R>> {
+        Ok(R::find_by_statement(self.backend.statement(sql, values)).all(self.conn).await?)
+    }
+
+    async fn select<R: FromQueryResult>(&self, sql: &str, rows: Value) -> Result<Vec<R>> {
+        self.rows(sql, [rows]).await
+    }
+}
+
 /// Locks the merchants' rows in the order of their ids, then reads the clock, then everything else that the
 /// operations need to know.
 pub(crate) async fn load(tx: &Tx, operations: &[Operation], lookup: &Lookup) -> Result<(Loaded, Timestamp)> {
+    let source = Source::locking(tx);
     let mut loaded = Loaded::default();
     let merchants: BTreeSet<Uuid> = operations.iter().map(|operation| operation.merchant_id).collect();
-    let overridden = accounts(tx, &merchants, &mut loaded).await?;
-    let now = now(tx, lookup).await?;
-    payments(tx, operations, &mut loaded).await?;
-    if operations.iter().any(|operation| matches!(operation.action, Action::Release(_))) {
-        releases(tx, operations, &mut loaded).await?;
+    let mut overridden = accounts(&source, &merchants, &mut loaded).await?;
+    let missing: BTreeSet<Uuid> =
+        merchants.into_iter().filter(|merchant| !loaded.accounts.contains_key(merchant)).collect();
+    if !missing.is_empty() {
+        // A merchant that was given another tier while this waited for its row has dropped out of the join on
+        // PostgreSQL: a second look finds it. One without limits is still not there.
+        overridden.extend(accounts(&source, &missing, &mut loaded).await?);
     }
+    let now = now(&source, lookup).await?;
+    payments(&source, operations, &mut loaded).await?;
+    if operations.iter().any(|operation| matches!(operation.action, Action::Release(_))) {
+        releases(&source, operations, &mut loaded).await?;
+    }
+    particulars(&source, &overridden, now, &mut loaded).await?;
+    if foreign(operations, &loaded) {
+        rates(&source, &mut loaded).await?;
+    }
+    Ok((loaded, now))
+}
+
+/// The overrides of the merchants that have some, and the reservations that are over.
+pub(super) async fn particulars(
+    source: &Source<'_, impl ConnectionTrait>,
+    overridden: &[Uuid],
+    now: Timestamp,
+    loaded: &mut Loaded,
+) -> Result<()> {
     if !overridden.is_empty() {
-        overrides(tx, &overridden, &mut loaded).await?;
+        overrides(source, overridden, now, loaded).await?;
     }
     let due: Vec<Uuid> = loaded
         .accounts
@@ -49,53 +105,56 @@ pub(crate) async fn load(tx: &Tx, operations: &[Operation], lookup: &Lookup) -> 
         .map(|account| account.merchant_id)
         .collect();
     if !due.is_empty() {
-        due_reservations(tx, &due, now, &mut loaded).await?;
+        due_reservations(source, &due, now, loaded).await?;
     }
-    if foreign(operations, &loaded) {
-        rates(tx, &mut loaded).await?;
-    }
-    Ok((loaded, now))
+    Ok(())
 }
 
-async fn now(tx: &Tx, lookup: &Lookup) -> Result<Timestamp> {
+/// The present.
+pub(crate) async fn now(source: &Source<'_, impl ConnectionTrait>, lookup: &Lookup) -> Result<Timestamp> {
+    #[derive(Debug, FromQueryResult)]
+    struct Now {
+        now: Timestamp,
+    }
+
     match lookup {
         Lookup::Clock(clock) => Ok(clock.now()),
         Lookup::Database => {
-            let row = tx.query_one_raw(tx.statement("SELECT clock_timestamp() AS now", [])).await?;
-            let row = row.ok_or_else(|| Error::internal("the database tells no time"))?;
-            Ok(row.try_get("", "now")?)
+            let rows: Vec<Now> = source.rows("SELECT clock_timestamp() AS now", []).await?;
+            let row = rows.first().ok_or_else(|| Error::internal("the database tells no time"))?;
+            Ok(row.now)
         }
     }
 }
 
 #[derive(Debug, FromQueryResult)]
-struct AccountRow {
-    merchant_id: Uuid,
-    timezone: String,
-    daily_used: i64,
-    monthly_used: i64,
-    pending_amount: i64,
-    day_start: Timestamp,
-    daily_reset_at: Timestamp,
-    month_start: Timestamp,
-    monthly_reset_at: Timestamp,
-    next_expiry_at: Option<Timestamp>,
-    custom_daily_limit: Option<i64>,
-    custom_monthly_limit: Option<i64>,
-    custom_single_trans_limit: Option<i64>,
-    has_overrides: bool,
-    is_suspended: bool,
-    suspended_reason: Option<String>,
-    daily_alert: i16,
-    monthly_alert: i16,
-    seq: i64,
-    currency: String,
-    daily_limit: Option<i64>,
-    monthly_limit: Option<i64>,
-    single_trans_limit: Option<i64>,
-    allowed_channels: Option<serde_json::Value>,
-    allowed_currencies: Option<serde_json::Value>,
-    alert_thresholds: serde_json::Value,
+pub(crate) struct AccountRow {
+    pub(crate) merchant_id: Uuid,
+    pub(crate) timezone: String,
+    pub(crate) daily_used: i64,
+    pub(crate) monthly_used: i64,
+    pub(crate) pending_amount: i64,
+    pub(crate) day_start: Timestamp,
+    pub(crate) daily_reset_at: Timestamp,
+    pub(crate) month_start: Timestamp,
+    pub(crate) monthly_reset_at: Timestamp,
+    pub(crate) next_expiry_at: Option<Timestamp>,
+    pub(crate) custom_daily_limit: Option<i64>,
+    pub(crate) custom_monthly_limit: Option<i64>,
+    pub(crate) custom_single_trans_limit: Option<i64>,
+    pub(crate) has_overrides: bool,
+    pub(crate) is_suspended: bool,
+    pub(crate) suspended_reason: Option<String>,
+    pub(crate) daily_alert: i16,
+    pub(crate) monthly_alert: i16,
+    pub(crate) seq: i64,
+    pub(crate) currency: String,
+    pub(crate) daily_limit: Option<i64>,
+    pub(crate) monthly_limit: Option<i64>,
+    pub(crate) single_trans_limit: Option<i64>,
+    pub(crate) allowed_channels: Option<serde_json::Value>,
+    pub(crate) allowed_currencies: Option<serde_json::Value>,
+    pub(crate) alert_thresholds: serde_json::Value,
 }
 
 const ACCOUNT: &str = "m.merchant_id, m.timezone, m.daily_used, m.monthly_used, m.pending_amount, m.day_start, \
@@ -106,13 +165,16 @@ const ACCOUNT: &str = "m.merchant_id, m.timezone, m.daily_used, m.monthly_used, 
      FROM merchant_limits m JOIN merchant_tiers t ON t.id = m.tier_id";
 
 /// Gives the merchants that have overrides.
-async fn accounts(tx: &Tx, merchants: &BTreeSet<Uuid>, loaded: &mut Loaded) -> Result<Vec<Uuid>> {
-    let backend = tx.backend();
-    let keys = unpack(backend, &[Kind::Uuid]);
-    let lock = backend.pick("", " FOR UPDATE OF m");
+pub(super) async fn accounts(
+    source: &Source<'_, impl ConnectionTrait>,
+    merchants: &BTreeSet<Uuid>,
+    loaded: &mut Loaded,
+) -> Result<Vec<Uuid>> {
+    let keys = unpack(source.backend, &[Kind::Uuid]);
+    let lock = if source.lock { source.backend.pick("", " FOR UPDATE OF m") } else { "" };
     let sql = format!("SELECT {ACCOUNT} WHERE m.merchant_id IN ({keys}) ORDER BY m.merchant_id{lock}");
     let rows: Vec<AccountRow> =
-        select(tx, &sql, pack(merchants.iter().map(|merchant| json!([id(*merchant)])))).await?;
+        source.select(&sql, pack(merchants.iter().map(|merchant| json!([id(*merchant)])))).await?;
     let mut overridden = Vec::new();
     for row in rows {
         if row.has_overrides {
@@ -124,7 +186,7 @@ async fn accounts(tx: &Tx, merchants: &BTreeSet<Uuid>, loaded: &mut Loaded) -> R
 }
 
 impl AccountRow {
-    fn account(self) -> Result<Account> {
+    pub(crate) fn account(self) -> Result<Account> {
         let merchant_id = self.merchant_id;
         let broken = |column, why: String| Error::impossible_row("merchant_limits", column, merchant_id, why);
         Ok(Account {
@@ -176,7 +238,7 @@ fn list<T: DeserializeOwned>(
 }
 
 #[derive(Debug, FromQueryResult)]
-struct PaymentRow {
+pub(super) struct PaymentRow {
     merchant_id: Uuid,
     payment_no: String,
     state: PaymentState,
@@ -203,7 +265,7 @@ struct PaymentRow {
 }
 
 impl PaymentRow {
-    fn payment(self) -> Result<Payment> {
+    pub(super) fn payment(self) -> Result<Payment> {
         let key = format!("{} {}", self.merchant_id, self.payment_no);
         let broken = |column, why: String| Error::impossible_row("limit_payments", column, &key, why);
         let rate = match (self.rate_id, self.rate) {
@@ -239,18 +301,18 @@ impl PaymentRow {
     }
 }
 
-async fn payments(tx: &Tx, operations: &[Operation], loaded: &mut Loaded) -> Result<()> {
+async fn payments(source: &Source<'_, Tx>, operations: &[Operation], loaded: &mut Loaded) -> Result<()> {
     let keys: BTreeSet<(Uuid, &str)> = operations
         .iter()
         .filter(|operation| operation.action != Action::Sweep)
         .map(|operation| (operation.merchant_id, operation.payment_no.as_str()))
         .collect();
-    let unpacked = unpack(tx.backend(), &[Kind::Uuid, Kind::Text]);
+    let unpacked = unpack(source.backend, &[Kind::Uuid, Kind::Text]);
     let sql = format!(
         "SELECT p.* FROM ({unpacked}) k JOIN limit_payments p ON p.merchant_id = k.c0 AND p.payment_no = k.c1"
     );
     let keys = pack(keys.into_iter().map(|(merchant, number)| json!([id(merchant), number])));
-    for row in select::<PaymentRow>(tx, &sql, keys).await? {
+    for row in source.select::<PaymentRow>(&sql, keys).await? {
         let payment = row.payment()?;
         loaded.payments.insert((payment.merchant_id, payment.payment_no.clone()), payment);
     }
@@ -258,7 +320,7 @@ async fn payments(tx: &Tx, operations: &[Operation], loaded: &mut Loaded) -> Res
 }
 
 #[derive(Debug, FromQueryResult)]
-struct ReleaseRow {
+pub(super) struct ReleaseRow {
     merchant_id: Uuid,
     payment_no: String,
     release_no: String,
@@ -270,30 +332,36 @@ struct ReleaseRow {
     created_at: Timestamp,
 }
 
-async fn releases(tx: &Tx, operations: &[Operation], loaded: &mut Loaded) -> Result<()> {
+impl ReleaseRow {
+    pub(super) fn release(self) -> Release {
+        Release {
+            merchant_id: self.merchant_id,
+            payment_no: self.payment_no,
+            release_no: self.release_no,
+            asked: self.asked_amount,
+            amount: self.amount,
+            returned: self.returned_amount,
+            reason: self.reason,
+            answer: self.answer,
+            created_at: self.created_at,
+        }
+    }
+}
+
+async fn releases(source: &Source<'_, Tx>, operations: &[Operation], loaded: &mut Loaded) -> Result<()> {
     let keys = operations.iter().filter_map(|operation| match &operation.action {
         Action::Release(request) => {
             Some(json!([id(operation.merchant_id), operation.payment_no, request.release_no]))
         }
         _ => None,
     });
-    let unpacked = unpack(tx.backend(), &[Kind::Uuid, Kind::Text, Kind::Text]);
+    let unpacked = unpack(source.backend, &[Kind::Uuid, Kind::Text, Kind::Text]);
     let sql = format!(
         "SELECT r.* FROM (SELECT DISTINCT * FROM ({unpacked}) u) k JOIN limit_releases r \
          ON r.merchant_id = k.c0 AND r.payment_no = k.c1 AND r.release_no = k.c2"
     );
-    for row in select::<ReleaseRow>(tx, &sql, pack(keys)).await? {
-        let release = Release {
-            merchant_id: row.merchant_id,
-            payment_no: row.payment_no,
-            release_no: row.release_no,
-            asked: row.asked_amount,
-            amount: row.amount,
-            returned: row.returned_amount,
-            reason: row.reason,
-            answer: row.answer,
-            created_at: row.created_at,
-        };
+    for row in source.select::<ReleaseRow>(&sql, pack(keys)).await? {
+        let release = row.release();
         let key = (release.merchant_id, release.payment_no.clone(), release.release_no.clone());
         loaded.releases.insert(key, release);
     }
@@ -309,14 +377,21 @@ struct OverrideRow {
     ends_at: Timestamp,
 }
 
-async fn overrides(tx: &Tx, merchants: &[Uuid], loaded: &mut Loaded) -> Result<()> {
-    let keys = unpack(tx.backend(), &[Kind::Uuid]);
+/// Those that are not over: one that is binds nobody any more, and there may be many.
+async fn overrides(
+    source: &Source<'_, impl ConnectionTrait>,
+    merchants: &[Uuid],
+    now: Timestamp,
+    loaded: &mut Loaded,
+) -> Result<()> {
+    let keys = unpack(source.backend, &[Kind::Uuid, Kind::Time]);
     let sql = format!(
-        "SELECT o.merchant_id, o.limit_kind, o.value, o.starts_at, o.ends_at FROM limit_overrides o \
-         WHERE o.merchant_id IN ({keys}) AND o.deleted_at IS NULL ORDER BY o.starts_at"
+        "SELECT o.merchant_id, o.limit_kind, o.value, o.starts_at, o.ends_at FROM ({keys}) k \
+         JOIN limit_overrides o ON o.merchant_id = k.c0 AND o.ends_at > k.c1 \
+         WHERE o.deleted_at IS NULL ORDER BY o.starts_at"
     );
-    let keys = pack(merchants.iter().map(|merchant| json!([id(*merchant)])));
-    for row in select::<OverrideRow>(tx, &sql, keys).await? {
+    let keys = pack(merchants.iter().map(|merchant| json!([id(*merchant), time(now)])));
+    for row in source.select::<OverrideRow>(&sql, keys).await? {
         if let Some(account) = loaded.accounts.get_mut(&row.merchant_id) {
             let kind = row.limit_kind;
             account.terms.overrides.push(Override {
@@ -337,13 +412,17 @@ struct NextExpiry {
 }
 
 /// The reservations of these merchants that are over at `now`, and when each merchant's next one will be.
-async fn due_reservations(tx: &Tx, merchants: &[Uuid], now: Timestamp, loaded: &mut Loaded) -> Result<()> {
-    let backend = tx.backend();
-    let keys = unpack(backend, &[Kind::Uuid, Kind::Time]);
+async fn due_reservations(
+    source: &Source<'_, impl ConnectionTrait>,
+    merchants: &[Uuid],
+    now: Timestamp,
+    loaded: &mut Loaded,
+) -> Result<()> {
+    let keys = unpack(source.backend, &[Kind::Uuid, Kind::Time]);
     let rows = || pack(merchants.iter().map(|merchant| json!([id(*merchant), time(now)])));
     let open = format!("({keys}) k JOIN limit_payments p ON p.merchant_id = k.c0 AND p.state = 'reserved'");
     let sql = format!("SELECT p.* FROM {open} AND p.expires_at <= k.c1 ORDER BY p.expires_at, p.payment_no");
-    for row in select::<PaymentRow>(tx, &sql, rows()).await? {
+    for row in source.select::<PaymentRow>(&sql, rows()).await? {
         let payment = row.payment()?;
         let (merchant, number) = (payment.merchant_id, payment.payment_no.clone());
         loaded.due.entry(merchant).or_default().push(number.clone());
@@ -353,7 +432,7 @@ async fn due_reservations(tx: &Tx, merchants: &[Uuid], now: Timestamp, loaded: &
         "SELECT k.c0 AS merchant_id, MIN(p.expires_at) AS next FROM {open} AND p.expires_at > k.c1 GROUP BY k.c0"
     );
     loaded.next_expiry.extend(merchants.iter().map(|merchant| (*merchant, None)));
-    for row in select::<NextExpiry>(tx, &sql, rows()).await? {
+    for row in source.select::<NextExpiry>(&sql, rows()).await? {
         loaded.next_expiry.insert(row.merchant_id, row.next);
     }
     Ok(())
@@ -378,18 +457,13 @@ fn foreign(operations: &[Operation], loaded: &Loaded) -> bool {
     })
 }
 
-async fn rates(tx: &Tx, loaded: &mut Loaded) -> Result<()> {
+pub(super) async fn rates(source: &Source<'_, impl ConnectionTrait>, loaded: &mut Loaded) -> Result<()> {
     let sql = "SELECT id, from_currency, to_currency, rate FROM limit_rates WHERE in_force";
-    let rows = RateRow::find_by_statement(tx.statement(sql, [])).all(tx).await?;
-    for row in rows {
+    for row in source.rows::<RateRow>(sql, []).await? {
         let broken = |why: String| Error::impossible_row("limit_rates", "rate", row.id, why);
         let currency = |code: &str| code.parse::<Currency>().map_err(|error| broken(error.to_string()));
         let applied = AppliedRate { id: row.id, rate: row.rate.parse().map_err(|e| broken(format!("{e}")))? };
         loaded.rates.insert((currency(&row.from_currency)?, currency(&row.to_currency)?), applied);
     }
     Ok(())
-}
-
-async fn select<R: FromQueryResult>(tx: &Tx, sql: &str, rows: Value) -> Result<Vec<R>> {
-    Ok(R::find_by_statement(tx.statement(sql, [rows])).all(tx).await?)
 }

@@ -1,7 +1,6 @@
 //! What every list shares: the slice to fetch, one row more than asked, and a count that stops counting.
 
 use payops_core::page::{MAX_COUNTED, Page, PageRequest};
-use payops_platform::error::Result;
 use sea_orm::sea_query::{Alias, Asterisk, Expr, ExprTrait, Func, Query};
 use sea_orm::{
     ConnectionTrait, EntityTrait, FromQueryResult, Iterable, PrimaryKeyToColumn, QuerySelect, QueryTrait,
@@ -9,9 +8,11 @@ use sea_orm::{
 };
 use serde::Serialize;
 
+use crate::error::Result;
+
 /// Fetches one page of `rows` (filtered, ordered and cut at the cursor) out of the list that `all` describes
 /// (filtered only).
-pub(super) async fn fetch<E, C>(
+pub async fn fetch_page<E, C>(
     conn: &impl ConnectionTrait,
     all: Select<E>,
     rows: Select<E>,
