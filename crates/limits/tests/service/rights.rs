@@ -65,7 +65,7 @@ async fn every_endpoint_knows_its_callers(db: TestDb) {
     assert_eq!(count, table.len(), "every endpoint stands in the table");
 }
 
-/// No database is needed; both run it.
+/// The table of callers, and every code. No database is needed; both run it.
 async fn the_documents_say_the_same(db: TestDb) {
     drop(db);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
@@ -82,5 +82,13 @@ async fn the_documents_say_the_same(db: TestDb) {
             may("service")
         );
         assert!(text.contains(&line), "docs/limits.md has no line: {line}");
+    }
+    let words = include_str!("../../src/error.rs")
+        .split('"')
+        .filter(|word| word.len() > 3 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    let stack = std::fs::read_to_string(path.replace("limits.md", "api-design.md")).unwrap();
+    for code in words {
+        let quoted = format!("`{code}`");
+        assert!(text.contains(&quoted) || stack.contains(&quoted), "docs/limits.md does not explain {code}");
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{App, TABLES};
-use crate::people::{TIERS, each_is_refused, new_tier};
+use crate::people::{LIMITS, TIERS, each_is_refused, new_tier};
 
 both_databases!(TABLES;
     the_five_levels_are_there_and_may_go,
@@ -21,6 +21,7 @@ both_databases!(TABLES;
     a_tier_edit_keeps_usage_and_tells_thresholds,
     of_two_tiers_of_one_code_one_is_made,
     of_two_editors_one_wins,
+    a_tier_goes_or_gets_merchants_never_both,
     tiers_are_filtered_and_walked,
 );
 
@@ -262,6 +263,26 @@ async fn of_two_editors_one_wins(db: TestDb) {
     assert_eq!(lost.count(), 7);
     let request = app.client.request(Method::DELETE, &path).by(As::Admin).header("if-match", "\"1\"");
     assert_eq!(request.send().await.status, 412);
+}
+
+async fn a_tier_goes_or_gets_merchants_never_both(db: TestDb) {
+    let app = App::start(db).await;
+    for round in 0..5_u128 {
+        let code = format!("raced{round}");
+        let path = format!("{TIERS}/{}", app.tier(&code, "USD", (None, None, None)).await);
+        let begin = |merchant: u128| {
+            let body = json!({ "merchant_id": Uuid::from_u128(round * 100 + merchant), "tier_code": code });
+            let app = &app;
+            async move { app.post(&format!("{LIMITS}/initialize"), &body).await }
+        };
+        let (begun, deleted) = tokio::join!(join_all((1..6).map(begin)), app.delete(&path));
+        let merchants = begun.iter().filter(|answer| answer.status == 201).count();
+        let missing = begun.iter().filter(|answer| answer.code() == "TIER_NOT_FOUND").count();
+        match deleted.status {
+            200 => assert_eq!((merchants, missing), (0, 5)),
+            _ => assert_eq!((deleted.code().as_str(), merchants, missing), ("TIER_IN_USE", 5, 0)),
+        }
+    }
 }
 
 async fn tiers_are_filtered_and_walked(db: TestDb) {
