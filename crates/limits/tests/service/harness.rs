@@ -151,6 +151,12 @@ impl App {
         report.findings.into_iter().map(|finding| finding.what).collect::<Vec<_>>().join("; ")
     }
 
+    /// Rows that a statement about a text gives.
+    pub async fn rows_of(&self, sql: &str, text: String) -> Vec<sea_orm::QueryResult> {
+        let statement = self.db.backend().statement(sql, [text.into()]);
+        self.db.read().query_all_raw(statement).await.unwrap()
+    }
+
     pub async fn rows(&self, sql: &str, merchant: Uuid) -> Vec<sea_orm::QueryResult> {
         let statement = self.db.backend().statement(sql, [merchant.into()]);
         self.db.read().query_all_raw(statement).await.unwrap()

@@ -96,6 +96,10 @@ pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
         return Err(Error::invalid_field("", "a JSON body is required", "缺少 JSON 请求体"));
     }
     inspect::inspect(text)?;
+    // serde would take the elements of an array for the fields of an object, in order.
+    if text.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::invalid_field("", "must be an object", "必须为对象"));
+    }
     let mut unknown = Vec::new();
     let mut json = serde_json::Deserializer::from_slice(text);
     let mut track = serde_path_to_error::Track::new();

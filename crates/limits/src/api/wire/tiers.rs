@@ -177,7 +177,8 @@ impl TierChange {
         if let Patch::Set(code) = &self.tier_code {
             check_code(&mut problems, code);
         }
-        if let Patch::Set(name) = &self.tier_name {
+        // Left out of a new tier, the name is the code, which is told once.
+        if let Some(name) = self.tier_name.value().filter(|name| self.tier_code.value() != Some(*name)) {
             problems.note(check_line("tier_name", name, 1, 100));
         }
         if let Patch::Set(description) = &self.description {
