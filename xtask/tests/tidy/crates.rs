@@ -16,7 +16,20 @@ const MAY_NAME: &[(&str, &[&str], &[&str])] = &[
     ("payops-channels", &["payops-core"], &["payops-sandbox"]),
     ("payops-sandbox", &["payops-core", "payops-channels"], &[]),
     ("payops-recon", &["payops-core", "payops-platform", "payops-channels"], &["payops-sandbox"]),
-    ("payops", &["payops-core", "payops-platform", "payops-channels", "payops-recon", "payops-sandbox"], &[]),
+    ("payops-limits", &["payops-core", "payops-platform"], &[]),
+    ("payops-client", &["payops-core"], &["payops-platform", "payops-limits"]),
+    (
+        "payops",
+        &[
+            "payops-core",
+            "payops-platform",
+            "payops-channels",
+            "payops-recon",
+            "payops-limits",
+            "payops-sandbox",
+        ],
+        &[],
+    ),
     ("xtask", &[], &[]),
 ];
 

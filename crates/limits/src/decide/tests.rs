@@ -61,9 +61,8 @@ impl Store {
         let due = self.loaded.payments.values().filter(|payment| {
             payment.state == PaymentState::Reserved && payment.expires_at.is_some_and(|end| end <= now)
         });
-        // In the order of the store.
         let mut due: Vec<&Payment> = due.collect();
-        due.sort_by_key(|payment| (payment.expires_at, &payment.payment_no));
+        due.sort_unstable_by_key(|payment| (payment.expires_at, &payment.payment_no));
         let due: Vec<String> = due.into_iter().map(|payment| payment.payment_no.clone()).collect();
         let open = self.loaded.payments.values().filter(|payment| payment.state == PaymentState::Reserved);
         let next = open.filter_map(|payment| payment.expires_at).filter(|end| *end > now).min();

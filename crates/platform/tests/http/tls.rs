@@ -359,7 +359,6 @@ async fn new_files_are_taken_up_and_bad_ones_are_not() {
     // In two steps, as a careless tool does it: in between, certificate and key do not belong together.
     let (certificate, key) = newer.server();
     std::fs::write(&served.files.certificate, certificate).unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(reaches(&served.authority).await, "the old pair is in use until the new one is whole");
     std::fs::write(&served.files.key, key).unwrap();
     in_time("the new certificate", async { while !reaches(&newer).await {} }).await;
