@@ -275,9 +275,9 @@ async fn a_tier_goes_or_gets_merchants_never_both(db: TestDb) {
             let app = &app;
             async move { app.post(&format!("{LIMITS}/initialize"), &body).await }
         };
-        let (begun, deleted) = tokio::join!(join_all((1..6).map(begin)), app.delete(&path));
-        let merchants = begun.iter().filter(|answer| answer.status == 201).count();
-        let missing = begun.iter().filter(|answer| answer.code() == "TIER_NOT_FOUND").count();
+        let (answers, deleted) = tokio::join!(join_all((1..6).map(begin)), app.delete(&path));
+        let merchants = answers.iter().filter(|answer| answer.status == 201).count();
+        let missing = answers.iter().filter(|answer| answer.code() == "TIER_NOT_FOUND").count();
         match deleted.status {
             200 => assert_eq!((merchants, missing), (0, 5)),
             _ => assert_eq!((deleted.code().as_str(), merchants, missing), ("TIER_IN_USE", 5, 0)),
