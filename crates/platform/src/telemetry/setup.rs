@@ -1,7 +1,7 @@
 //! Setting up and ending telemetry.
 
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::panic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,7 +138,8 @@ fn subscriber(
     let lines: Box<dyn Layer<_> + Send + Sync> = match settings.format {
         LogFormat::Json => Box::new(JsonLog::new(settings.service, Arc::clone(&settings.clock), writer)),
         LogFormat::Terminal => {
-            Box::new(tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(writer))
+            let lines = tracing_subscriber::fmt::layer().compact().with_target(false).with_writer(writer);
+            Box::new(lines.with_ansi(io::stderr().is_terminal()))
         }
     };
     Registry::default().with(LineFilter(filter)).with(SpanFields).with(traces).with(lines)

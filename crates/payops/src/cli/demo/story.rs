@@ -71,7 +71,9 @@ fn print(task: &Value, summary: &Value, truth: &Value) -> bool {
         let same = parts.iter().all(|part| found[part] == seeded[part]);
         equal &= same;
         let sums = if same { "equal" } else { "DIFFERENT" };
-        println!("{:<20} {:>8} {:>8}  {sums}", name, found["count"], seeded["count"]);
+        // As text, since a JSON value takes no width.
+        let [found, seeded] = [found, &seeded].map(|group| group["count"].to_string());
+        println!("{name:<20} {found:>8} {seeded:>8}  {sums}");
     }
     println!();
     println!("Task     {}", text(&task["task_no"]));
