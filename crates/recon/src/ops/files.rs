@@ -294,8 +294,11 @@ pub async fn any_superseded(tx: &Tx, used: &[Option<Uuid>]) -> Result<bool> {
     Ok(false)
 }
 
-/// Notes that a file could not be fetched, and why.
+/// Notes that a file could not be fetched, and why. A file that another fetch of the same row has brought meanwhile
+/// is left as it is.
 pub async fn mark_failed(app: &Reconciliation, tx: &Tx, row: StoredFile, why: &str) -> Result<()> {
+    let row = file::by_id(tx.conn(), row.id).await?.filter(|row| row.status == FileStatus::Requested);
+    let Some(row) = row else { return Ok(()) };
     file::update(tx, row, app.context.now(), |file| {
         file.status = Set(FileStatus::Failed);
         file.error_message = Set(Some(why.to_owned()));
