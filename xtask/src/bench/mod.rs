@@ -2,6 +2,7 @@
 //! and in no test.
 
 mod http;
+mod limits;
 mod recon;
 
 use anyhow::Result;
@@ -19,6 +20,8 @@ pub(crate) struct Arguments {
 enum Subject {
     /// An authenticated, traced, metered, rate-limited empty route beside a bare handler.
     Http,
+    /// Decisions about payments, beside the ways they could have been made.
+    Limits,
     /// Two files reconciled on the command line, beside DuckDB and Polars.
     Recon,
 }
@@ -26,6 +29,7 @@ enum Subject {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match arguments.what {
         Subject::Http => http::run(&arguments.options),
+        Subject::Limits => limits::run(&arguments.options),
         Subject::Recon => recon::run(&arguments.options),
     }
 }
