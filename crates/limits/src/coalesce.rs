@@ -7,10 +7,10 @@
 mod queue;
 mod worker;
 
+use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use payops_platform::db::{Backend, Db};
 use payops_platform::error::{Error, Result};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -18,9 +18,15 @@ use uuid::Uuid;
 use crate::decide::{Operation, Outcome};
 use crate::error;
 use crate::metrics::LimitMetrics;
-use crate::store::hot::Lookup;
 use queue::{Queue, Waiting};
 use worker::Worker;
+
+/// Decides what a worker has taken.
+pub(crate) trait Decider: Send + Sync + 'static {
+    /// Decides a batch, all of it or nothing, and gives the outcomes in the order of the operations once they are
+    /// stored.
+    fn decide(&self, operations: Arc<Vec<Operation>>) -> impl Future<Output = Result<Vec<Outcome>>> + Send;
+}
 
 /// How operations are decided together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +60,14 @@ pub(crate) struct Coalescer {
 
 impl Coalescer {
     /// Starts the workers on the present runtime.
-    pub(crate) fn start(db: &Db, lookup: &Lookup, metrics: &Arc<LimitMetrics>, options: Options) -> Self {
-        let count = if db.backend() == Backend::Sqlite { 1 } else { options.shards.get() };
+    pub(crate) fn start(decider: impl Decider, metrics: &Arc<LimitMetrics>, options: Options) -> Self {
+        let decider = Arc::new(decider);
         let shards: Vec<Arc<Queue>> =
-            (0..count).map(|_| Arc::new(Queue::new(options, Arc::clone(metrics)))).collect();
+            (0..options.shards.get()).map(|_| Arc::new(Queue::new(options, Arc::clone(metrics)))).collect();
         for queue in &shards {
             let worker = Worker {
                 queue: Arc::clone(queue),
-                db: db.clone(),
-                lookup: lookup.clone(),
+                decider: Arc::clone(&decider),
                 metrics: Arc::clone(metrics),
             };
             tokio::spawn(worker.run());

@@ -19,6 +19,7 @@ mod metrics;
 mod ops;
 mod store;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use payops_core::time::Clock;
@@ -31,6 +32,7 @@ pub use ops::audit::{AuditReport, Finding, audit};
 use coalesce::Coalescer;
 use metrics::LimitMetrics;
 use ops::check::Checks;
+use store::decider::Transactional;
 use store::hot::Lookup;
 
 /// The service's tables, the oldest migration first.
@@ -83,7 +85,10 @@ impl Limits {
             (None, Backend::Postgres) => Lookup::Database,
         };
         let metrics = Arc::new(LimitMetrics::register(&context.metrics));
-        let coalescer = Coalescer::start(&context.db, &lookup, &metrics, options.coalescing);
+        let one = coalesce::Options { shards: NonZeroUsize::MIN, ..options.coalescing };
+        let coalescing = context.db.backend().pick(one, options.coalescing);
+        let decider = Transactional { db: context.db.clone(), lookup: lookup.clone() };
+        let coalescer = Coalescer::start(decider, &metrics, coalescing);
         let checks = Checks::start(&context.db, &lookup);
         Self { context, lookup, coalescer: Arc::new(coalescer), checks, metrics }
     }

@@ -3,27 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
-use payops_platform::db::Db;
 use payops_platform::error::{Error, ErrorKind, Result};
 
+use super::Decider;
 use super::queue::{Queue, Waiting};
-use crate::batch;
 use crate::decide::{Operation, Outcome};
 use crate::metrics::LimitMetrics;
-use crate::store::hot::{self, Lookup};
 
 /// When a database that is away is worth another try.
 const AWAY: Duration = Duration::from_secs(1);
 
-pub(super) struct Worker {
+pub(super) struct Worker<D> {
     pub(super) queue: Arc<Queue>,
-    pub(super) db: Db,
-    pub(super) lookup: Lookup,
+    pub(super) decider: Arc<D>,
     pub(super) metrics: Arc<LimitMetrics>,
 }
 
-impl Worker {
+impl<D: Decider> Worker<D> {
     /// Works until the queue is closed and empty.
     pub(super) async fn run(self) {
         while let Some(waiting) = self.queue.take().await {
@@ -67,20 +63,7 @@ impl Worker {
         let started = Instant::now();
         #[expect(clippy::cast_precision_loss, reason = "a size for a chart")]
         self.metrics.batch_size.observe(operations.len() as f64);
-        let lookup = self.lookup.clone();
-        let outcomes = self.db.write("limits.decide", move |tx| {
-            let (operations, lookup) = (Arc::clone(&operations), lookup.clone());
-            async move {
-                let (mut loaded, now) = hot::load(tx, &operations, &lookup).await?;
-                let (outcomes, effects) = batch::decide(&mut loaded, operations.iter(), now);
-                if !effects.is_empty() {
-                    hot::save(tx, &effects).await?;
-                }
-                Ok(outcomes)
-            }
-            .boxed()
-        });
-        let outcomes = outcomes.await;
+        let outcomes = self.decider.decide(operations).await;
         self.metrics.commit.observe(started.elapsed().as_secs_f64());
         outcomes
     }

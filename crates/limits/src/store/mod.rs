@@ -1,5 +1,6 @@
 //! The tables of merchant limits. No rules: those are in [`crate::decide`].
 
+pub(crate) mod decider;
 pub(crate) mod hot;
 pub(crate) mod limit;
 pub(crate) mod log;
