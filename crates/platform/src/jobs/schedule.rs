@@ -106,6 +106,20 @@ pub struct Schedule {
     pub updated_at: Timestamp,
 }
 
+impl Schedule {
+    fn timetable(&self) -> Option<Timetable> {
+        Timetable::new(&self.cron, Zone::named(&self.zone).ok()?).ok()
+    }
+
+    /// The latest time that has come and that no runner has seen, if it is to fire at all.
+    fn overdue(&self, now: Timestamp) -> Option<Timestamp> {
+        let due = Some(self.next_at).filter(|next_at| self.enabled && *next_at <= now)?;
+        // What a schedule was before an edit, its timetable no longer knows.
+        let latest = self.timetable().and_then(|timetable| timetable.latest_until(now));
+        Some(latest.map_or(due, |latest| latest.max(due)))
+    }
+}
+
 /// What [`put`] and [`ensure`] write.
 #[derive(Debug, Clone)]
 pub struct NewSchedule<'a> {
@@ -117,7 +131,8 @@ pub struct NewSchedule<'a> {
     pub enabled: bool,
 }
 
-/// Makes a schedule, or replaces the one of that name. It fires next at its first time after now.
+/// Makes a schedule, or replaces the one of that name. It fires next at its first time after now; a time that has come
+/// already and that no runner has seen yet is not lost by an edit, unless that switches the schedule off.
 pub async fn put<J: Job>(
     tx: &Tx,
     context: &ServiceContext,
@@ -127,7 +142,10 @@ pub async fn put<J: Job>(
     const REPLACE: &str = "ON CONFLICT (name) DO UPDATE SET cron = excluded.cron, zone = excluded.zone,
         job_name = excluded.job_name, payload = excluded.payload, enabled = excluded.enabled,
         next_at = excluded.next_at, version = schedules.version + 1, updated_at = excluded.updated_at";
-    insert(tx, context, new, job, REPLACE).await?;
+    let overdue =
+        lock(tx, new.name).await?.filter(|_| new.enabled).and_then(|old| old.overdue(context.now()));
+    let next = overdue.map_or_else(|| first_after_now(context, new), Ok)?;
+    insert(tx, context, new, next, job, REPLACE).await?;
     let written = find(tx, tx.backend(), new.name).await?;
     written.ok_or_else(|| Error::internal(format!("schedule {} was not written", new.name)))
 }
@@ -135,18 +153,24 @@ pub async fn put<J: Job>(
 /// Makes a schedule unless there is one of that name, whatever that looks like: for the schedules that a
 /// service comes with and that people may have edited since.
 pub async fn ensure<J: Job>(tx: &Tx, context: &ServiceContext, new: &NewSchedule<'_>, job: &J) -> Result<()> {
-    insert(tx, context, new, job, "ON CONFLICT (name) DO NOTHING").await
+    let next = first_after_now(context, new)?;
+    insert(tx, context, new, next, job, "ON CONFLICT (name) DO NOTHING").await
+}
+
+fn first_after_now(context: &ServiceContext, new: &NewSchedule<'_>) -> Result<Timestamp> {
+    let next = new.timetable.next_after(context.now());
+    next.ok_or_else(|| Error::internal("the calendar has ended"))
 }
 
 async fn insert<J: Job>(
     tx: &Tx,
     context: &ServiceContext,
     new: &NewSchedule<'_>,
+    next: Timestamp,
     job: &J,
     on_conflict: &str,
 ) -> Result<()> {
     let now = context.now();
-    let next = new.timetable.next_after(now).ok_or_else(|| Error::internal("the calendar has ended"))?;
     let payload = serde_json::to_value(job).map_err(Error::internal)?;
     let statement = format!(
         "-- jobs::schedule::insert
@@ -177,6 +201,13 @@ pub async fn list(conn: &impl ConnectionTrait, backend: Backend) -> Result<Vec<S
 pub async fn find(conn: &impl ConnectionTrait, backend: Backend, name: &str) -> Result<Option<Schedule>> {
     let select = format!("-- jobs::schedule::find\nSELECT {COLUMNS} FROM schedules WHERE name = $1");
     let row = conn.query_one_raw(backend.statement(&select, [name.into()])).await?;
+    row.as_ref().map(schedule).transpose()
+}
+
+async fn lock(tx: &Tx, name: &str) -> Result<Option<Schedule>> {
+    let lock = tx.for_update();
+    let select = format!("-- jobs::schedule::lock\nSELECT {COLUMNS} FROM schedules WHERE name = $1{lock}");
+    let row = tx.query_one_raw(tx.statement(&select, [name.into()])).await?;
     row.as_ref().map(schedule).transpose()
 }
 
@@ -231,11 +262,8 @@ async fn fire_due_in(tx: &Tx, context: &ServiceContext) -> Result<u64> {
 async fn fire(tx: &Tx, context: &ServiceContext, due: Schedule, now: Timestamp) -> Result<bool> {
     const ADVANCE: &str = "-- jobs::schedule::fire
         UPDATE schedules SET next_at = $2, last_fired_at = $3, updated_at = $4 WHERE name = $1";
-    let times = Zone::named(&due.zone).ok().and_then(|zone| {
-        let timetable = Timetable::new(&due.cron, zone).ok()?;
-        Some((timetable.latest_until(now).unwrap_or(due.next_at), timetable.next_after(now)?))
-    });
-    let Some((nominal, next)) = times else {
+    let next = due.timetable().and_then(|timetable| timetable.next_after(now));
+    let Some((nominal, next)) = due.overdue(now).zip(next) else {
         return disable_broken(tx, &due, now).await;
     };
     let options = EnqueueOptions::default().unique(format!("schedule:{}:{}", due.name, nominal.to_rfc3339()));

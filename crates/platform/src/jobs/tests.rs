@@ -45,6 +45,7 @@ crate::both_databases!(&[];
     a_schedule_fires_once_with_two_runners,
     missed_fires_are_made_up_for_by_one,
     schedules_can_be_edited,
+    an_edit_does_not_lose_a_fire_that_is_due,
     finished_jobs_are_purged_and_counted,
 );
 
@@ -691,6 +692,27 @@ async fn schedules_can_be_edited(db: TestDb) {
     assert_eq!(schedule::list(db.read(), db.backend()).await.unwrap().len(), 1);
     assert!(db.write("remove", |tx| Box::pin(schedule::remove(tx, "daily"))).await.unwrap());
     assert!(schedule::list(db.read(), db.backend()).await.unwrap().is_empty());
+}
+
+async fn an_edit_does_not_lose_a_fire_that_is_due(db: TestDb) {
+    let clock = clock();
+    let context = context(&db, &clock);
+    plan(&context, "30 2 * * *", true).await;
+    // It missed a time the day before, too: the latest one counts, by the timetable that was in force then.
+    clock.set("2024-10-26T02:31:00Z".parse().unwrap());
+    plan(&context, "0 4 * * *", true).await;
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    runner(&context, reports(sender.clone())).run_until_idle().await;
+    assert_eq!(seen.try_recv().unwrap(), Some("2024-10-26T02:30:00Z".parse().unwrap()));
+    assert!(seen.try_recv().is_err());
+    let row = schedule::find(db.read(), db.backend(), "daily").await.unwrap().unwrap();
+    assert_eq!(row.next_at, "2024-10-26T04:00:00Z".parse::<Timestamp>().unwrap());
+    // One that is switched off lets its time pass, and once it is on again begins with the next.
+    clock.set("2024-10-26T04:01:00Z".parse().unwrap());
+    plan(&context, "0 4 * * *", false).await;
+    plan(&context, "0 4 * * *", true).await;
+    runner(&context, reports(sender)).run_until_idle().await;
+    assert!(seen.try_recv().is_err());
 }
 
 async fn finished_jobs_are_purged_and_counted(db: TestDb) {

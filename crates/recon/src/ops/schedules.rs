@@ -86,7 +86,8 @@ pub async fn create(app: &Reconciliation, tx: &Tx, actor: &Actor, plan: &Plan) -
 }
 
 /// Puts another plan in the place of a schedule's. One that is switched on, or whose days are other days than
-/// before, begins anew: what lies before its next time is not made up for. Every other change loses no day.
+/// before, begins anew: what lies before its next time is not made up for. Every other change loses no day, and
+/// a time that has come already still makes its tasks.
 pub async fn replace(
     app: &Reconciliation,
     tx: &Tx,
@@ -108,9 +109,14 @@ pub async fn replace(
         ..old.clone().into_inner()
     };
     refuse_second(tx, &row).await?;
-    let timing = set_time(app, tx, &row, &zone).await?;
     let days = |row: &Schedule| (row.channel, row.account.clone(), row.task_type, row.timezone.clone());
-    let anew = days(&old) != days(&row) || (row.enabled && !old.enabled);
+    let other_days = days(&old) != days(&row);
+    let anew = other_days || (row.enabled && !old.enabled);
+    if other_days {
+        // A time that is due and was not seen yet belongs to the days of before.
+        timing::remove(tx, &name_of(id)).await?;
+    }
+    let timing = set_time(app, tx, &row, &zone).await?;
     let next_date = if anew { day_before(&zone, timing.next_at) } else { old.next_date };
     let row = Schedule { next_date, cron: timing.cron.clone(), ..row };
     let row = schedule::replace(tx, old, row, app.context.now()).await.map_err(retry_unique)?;

@@ -1,7 +1,7 @@
 //! The service in one process: its API without a network, its jobs, and the sandbox as Stripe and gateway.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use payops_channels::platform_feed::{FeedClient, FeedSettings};
@@ -20,6 +20,7 @@ use payops_sandbox::{DEFAULT_WEBHOOK_SECRET, Fault, RunningSandbox, Sandbox, San
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long a test waits for something that the service does by itself.
@@ -35,12 +36,19 @@ pub struct App {
     pub db: TestDb,
     service: Reconciliation,
     context: ServiceContext,
+    instances: Mutex<Instances>,
+}
+
+/// The instances that work on jobs, and what stops them.
+#[derive(Default)]
+struct Instances {
     stop: CancellationToken,
+    running: Vec<JoinHandle<()>>,
 }
 
 impl Drop for App {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.instances.lock().unwrap().stop.cancel();
     }
 }
 
@@ -61,6 +69,21 @@ impl App {
         change: impl FnOnce(&mut SandboxConfig),
         set: impl FnOnce(&mut Options),
     ) -> Self {
+        Self::start_on(db, change, set, |_| {}).await
+    }
+
+    /// The service with another gateway than the sandbox's.
+    pub async fn start_with_gateway(db: TestDb, gateway: &Gateway) -> Self {
+        let own = sources(&gateway.url).gateway;
+        Self::start_on(db, |_| {}, |_| {}, |sources| sources.gateway = own).await
+    }
+
+    async fn start_on(
+        db: TestDb,
+        change: impl FnOnce(&mut SandboxConfig),
+        set: impl FnOnce(&mut Options),
+        redirect: impl FnOnce(&mut Sources),
+    ) -> Self {
         let mut config = SandboxConfig::on(([127, 0, 0, 1], 0).into()).await.unwrap();
         config.report_delay = chrono::TimeDelta::zero();
         change(&mut config);
@@ -75,9 +98,9 @@ impl App {
             ..Options::default()
         };
         set(&mut options);
-        let app = Reconciliation::open(context.clone(), files.path(), sources(sandbox.base_url()), options)
-            .await
-            .unwrap();
+        let mut sources = sources(sandbox.base_url());
+        redirect(&mut sources);
+        let app = Reconciliation::open(context.clone(), files.path(), sources, options).await.unwrap();
         let authenticator = authenticator().unwrap();
         // Tests look at a task more often than people may.
         let budgets = Budgets { caller_per_minute: NonZeroU32::MAX, ..Budgets::default() };
@@ -86,9 +109,8 @@ impl App {
             ..ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app.clone()))
         };
         let router = service_router(http);
-        let stop = CancellationToken::new();
         let client = TestClient::new(router, authenticator, context.now());
-        let started = Self { client, sandbox, files, db, service: app, context, stop };
+        let started = Self { client, sandbox, files, db, service: app, context, instances: Mutex::default() };
         started.run_jobs();
         started
     }
@@ -96,12 +118,18 @@ impl App {
     /// Has one more instance work on the jobs.
     pub fn run_jobs(&self) {
         let runner = jobs::register(&self.service, Runner::new(self.context.clone()).with_options(quick()));
-        tokio::spawn(runner.run(self.stop.clone()));
+        let mut instances = self.instances.lock().unwrap();
+        let running = tokio::spawn(runner.run(instances.stop.clone()));
+        instances.running.push(running);
     }
 
-    /// Tells every instance to stop working on jobs.
-    pub fn stop_jobs(&self) {
-        self.stop.cancel();
+    /// Has every instance stop working on jobs, and waits until they have.
+    pub async fn stop_jobs(&self) {
+        let instances = std::mem::take(&mut *self.instances.lock().unwrap());
+        instances.stop.cancel();
+        for running in instances.running {
+            running.await.unwrap();
+        }
     }
 
     pub async fn get(&self, path: &str) -> TestAnswer {
@@ -217,6 +245,33 @@ impl App {
                 None => return records,
             }
         }
+    }
+}
+
+/// A gateway that answers every call for its feed with one page.
+pub struct Gateway {
+    url: String,
+    page: Arc<Mutex<String>>,
+}
+
+impl Gateway {
+    pub async fn start(page: &str) -> Self {
+        let page = Arc::new(Mutex::new(page.to_owned()));
+        let shown = Arc::clone(&page);
+        let answer = move || {
+            let page = shown.lock().unwrap().clone();
+            std::future::ready(([("content-type", "application/x-ndjson")], page))
+        };
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let router = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, page }
+    }
+
+    /// From now on it answers with this page.
+    pub fn turns_to(&self, page: &str) {
+        page.clone_into(&mut self.page.lock().unwrap());
     }
 }
 

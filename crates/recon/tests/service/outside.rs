@@ -160,7 +160,7 @@ async fn a_run_that_is_handed_back_says_so(db: TestDb) {
     app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::Slow { ms: 600_000 }));
     let id = app.begin(DATE).await;
     app.until(&id, |task| task["phase"] == "fetching").await;
-    app.stop_jobs();
+    app.stop_jobs().await;
     let task = app.until(&id, |task| task["phase"] == "waiting").await;
     let message = task["status_message"].as_str().unwrap();
     assert!(message.contains("has stopped") && !message.contains("busy"), "{message}");

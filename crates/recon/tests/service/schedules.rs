@@ -16,6 +16,7 @@ both_databases!(payops_recon::MIGRATIONS;
     missed_days_are_made_up_for_once,
     a_day_that_has_a_task_is_left_alone,
     a_schedule_that_is_switched_off_makes_nothing,
+    a_schedule_that_is_edited_when_its_time_has_come_still_makes_its_tasks,
 );
 
 const SCHEDULES: &str = "/api/v1/reconciliation/schedules";
@@ -246,4 +247,34 @@ async fn a_schedule_that_is_switched_off_makes_nothing(db: TestDb) {
     fired(&app, &on).await;
     let tasks = app.get("/api/v1/reconciliation/tasks?channel=paypal").await.data();
     assert_eq!(tasks["total"], 0);
+}
+
+async fn a_schedule_that_is_edited_when_its_time_has_come_still_makes_its_tasks(db: TestDb) {
+    let app = App::start(db).await;
+    let schedule = made(&app, &daily()).await;
+    app.stop_jobs().await;
+    // Its time has come while no instance is there to see it, and somebody moves it to another time of the day.
+    sleep_through(&app, &schedule, 1).await;
+    let due = shown(&app, &schedule).await;
+    let later = json!({ "channel": "stripe", "cron": "59 23 * * *" });
+    let edited = call(&app, Method::PUT, &path(&schedule), &later).await;
+    let edited = edited.data();
+    assert_eq!(edited["next_date"], due["next_date"]);
+    app.run_jobs();
+    // The time that was missed last is a midnight: every day before it is owed.
+    let today = date(&json!(edited["next_at"].as_str().unwrap()[..10]));
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
+    while date(&shown(&app, &schedule).await["next_date"]) != today {
+        assert!(tokio::time::Instant::now() < deadline, "{edited}");
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    let owed: Vec<NaiveDate> = date(&due["next_date"]).iter_days().take_while(|day| *day < today).collect();
+    assert!(!owed.is_empty());
+    assert_eq!(days_with_tasks(&app).await, owed);
+    // On other days than before, it begins anew, whatever is due.
+    app.stop_jobs().await;
+    sleep_through(&app, &schedule, 5).await;
+    let elsewhere = json!({ "channel": "stripe", "cron": "59 23 * * *", "timezone": "Asia/Shanghai" });
+    let anew = call(&app, Method::PUT, &path(&schedule), &elsewhere).await.data();
+    assert!(anew["next_at"].as_str().unwrap() > edited["next_at"].as_str().unwrap(), "{anew}");
 }
