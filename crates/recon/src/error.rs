@@ -176,27 +176,69 @@ pub(crate) fn webhook_secret_missing() -> Error {
     )
 }
 
-/// The code of [`empty_replacement`].
-pub(crate) const EMPTY_REPLACEMENT: &str = "EMPTY_REPLACEMENT";
-
 pub(crate) fn empty_replacement(in_force: &file::Model) -> Error {
-    let number = &in_force.file_no;
-    let (rows, rows_zh) = match in_force.record_count {
-        Some(rows) => (format!("which has {rows} rows"), format!("（{rows} 行）")),
-        None => ("which was not found to be empty".to_owned(), String::new()),
-    };
-    Error::new(
-        ErrorKind::Unprocessable,
-        EMPTY_REPLACEMENT,
+    let (stays, stays_zh) = stays_in_force(in_force);
+    refused_replacement(
+        in_force,
+        "EMPTY_REPLACEMENT",
         format!(
-            "the new file has no rows and would take the place of {number}, {rows}; {number} stays in force. If the day \
-             really has no rows, upload the file with allow_empty=true"
+            "the new file has no rows and would take the place of {stays}. If the day really has no rows, upload the \
+             file with allow_empty=true"
+        ),
+        format!("新文件没有任何行，却会取代 {stays_zh}。如该日确实没有数据，请以 allow_empty=true 上传"),
+    )
+}
+
+/// `first` says what of the new file could not be read first.
+pub(crate) fn unreadable_replacement(in_force: &file::Model, first: &str) -> Error {
+    let (stays, stays_zh) = stays_in_force(in_force);
+    refused_replacement(
+        in_force,
+        "FILE_UNREADABLE",
+        format!(
+            "no row of the new file could be read ({first}) and it would take the place of {stays}. Fetch it again when \
+             its source is well, or upload a file that can be read"
         ),
         format!(
-            "新文件没有任何行，却会取代 {number}{rows_zh}；{number} 继续有效。如该日确实没有数据，请以 allow_empty=true 上传"
+            "新文件没有可读取的行（{first}），却会取代 {stays_zh}。请待来源恢复后重新获取，或上传可读取的文件"
         ),
     )
-    .with_data(json!({ "file_no": number, "record_count": in_force.record_count }))
+}
+
+pub(crate) fn file_of_another_day(in_force: &file::Model) -> Error {
+    let (stays, stays_zh) = stays_in_force(in_force);
+    let (date, timezone) = (in_force.settlement_date, &in_force.timezone);
+    refused_replacement(
+        in_force,
+        "FILE_OF_ANOTHER_DAY",
+        format!(
+            "no row of the new file is of {date} ({timezone}) and it would take the place of {stays}. Check its day; if \
+             it is the right file, upload it with allow_other_day=true"
+        ),
+        format!(
+            "新文件没有任何一行属于 {date}（{timezone}），却会取代 {stays_zh}。请核对日期；如文件无误，请以 \
+             allow_other_day=true 上传"
+        ),
+    )
+}
+
+fn stays_in_force(in_force: &file::Model) -> (String, String) {
+    let number = &in_force.file_no;
+    match in_force.record_count {
+        Some(rows) => (
+            format!("{number}, which has {rows} rows; {number} stays in force"),
+            format!("{number}（{rows} 行）；{number} 继续有效"),
+        ),
+        None => (
+            format!("{number}, which was not found to be empty; {number} stays in force"),
+            format!("{number}；{number} 继续有效"),
+        ),
+    }
+}
+
+fn refused_replacement(in_force: &file::Model, code: &'static str, en: String, zh: String) -> Error {
+    Error::new(ErrorKind::Unprocessable, code, en, zh)
+        .with_data(json!({ "file_no": in_force.file_no, "record_count": in_force.record_count }))
 }
 
 pub(crate) fn implausible_date(field: &str, error: ImplausibleDate) -> Error {

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use payops_channels::decode::{PlainFile, SpoolError, spool};
-use payops_channels::options::{Limits, ReadOptions};
+use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_channels::read::{Format, read_rows};
 use payops_channels::row::{Position, Reject, Row, RowSink};
 use payops_channels::stripe::balance_summary::read_balance_summary;
@@ -17,7 +17,7 @@ use crate::Reconciliation;
 use crate::engine::{SideSummary, StatedBalances};
 use crate::file_store::disk;
 use crate::model::FileFormat;
-use crate::store::file::Model as StoredFile;
+use crate::store::file::{Model as StoredFile, Subject};
 
 /// How many rejects are kept beside a file.
 const KEPT_REJECTS: usize = 20;
@@ -27,6 +27,8 @@ const KEPT_REJECTS: usize = 20;
 pub struct Inspection {
     /// Rows that could be read.
     pub rows: i64,
+    /// Of these, rows of the day that the file is about, and rows without a time.
+    pub rows_of_day: i64,
     /// Rows that could not.
     pub rejects: i64,
     /// The first of them.
@@ -38,11 +40,31 @@ impl Inspection {
     pub fn of(side: &SideSummary) -> Self {
         let first: Vec<&Reject> = side.rejects.first.iter().take(KEPT_REJECTS).collect();
         Self {
-            rows: i64::try_from(side.rows).unwrap_or(i64::MAX),
-            rejects: i64::try_from(side.rejects.count).unwrap_or(i64::MAX),
+            rows: wide(side.rows),
+            rows_of_day: wide(side.rows.saturating_sub(side.rows_outside_window)),
+            rejects: wide(side.rejects.count),
             first_rejects: json!(first),
         }
     }
+}
+
+/// Whether a file has anything to say about its day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// Rows, one of the day or without a time at least.
+    RowsOfItsDay,
+    /// Rows, and every one is of another day.
+    RowsOfOtherDays,
+    /// Neither a row nor anything that could not be read.
+    NoRow,
+    /// No row that could be read; the first of what could not.
+    NothingReadable(String),
+}
+
+/// The day that a file is about, for its reader.
+pub fn day_of(subject: &Subject) -> Result<Window> {
+    let zone = Zone::named(&subject.timezone).map_err(Error::internal)?;
+    Ok(Window { zone, day: subject.date })
 }
 
 /// The reader of a stored file.
@@ -82,23 +104,50 @@ pub fn parse_mapping(text: &str) -> Result<Mapping> {
 
 /// Reads a file that was handed over once, to tell its sender what it holds. `format` is `None` for a balance
 /// summary. Blocks.
-pub fn inspect(app: &Reconciliation, path: &Path, format: Option<&Format>) -> Result<Inspection> {
+pub fn inspect(
+    app: &Reconciliation,
+    path: &Path,
+    format: Option<&Format>,
+    day: Window,
+) -> Result<(Inspection, Holds)> {
+    let mut counts = count(app, path, format, day, false)?;
+    let holds = counts.holds();
+    counts.first.truncate(KEPT_REJECTS);
+    let inspection = Inspection {
+        rows: wide(counts.rows),
+        rows_of_day: wide(counts.rows_of_day),
+        rejects: wide(counts.rejects),
+        first_rejects: json!(counts.first),
+    };
+    Ok((inspection, holds))
+}
+
+/// Reads a file up to its first row of the day, to see whether it has one. Blocks.
+pub fn probe(app: &Reconciliation, path: &Path, format: Option<&Format>, day: Window) -> Result<Holds> {
+    Ok(count(app, path, format, day, true)?.holds())
+}
+
+fn count(
+    app: &Reconciliation,
+    path: &Path,
+    format: Option<&Format>,
+    day: Window,
+    only_to_first: bool,
+) -> Result<Counts> {
     let plain = open_plain(app, path)?;
-    let mut counts = Counts { rows: 0, rejects: plain.damage.len() as u64, first: plain.damage.clone() };
+    let rejects = plain.damage.len() as u64;
+    let mut counts = Counts { rows: 0, rows_of_day: 0, rejects, first: plain.damage.clone(), only_to_first };
+    let source = plain.open().map_err(disk)?;
     if let Some(format) = format {
-        let source = plain.open().map_err(disk)?;
-        read_rows(source, format, &ReadOptions::default(), &mut counts);
+        let options = ReadOptions { window: Some(day), ..ReadOptions::default() };
+        read_rows(source, format, &options, &mut counts);
     } else {
-        let summary = read_balance_summary(plain.open().map_err(disk)?, &ReadOptions::default());
-        counts.rows += summary.currencies.len() as u64;
+        let summary = read_balance_summary(source, &ReadOptions::default());
+        counts.rows = summary.currencies.len() as u64;
+        counts.rows_of_day = counts.rows;
         summary.rejects.into_iter().for_each(|reject| counts.reject(reject));
     }
-    counts.first.truncate(KEPT_REJECTS);
-    Ok(Inspection {
-        rows: i64::try_from(counts.rows).unwrap_or(i64::MAX),
-        rejects: i64::try_from(counts.rejects).unwrap_or(i64::MAX),
-        first_rejects: json!(counts.first),
-    })
+    Ok(counts)
 }
 
 /// Whether a platform file is one JSON object a line rather than a CSV. Blocks.
@@ -131,16 +180,38 @@ pub fn unreadable(error: SpoolError) -> Error {
     Error::new(ErrorKind::Unprocessable, "FILE_UNREADABLE", why.clone(), format!("无法读取文件：{why}"))
 }
 
+fn wide(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 #[derive(Debug)]
 struct Counts {
     rows: u64,
+    rows_of_day: u64,
     rejects: u64,
     first: Vec<Reject>,
+    only_to_first: bool,
+}
+
+impl Counts {
+    fn holds(&self) -> Holds {
+        match self.first.first() {
+            _ if self.rows_of_day > 0 => Holds::RowsOfItsDay,
+            _ if self.rows > 0 => Holds::RowsOfOtherDays,
+            Some(reject) => Holds::NothingReadable(format!("line {}: {}", reject.line, reject.message)),
+            None => Holds::NoRow,
+        }
+    }
 }
 
 impl RowSink for Counts {
-    fn row(&mut self, _: Position, _: &Row<'_>) {
+    fn row(&mut self, _: Position, row: &Row<'_>) {
         self.rows += 1;
+        self.rows_of_day += u64::from(row.in_window);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.only_to_first && self.rows_of_day > 0
     }
 
     fn reject(&mut self, reject: Reject) {

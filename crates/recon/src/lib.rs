@@ -39,6 +39,10 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::portable("0001_reconciliation", include_str!("../migrations/0001_reconciliation.sql")),
     Migration::portable("0002_run_files", include_str!("../migrations/0002_run_files.sql")),
     Migration::portable("0003_schedules", include_str!("../migrations/0003_schedules.sql")),
+    Migration::portable(
+        "0004_what_came_meanwhile",
+        include_str!("../migrations/0004_what_came_meanwhile.sql"),
+    ),
 ];
 
 /// What the service is told at its start.

@@ -14,7 +14,8 @@ use crate::ops::overview;
 /// How many days one call may cover.
 const MOST_DAYS: i64 = 366;
 
-/// Sums up completed days: match rate, money at risk and ageing, by channel and day.
+/// Sums up the days that were completed once: match rate, money at risk and ageing, by channel and day. A day that is
+/// being run again, or failed to, shows its last completed run and names the newer one.
 #[utoipa::path(
     get,
     path = "/api/v1/reconciliation/summary",

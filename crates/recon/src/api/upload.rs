@@ -17,7 +17,7 @@ use super::wire::{SettlementFile, Uploaded};
 use crate::Reconciliation;
 use crate::file_store::Received;
 use crate::model::{Channel, FileFormat, FileRole, FileSource};
-use crate::ops::files::{Announced, Outcome};
+use crate::ops::files::{Announced, Consent, Outcome};
 use crate::ops::{tasks, uploads};
 use crate::store::file::Subject;
 
@@ -43,18 +43,21 @@ pub(super) struct UploadForm {
     /// The TOML mapping, for a CSV that no built-in reader reads.
     mapping: Option<String>,
     /// `true` puts bytes in force again that a later file superseded. Without it, an old file that comes once
-    /// more changes nothing.
+    /// more changes nothing. What is restored is a person's file: no download takes its place.
     restore: Option<bool>,
     /// `true` lets a file without a row take the place of one that has rows. Without it that is refused: a day that
     /// had movements has hardly lost all of them.
     allow_empty: Option<bool>,
+    /// `true` lets a file without a row of its day take the place of one that has such rows. Without it that is refused:
+    /// some rows of other days are usual, only such rows are another day's file.
+    allow_other_day: Option<bool>,
     /// The file: CSV, plain or packed with gzip or zip. Platform files may be one JSON object a line.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
 }
 
 /// Takes a channel's settlement file or balance summary in. The same bytes again change nothing; other bytes
-/// for the same day are a correction, and a day that was reconciled is reconciled again.
+/// for the same day are a correction. A day that was started already is reconciled again.
 #[utoipa::path(
     post,
     path = "/api/v1/reconciliation/settlement-files",
@@ -62,10 +65,10 @@ pub(super) struct UploadForm {
     request_body(content = inline(UploadForm), content_type = "multipart/form-data"),
     responses(
         (status = 201, description = "Taken in", body = Uploaded),
-        (status = 200, description = "These bytes were there already; nothing changed", body = Uploaded),
+        (status = 200, description = "These bytes were there already; nothing is compared anew", body = Uploaded),
         (status = 400, description = "INVALID_REQUEST: a part of the form is missing or invalid"),
         (status = 413, description = "FILE_TOO_LARGE"),
-        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; or EMPTY_REPLACEMENT: data names the file with rows that stays in force"),
+        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; EMPTY_REPLACEMENT or FILE_OF_ANOTHER_DAY: data names the file that stays in force"),
     )
 )]
 pub(super) async fn upload_settlement_file(
@@ -85,10 +88,10 @@ pub(super) async fn upload_settlement_file(
     request_body(content = inline(UploadForm), content_type = "multipart/form-data"),
     responses(
         (status = 201, description = "Taken in", body = Uploaded),
-        (status = 200, description = "These bytes were there already; nothing changed", body = Uploaded),
+        (status = 200, description = "These bytes were there already; nothing is compared anew", body = Uploaded),
         (status = 400, description = "INVALID_REQUEST: a part of the form is missing or invalid"),
         (status = 413, description = "FILE_TOO_LARGE"),
-        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; or EMPTY_REPLACEMENT: data names the file with rows that stays in force"),
+        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; EMPTY_REPLACEMENT or FILE_OF_ANOTHER_DAY: data names the file that stays in force"),
     )
 )]
 pub(super) async fn upload_platform_file(
@@ -176,8 +179,7 @@ struct About {
     timezone: Option<String>,
     role: Option<FileRole>,
     mapping: Option<String>,
-    restore: bool,
-    allow_empty: bool,
+    consent: Consent,
     seen: BTreeSet<String>,
 }
 
@@ -206,8 +208,9 @@ impl About {
             }
             "timezone" => self.timezone = Some(text.trim().to_owned()),
             "mapping" => self.mapping = Some(text),
-            "restore" => self.restore = yes_or_no(&name, &text)?,
-            "allow_empty" => self.allow_empty = yes_or_no(&name, &text)?,
+            "restore" => self.consent.restore = yes_or_no(&name, &text)?,
+            "allow_empty" => self.consent.allow_empty = yes_or_no(&name, &text)?,
+            "allow_other_day" => self.consent.allow_other_day = yes_or_no(&name, &text)?,
             _ => return Err(Error::invalid_field(name, "no such part of the form", "表单中没有此部分")),
         }
         Ok(())
@@ -275,8 +278,7 @@ impl About {
             mapping: self.mapping,
             report_type: None,
             file_name,
-            restore: self.restore,
-            allow_empty: self.allow_empty,
+            consent: self.consent,
         }
     }
 }

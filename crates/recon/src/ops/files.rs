@@ -1,26 +1,30 @@
 //! Taking files in: each is known by its content, and a corrected one takes the place of the old.
 
+use std::time::Duration;
+
 use payops_core::id::readable_number;
 use payops_platform::audit;
 use payops_platform::auth::Actor;
-use payops_platform::db::{Locked, Tx};
-use payops_platform::error::Result;
+use payops_platform::db::Tx;
+use payops_platform::error::{Error, Result};
 use payops_platform::jobs::{self, EnqueueOptions};
 use sea_orm::ActiveEnum;
 use sea_orm::ActiveValue::Set;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::Reconciliation;
 use crate::error;
-use crate::formats::Inspection;
+use crate::formats::{Holds, Inspection};
 use crate::jobs::{FetchFile, MOST_ATTEMPTS};
-use crate::model::{FileFormat, FileRole, FileSource, FileStatus, TaskStatus};
+use crate::model::{FileFormat, FileRole, FileSource, FileStatus};
 use crate::ops::inputs;
-use crate::ops::tasks::{self, retry_unique};
+use crate::ops::tasks::retry_unique;
 use crate::store::file::{self, Model as StoredFile, Subject};
-use crate::store::task::{self, Model as Task};
+
+/// How soon a fetch is begun anew whose row was given up.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A file that is asked for or handed over, before its bytes are known.
 #[derive(Debug, Clone)]
@@ -37,10 +41,19 @@ pub struct Announced {
     pub report_type: Option<String>,
     /// As the sender called it.
     pub file_name: Option<String>,
-    /// Whether bytes that a later file superseded are to be in force again.
+    /// What it may do although that is unusual.
+    pub consent: Consent,
+}
+
+/// What whoever hands a file over says on purpose. What is fetched says nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Consent {
+    /// Bytes that a later file superseded are to be in force again.
     pub restore: bool,
-    /// Whether a file without a row may take the place of one that has rows.
+    /// A file without a row may take the place of one that has rows.
     pub allow_empty: bool,
+    /// A file without a row of its day may take the place of one that has such rows.
+    pub allow_other_day: bool,
 }
 
 impl Announced {
@@ -63,8 +76,10 @@ pub struct Contents<'a> {
     pub sha256: &'a str,
     /// What a reading of it found; a fetched file is first read when it is compared.
     pub inspection: Option<&'a Inspection>,
-    /// Whether it has no row, and nobody said that it may take the place of a file that has some.
-    pub unwanted_if_empty: bool,
+    /// Whether it says anything about its day.
+    pub holds: &'a Holds,
+    /// What it may do although that is unusual.
+    pub consent: Consent,
 }
 
 /// What became of a file that was taken in.
@@ -83,7 +98,7 @@ pub enum Outcome {
     New,
     /// Other bytes than the file in force, whose place it took.
     Correction,
-    /// Bytes that were there already: nothing changed.
+    /// Bytes that were there already: the day's inputs are what they were.
     AlreadyKnown,
 }
 
@@ -131,6 +146,7 @@ pub async fn announce(
         created_at: now,
         updated_at: now,
         downloaded_at: None,
+        day_record_count: None,
     };
     file::insert(tx, row).await.map_err(retry_unique)
 }
@@ -149,11 +165,10 @@ pub async fn take_in(
     let (now, subject) = (app.context.now(), row.subject());
     file::lock_subject(tx, &subject).await?;
     let row = &file::by_id(tx.conn(), row.id).await?.unwrap_or_else(|| row.clone());
-    if row.status != FileStatus::Requested {
-        // Another run fetched the same announced file meanwhile and was first.
-        return Ok(Taken { file: row.clone(), outcome: Outcome::AlreadyKnown });
-    }
     let current = file::current(tx.conn(), &subject).await?;
+    if row.status != FileStatus::Requested {
+        return fetched_twice(row, current);
+    }
     let handed_over = current
         .clone()
         .filter(|file| file.source == FileSource::Upload && row.source == FileSource::Download);
@@ -169,19 +184,14 @@ pub async fn take_in(
             return Ok(Taken { file: in_force, outcome: Outcome::AlreadyKnown });
         }
         if known.status == FileStatus::Superseded && row.source == FileSource::Download {
-            if contents.unwanted_if_empty {
-                refuse_empty(current.as_ref())?;
-            }
-            return restore(app, tx, &subject, known).await;
+            return restore(app, tx, actor, known, contents, FileSource::Download).await;
         }
         return Ok(Taken { file: known, outcome: Outcome::AlreadyKnown });
     }
     if let Some(in_force) = handed_over {
         return step_back(app, tx, row, contents, in_force).await;
     }
-    if contents.unwanted_if_empty {
-        refuse_empty(current.as_ref())?;
-    }
+    check_replacement(current.as_ref(), contents)?;
     let outcome = if current.is_some() { Outcome::Correction } else { Outcome::New };
     if let Some(old) = current {
         supersede(app, tx, old, row.id).await?;
@@ -192,6 +202,7 @@ pub async fn take_in(
         file.file_size = Set(i64::try_from(contents.size).ok());
         if let Some(inspection) = contents.inspection {
             file.record_count = Set(Some(inspection.rows));
+            file.day_record_count = Set(Some(inspection.rows_of_day));
             file.reject_count = Set(Some(inspection.rejects));
             file.rejects = Set(Some(inspection.first_rejects.clone()));
         }
@@ -200,17 +211,31 @@ pub async fn take_in(
     .await
     .map_err(retry_unique)?;
     let detail = json!({ "sha256": contents.sha256, "correction": outcome == Outcome::Correction });
-    let id = stored.id.to_string();
-    audit::record(tx, &app.context, actor, "settlement_file.stored", "settlement_file", &id, detail).await?;
+    record(app, tx, actor, "settlement_file.stored", &stored, detail).await?;
     Ok(Taken { file: stored, outcome })
 }
 
-/// Refuses to let a file without a row take the place of one that has rows: a day that had movements has not lost
-/// all of them, a source has failed. A file in force that was not read yet is taken to have rows.
-pub fn refuse_empty(in_force: Option<&StoredFile>) -> Result<()> {
-    match in_force.filter(|file| file.record_count != Some(0)) {
-        Some(file) => Err(error::empty_replacement(file)),
-        None => Ok(()),
+/// Another fetch of the same row was first. What it brought is in force, or what that stepped back for.
+fn fetched_twice(row: &StoredFile, current: Option<StoredFile>) -> Result<Taken> {
+    let in_force = current.filter(|_| row.status != FileStatus::Failed).ok_or_else(|| {
+        Error::unavailable(format!("the fetch of {} was given up meanwhile", row.file_no), ASK_AGAIN)
+    })?;
+    Ok(Taken { file: in_force, outcome: Outcome::AlreadyKnown })
+}
+
+/// Refuses to let a file take the place of one that has rows when it has none that could be read, or none of its day: a
+/// day that had movements has not lost all of them. A source has failed, or somebody has picked the wrong file. What is
+/// not known of a file in force that was not read yet is taken to be well.
+pub fn check_replacement(in_force: Option<&StoredFile>, contents: &Contents<'_>) -> Result<()> {
+    let Some(file) = in_force.filter(|file| file.record_count != Some(0)) else { return Ok(()) };
+    let consent = contents.consent;
+    match contents.holds {
+        Holds::NoRow if !consent.allow_empty => Err(error::empty_replacement(file)),
+        Holds::NothingReadable(first) => Err(error::unreadable_replacement(file, first)),
+        Holds::RowsOfOtherDays if !consent.allow_other_day && file.day_record_count != Some(0) => {
+            Err(error::file_of_another_day(file))
+        }
+        Holds::RowsOfItsDay | Holds::NoRow | Holds::RowsOfOtherDays => Ok(()),
     }
 }
 
@@ -235,17 +260,64 @@ async fn step_back(
     Ok(Taken { file: in_force, outcome: Outcome::AlreadyKnown })
 }
 
-/// Puts a superseded file in force again.
-pub async fn restore(app: &Reconciliation, tx: &Tx, subject: &Subject, known: StoredFile) -> Result<Taken> {
-    if let Some(old) = file::current(tx.conn(), subject).await? {
+/// Somebody hands over bytes that are there already. A file in force that was fetched is a person's from then on, so that
+/// no download takes its place; a superseded one is put in force again where that is asked for.
+pub async fn hand_over_again(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    known: StoredFile,
+    contents: &Contents<'_>,
+) -> Result<Taken> {
+    let file = match (known.status, known.source) {
+        (FileStatus::Superseded, _) if contents.consent.restore => {
+            return restore(app, tx, actor, known, contents, FileSource::Upload).await;
+        }
+        (FileStatus::Stored, FileSource::Download) => {
+            let file =
+                file::update(tx, known, app.context.now(), |file| file.source = Set(FileSource::Upload))
+                    .await?;
+            record(app, tx, actor, "settlement_file.handed_over", &file, json!({})).await?;
+            file
+        }
+        _ => known,
+    };
+    Ok(Taken { file, outcome: Outcome::AlreadyKnown })
+}
+
+/// Puts a superseded file in force again: its source gave it once more, or a person handed it over.
+async fn restore(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    known: StoredFile,
+    contents: &Contents<'_>,
+    by: FileSource,
+) -> Result<Taken> {
+    let current = file::current(tx.conn(), &known.subject()).await?;
+    check_replacement(current.as_ref(), contents)?;
+    if let Some(old) = current {
         supersede(app, tx, old, known.id).await?;
     }
     let file = file::update(tx, known, app.context.now(), |file| {
         file.status = Set(FileStatus::Stored);
         file.superseded_by = Set(None);
+        file.source = Set(by);
     })
     .await?;
+    record(app, tx, actor, "settlement_file.restored", &file, json!({ "source": by })).await?;
     Ok(Taken { file, outcome: Outcome::Correction })
+}
+
+async fn record(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    action: &str,
+    file: &StoredFile,
+    detail: Value,
+) -> Result<()> {
+    audit::record(tx, &app.context, actor, action, "settlement_file", &file.id.to_string(), detail).await
 }
 
 async fn supersede(app: &Reconciliation, tx: &Tx, old: StoredFile, by: Uuid) -> Result<()> {
@@ -257,48 +329,12 @@ async fn supersede(app: &Reconciliation, tx: &Tx, old: StoredFile, by: Uuid) -> 
     Ok(())
 }
 
-/// The task that holds the day of a file, locked, so that a run that is just ending and a file that is just
-/// coming see one another: whichever is second starts the day again.
-pub async fn lock_day(tx: &Tx, subject: &Subject) -> Result<Option<Locked<Task>>> {
-    let day = (subject.date, subject.timezone.as_str());
-    match task::holding(tx.conn(), day, subject.channel, &subject.account).await? {
-        Some(task) => task::lock(tx, task.id).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Reconciles the day of a file again, when it was reconciled before. A run in progress notices by itself, when
-/// it ends, that a file it used is no longer in force.
-pub async fn rerun_day(
-    app: &Reconciliation,
-    tx: &Tx,
-    actor: &Actor,
-    task: Option<&Task>,
-) -> Result<Option<Uuid>> {
-    match task {
-        Some(task) if task.status == TaskStatus::Completed => {
-            tasks::execute(app, tx, actor, task.id).await.map(|task| Some(task.id))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Whether a file that a run used was superseded meanwhile.
-pub async fn any_superseded(tx: &Tx, used: &[Option<Uuid>]) -> Result<bool> {
-    for id in used.iter().flatten() {
-        let file = file::by_id(tx.conn(), *id).await?;
-        if file.is_some_and(|file| file.status == FileStatus::Superseded) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// Notes that a file could not be fetched, and why. A file that another fetch of the same row has brought meanwhile
 /// is left as it is.
-pub async fn mark_failed(app: &Reconciliation, tx: &Tx, row: StoredFile, why: &str) -> Result<()> {
-    let row = file::by_id(tx.conn(), row.id).await?.filter(|row| row.status == FileStatus::Requested);
-    let Some(row) = row else { return Ok(()) };
+pub async fn mark_failed(app: &Reconciliation, tx: &Tx, id: Uuid, why: &str) -> Result<()> {
+    let Some(row) = file::lock(tx, id).await?.filter(|row| row.status == FileStatus::Requested) else {
+        return Ok(());
+    };
     file::update(tx, row, app.context.now(), |file| {
         file.status = Set(FileStatus::Failed);
         file.error_message = Set(Some(why.to_owned()));
@@ -314,6 +350,7 @@ pub async fn note_reading(app: &Reconciliation, tx: &Tx, id: Uuid, found: &Inspe
     };
     file::update(tx, row, app.context.now(), |file| {
         file.record_count = Set(Some(found.rows));
+        file.day_record_count = Set(Some(found.rows_of_day));
         file.reject_count = Set(Some(found.rejects));
         file.rejects = Set(Some(found.first_rejects.clone()));
     })

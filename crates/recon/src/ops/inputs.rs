@@ -18,23 +18,21 @@ use uuid::Uuid;
 
 use crate::Reconciliation;
 use crate::error;
-use crate::formats;
+use crate::formats::{self, Holds};
 use crate::jobs::system;
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus, TaskStatus};
-use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
+use crate::ops::days;
+use crate::ops::files::{self, Announced, Consent, Contents, Outcome, Taken};
 use crate::ops::run::{Running, Stop, next_look};
 use crate::store::file::{self, Model as StoredFile, Subject};
-use crate::store::task;
+use crate::store::task::{self, Model as Task};
 
 /// How long a report may stay pending before it is given up. Runs of more than ten minutes are usual, of
 /// hours known.
 const REPORT_PATIENCE: TimeDelta = TimeDelta::hours(12);
 /// When to look again for a day that the channel has no data for yet.
 const DATA_PATIENCE: TimeDelta = TimeDelta::minutes(10);
-
-/// The longest file, in bytes, that may turn out to hold no row: a line of column names, or a trailer.
-const LONGEST_EMPTY: u64 = 1 << 20;
 
 /// The files of one run.
 #[derive(Debug, Clone)]
@@ -99,8 +97,7 @@ pub fn download_of(app: &Reconciliation, subject: &Subject) -> Result<Announced>
         mapping: None,
         report_type: report_type.cloned(),
         file_name: None,
-        restore: false,
-        allow_empty: false,
+        consent: Consent::default(),
     })
 }
 
@@ -110,7 +107,7 @@ pub async fn fetch_asked(app: &Reconciliation, file_id: Uuid, lease: &Lease) -> 
     let Some(row) = row.filter(|row| row.status == FileStatus::Requested) else {
         return Ok(());
     };
-    match fetch(app, row, lease).await {
+    match fetch(app, row, lease, None).await {
         Ok(_) | Err(Stop::Unwanted) => Ok(()),
         Err(Stop::Wait { until, reason }) => Err(JobError::Wait { until, reason }),
         Err(Stop::Error(error)) => Err(error.into()),
@@ -119,38 +116,24 @@ pub async fn fetch_asked(app: &Reconciliation, file_id: Uuid, lease: &Lease) -> 
 
 /// Marks a file whose fetching was given up, in the transaction that marks the job.
 pub async fn give_up(app: &Reconciliation, tx: &Tx, file_id: Uuid, error: &Error) -> Result<()> {
-    match file::by_id(tx.conn(), file_id).await?.filter(|row| row.status == FileStatus::Requested) {
-        Some(row) => files::mark_failed(app, tx, row, &error.text().en).await,
-        None => Ok(()),
-    }
+    files::mark_failed(app, tx, file_id, &error.text().en).await
 }
 
 /// The file of one role for a run: the one this run has already, the one that was handed over, or a new one.
 async fn obtain(running: &Running<'_>, role: FileRole) -> Result<StoredFile, Stop> {
     let (app, task) = (running.app, &running.task);
     let conn = app.context.db.read();
-    let chosen = match role {
-        FileRole::Settlement => task.settlement_file_id,
-        FileRole::BalanceSummary => task.summary_file_id,
-        FileRole::Platform => task.platform_file_id,
-    };
-    if let Some(id) = chosen
+    if let Some(id) = task.input(role)
         && let Some(file) = file::by_id(conn, id).await?
         && app.files.has(&file).await
     {
         return Ok(file);
     }
-    let subject = Subject {
-        role,
-        channel: task.channel,
-        account: task.account.clone(),
-        date: task.task_date,
-        timezone: task.timezone.clone(),
-    };
+    let subject = task.subject(role);
     let current = file::current(conn, &subject).await?;
     let file = match current {
         Some(file) if file.source == FileSource::Upload && app.files.has(&file).await => file,
-        _ => fetch(app, begin(running, &subject).await?, running.lease).await?,
+        _ => fetch(app, begin(running, &subject).await?, running.lease, Some(task)).await?,
     };
     choose(running, &file).await?;
     Ok(file)
@@ -174,7 +157,7 @@ async fn begin(running: &Running<'_>, subject: &Subject) -> Result<StoredFile> {
                         return Ok(under_way);
                     }
                     // Asked for before this run began: each run fetches its day anew.
-                    files::mark_failed(app, tx, under_way, "nobody waited for it any more").await?;
+                    files::mark_failed(app, tx, under_way.id, "nobody waited for it any more").await?;
                 }
                 files::announce(app, tx, &system(), app.context.new_id(), announced).await
             }
@@ -183,7 +166,13 @@ async fn begin(running: &Running<'_>, subject: &Subject) -> Result<StoredFile> {
         .await
 }
 
-async fn fetch(app: &Reconciliation, row: StoredFile, lease: &Lease) -> Result<StoredFile, Stop> {
+/// Fetches a file and takes it in; `wanted_by` is the task whose present run asks for it.
+async fn fetch(
+    app: &Reconciliation,
+    row: StoredFile,
+    lease: &Lease,
+    wanted_by: Option<&Task>,
+) -> Result<StoredFile, Stop> {
     let place = app.files.incoming(app.context.new_id());
     let fetching = async {
         match row.role {
@@ -197,11 +186,11 @@ async fn fetch(app: &Reconciliation, row: StoredFile, lease: &Lease) -> Result<S
         return Err(Stop::Error(why));
     };
     let (size, sha256) = fetched?;
-    let fetched = Fetched { size, sha256, is_empty: is_empty(app, &row, place.path(), size).await? };
-    match keep(app, &row, place.path(), fetched).await {
+    match keep(app, &row, place.path(), (size, sha256), wanted_by).await {
         Ok(taken) => Ok(taken.file),
         Err(error) => {
-            if error.code() == error::EMPTY_REPLACEMENT {
+            // What its source gave is not wanted: asking the same once more would not help.
+            if error.kind() == ErrorKind::Unprocessable {
                 fail(app, &row, &error.text().en).await?;
             }
             Err(Stop::Error(error))
@@ -213,41 +202,59 @@ async fn fetch(app: &Reconciliation, row: StoredFile, lease: &Lease) -> Result<S
 struct Fetched {
     size: u64,
     sha256: String,
-    is_empty: bool,
+    holds: Holds,
 }
 
-async fn is_empty(app: &Reconciliation, row: &StoredFile, path: &Path, size: u64) -> Result<bool> {
-    // What says that there are no rows is short; longer files are first read when they are compared.
-    if size > LONGEST_EMPTY {
-        return Ok(false);
+impl Fetched {
+    fn contents(&self) -> Contents<'_> {
+        Contents {
+            size: self.size,
+            sha256: &self.sha256,
+            inspection: None,
+            holds: &self.holds,
+            consent: Consent::default(),
+        }
     }
+}
+
+async fn probe(app: &Reconciliation, row: &StoredFile, path: &Path) -> Result<Holds> {
     let (app, row, path) = (app.clone(), row.clone(), path.to_owned());
     let found = tokio::task::spawn_blocking(move || {
         let format = match row.role {
             FileRole::BalanceSummary => None,
             FileRole::Settlement | FileRole::Platform => Some(formats::format_of(&row)?),
         };
-        formats::inspect(&app, &path, format.as_ref())
+        formats::probe(&app, &path, format.as_ref(), formats::day_of(&row.subject())?)
     });
-    let found = found.await.map_err(Error::internal)??;
-    Ok(found.rows == 0 && found.rejects == 0)
+    found.await.map_err(Error::internal)?
 }
 
-async fn keep(app: &Reconciliation, row: &StoredFile, path: &Path, fetched: Fetched) -> Result<Taken> {
+async fn keep(
+    app: &Reconciliation,
+    row: &StoredFile,
+    path: &Path,
+    (size, sha256): (u64, String),
+    wanted_by: Option<&Task>,
+) -> Result<Taken> {
     let subject = row.subject();
-    if fetched.is_empty {
-        let in_force = file::current(app.context.db.read(), &subject).await?;
-        // What a person handed over stays in force whatever is fetched.
-        let in_force = in_force
-            .filter(|file| file.source == FileSource::Download)
-            .filter(|file| file.file_hash.as_ref() != Some(&fetched.sha256));
-        files::refuse_empty(in_force.as_ref())?;
-    }
+    let fetched = Fetched { size, sha256, holds: probe(app, row, path).await? };
+    let in_force = file::current(app.context.db.read(), &subject).await?;
+    // What a person handed over stays in force whatever is fetched.
+    let in_force = in_force
+        .filter(|file| file.source == FileSource::Download)
+        .filter(|file| file.file_hash.as_ref() != Some(&fetched.sha256));
+    files::check_replacement(in_force.as_ref(), &fetched.contents())?;
     app.files.place(path, &subject, &fetched.sha256).await?;
-    take_in(app, row, fetched).await
+    take_in(app, row, fetched, wanted_by).await
 }
 
-async fn take_in(app: &Reconciliation, row: &StoredFile, fetched: Fetched) -> Result<Taken> {
+async fn take_in(
+    app: &Reconciliation,
+    row: &StoredFile,
+    fetched: Fetched,
+    wanted_by: Option<&Task>,
+) -> Result<Taken> {
+    let run = wanted_by.map(|task| (task.id, task.run_no));
     let shared = Arc::new((app.clone(), row.clone(), fetched));
     app.context
         .db
@@ -255,17 +262,13 @@ async fn take_in(app: &Reconciliation, row: &StoredFile, fetched: Fetched) -> Re
             let shared = Arc::clone(&shared);
             async move {
                 let (app, row, fetched) = &*shared;
-                let contents = Contents {
-                    size: fetched.size,
-                    sha256: &fetched.sha256,
-                    inspection: None,
-                    unwanted_if_empty: fetched.is_empty,
-                };
-                let day = files::lock_day(tx, &row.subject()).await?;
-                let taken = files::take_in(app, tx, &system(), row, &contents).await?;
-                // A day that is being reconciled sees its own file; one that was reconciled sees a correction.
-                if taken.outcome == Outcome::Correction {
-                    files::rerun_day(app, tx, &system(), day.as_deref()).await?;
+                let day = days::lock(tx, &row.subject()).await?;
+                let taken = files::take_in(app, tx, &system(), row, &fetched.contents()).await?;
+                // A run compares what it fetched itself.
+                let is_news = taken.outcome != Outcome::AlreadyKnown
+                    && day.as_ref().map(|task| (task.id, task.run_no)) != run;
+                if is_news {
+                    days::file_has_come(app, tx, &system(), day).await?;
                 }
                 Ok(taken)
             }
@@ -362,12 +365,12 @@ async fn ask_for_report(
 }
 
 async fn fail(app: &Reconciliation, row: &StoredFile, why: &str) -> Result<()> {
-    let shared = Arc::new((app.clone(), row.clone(), why.to_owned()));
+    let shared = Arc::new((app.clone(), row.id, why.to_owned()));
     app.context
         .db
         .write("reconciliation.fail_file", move |tx| {
             let shared = Arc::clone(&shared);
-            async move { files::mark_failed(&shared.0, tx, shared.1.clone(), &shared.2).await }.boxed()
+            async move { files::mark_failed(&shared.0, tx, shared.1, &shared.2).await }.boxed()
         })
         .await
 }

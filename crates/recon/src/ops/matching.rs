@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use payops_channels::decode::{PlainFile, spool};
-use payops_channels::options::{Limits, ReadOptions, Window};
-use payops_core::time::Zone;
+use payops_channels::options::{Limits, ReadOptions};
 use payops_platform::error::{Error, ErrorKind, Result};
 use tokio_util::sync::CancellationToken;
 
@@ -96,12 +95,9 @@ impl Opened {
         let limits = Limits::default();
         let plain =
             spool(&app.files.path_of(file), &app.files.scratch(), &limits).map_err(formats::unreadable)?;
-        let zone = Zone::named(&task.timezone).map_err(|error| {
-            Error::impossible_row("reconciliation_tasks", "timezone", task.id, error.to_string())
-        })?;
         let options = ReadOptions {
             limits,
-            window: Some(Window { zone, day: task.task_date }),
+            window: Some(formats::day_of(&task.subject(file.role))?),
             ..ReadOptions::default()
         };
         let input = Input {

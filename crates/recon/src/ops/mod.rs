@@ -1,5 +1,6 @@
 //! The use cases: the only place where rules and store meet.
 
+pub mod days;
 pub mod files;
 pub mod inputs;
 pub mod matching;

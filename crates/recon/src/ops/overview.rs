@@ -8,8 +8,8 @@ use payops_platform::error::Result;
 use uuid::Uuid;
 
 use crate::Reconciliation;
-use crate::api::wire::{AgeBucket, MoneyAtRisk, Overview, OverviewDay};
-use crate::model::{Channel, RecordStatus};
+use crate::api::wire::{AgeBucket, MoneyAtRisk, NewerRun, Overview, OverviewDay};
+use crate::model::{Channel, RecordStatus, TaskStatus};
 use crate::store::record::{self, Standing};
 use crate::store::task::{self, Model as Task};
 
@@ -17,7 +17,8 @@ use crate::store::task::{self, Model as Task};
 const AGE_SPANS: [(i64, Option<i64>); 5] =
     [(0, Some(1)), (2, Some(3)), (4, Some(7)), (8, Some(30)), (31, None)];
 
-/// Sums up the completed days from `from` to `to`; ages are counted to `today`.
+/// Sums up the days from `from` to `to` that were completed once, each by its last completed run; ages are counted to
+/// `today`.
 pub async fn overview(
     app: &Reconciliation,
     (from, to): (NaiveDate, NaiveDate),
@@ -27,7 +28,7 @@ pub async fn overview(
     // One picture, so that the records are those of the figures beside them.
     let read = app.context.db.snapshot(move |conn| {
         async move {
-            let tasks = task::completed_between(conn, from, to, channel).await?;
+            let tasks = task::with_figures_between(conn, from, to, channel).await?;
             let ids: Vec<Uuid> = tasks.iter().map(|task| task.id).collect();
             Ok((record::standings(conn, &ids).await?, tasks))
         }
@@ -93,6 +94,8 @@ fn ageing(tasks: &[Task], open: &[Standing], today: NaiveDate) -> Vec<AgeBucket>
 
 fn day(task: Task, open: &[Standing]) -> OverviewDay {
     let (matched_count, diff_count) = (task.matched_count.unwrap_or(0), task.diff_count.unwrap_or(0));
+    // Only a task whose last run is its last completed one is itself completed.
+    let newer_run = (task.status != TaskStatus::Completed).then(|| NewerRun::from(&task));
     OverviewDay {
         open_count: open
             .iter()
@@ -107,6 +110,8 @@ fn day(task: Task, open: &[Standing]) -> OverviewDay {
         verdict: task.verdict,
         matched_count,
         diff_count,
+        timing_count: task.timing_count.unwrap_or(0),
+        newer_run,
     }
 }
 

@@ -143,21 +143,13 @@ async fn gather(conn: &impl ConnectionTrait, task_id: Uuid) -> Result<Report> {
     let standings = record::standings(conn, &[task_id]).await?;
     Ok(Report {
         run_no: shown.run_no,
-        newer_run: newer_run(&task, shown),
+        newer_run: (task.run_no > shown.run_no).then(|| NewerRun::from(&task)),
         summary: summary(&task)?,
         certificate: shown.certificate.clone(),
         files: files(conn, shown).await?,
         task: Task::from(task),
         runs: runs.into_iter().map(Run::from).collect(),
         standings: standings.into_iter().map(Standing::from).collect(),
-    })
-}
-
-fn newer_run(task: &StoredTask, shown: &StoredRun) -> Option<NewerRun> {
-    (task.run_no > shown.run_no).then_some(NewerRun {
-        run_no: task.run_no,
-        status: task.status,
-        started_at: task.started_at,
     })
 }
 

@@ -14,9 +14,10 @@ use sea_orm::ActiveValue::Set;
 use tracing::Instrument;
 
 use crate::Reconciliation;
-use crate::jobs::RunTask;
+use crate::jobs::{RunTask, system};
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Phase, TaskStatus};
+use crate::ops::days;
 use crate::ops::inputs::{self, Inputs};
 use crate::ops::matching;
 use crate::ops::save::{self, Changes, Findings};
@@ -85,7 +86,7 @@ pub async fn give_up(app: &Reconciliation, tx: &Tx, job: &RunTask, error: &Error
         return Ok(());
     };
     let (code, message) = (error.code().to_owned(), error.text().en.to_string());
-    task::update(tx, task, app.context.now(), |row| {
+    let task = task::update(tx, task, app.context.now(), |row| {
         row.status = Set(status);
         row.phase = Set(None);
         row.status_message = Set(None);
@@ -93,6 +94,7 @@ pub async fn give_up(app: &Reconciliation, tx: &Tx, job: &RunTask, error: &Error
         row.error_message = Set(Some(message));
     })
     .await?;
+    days::run_has_ended(app, tx, &system(), &task).await?;
     let metrics = Arc::clone(&app.metrics);
     tx.after_commit(move || metrics.task_ended(TaskStatus::Failed));
     Ok(())

@@ -20,7 +20,7 @@ use crate::formats::Inspection;
 use crate::identity::Identities;
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::RecordStatus;
-use crate::ops::{files, tasks};
+use crate::ops::{days, files};
 use crate::store::record::{self, Known, Model as Record, event};
 use crate::store::run::{self, Model as Run};
 use crate::store::task::{self, Model as Task};
@@ -103,15 +103,11 @@ pub async fn save(
         totals.write(row);
     })
     .await?;
-    let used = [task.settlement_file_id, task.summary_file_id, task.platform_file_id];
     let detail = json!({ "run_no": task.run_no, "verdict": task.verdict, "added": changes.added, "gone": changes.gone });
     let (actor, id) = (Actor::system("reconciliation"), task.id.to_string());
     let action = "reconciliation_task.completed";
     audit::record(tx, &app.context, &actor, action, "reconciliation_task", &id, detail).await?;
-    // A correction that came while this run was at work starts the day again, as it would have a second later.
-    if files::any_superseded(tx, &used).await? {
-        tasks::execute(app, tx, &actor, task.id).await?;
-    }
+    days::run_has_ended(app, tx, &actor, &task).await?;
     Ok(Some(changes))
 }
 
@@ -271,6 +267,7 @@ struct Totals {
     channel_count: i64,
     matched_count: i64,
     diff_count: i64,
+    timing_count: i64,
     amounts: Option<Amounts>,
 }
 
@@ -290,6 +287,7 @@ impl Totals {
             channel_count: wide(rows().map(|rows| rows.channel).sum()),
             matched_count: wide(summary.of(DiffType::Matched).count),
             diff_count: wide(summary.differences()),
+            timing_count: wide(summary.of(DiffType::Timing).count),
             amounts: Amounts::of(summary),
         }
     }
@@ -300,6 +298,7 @@ impl Totals {
         row.channel_count = Set(Some(self.channel_count));
         row.matched_count = Set(Some(self.matched_count));
         row.diff_count = Set(Some(self.diff_count));
+        row.timing_count = Set(Some(self.timing_count));
         row.currency = Set(self.amounts.as_ref().map(|amounts| amounts.currency.to_string()));
         row.platform_amount = Set(amount(|amounts| amounts.platform));
         row.channel_amount = Set(amount(|amounts| amounts.channel));

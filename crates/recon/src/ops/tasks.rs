@@ -142,6 +142,7 @@ async fn start(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid, event: Ta
         row.settlement_file_id = Set(None);
         row.summary_file_id = Set(None);
         row.platform_file_id = Set(None);
+        row.inputs_changed = Set(false);
         row.error_code = Set(None);
         row.error_message = Set(None);
         row.started_at = Set(Some(now));
@@ -214,5 +215,7 @@ fn blank() -> Task {
         started_at: None,
         completed_at: None,
         deleted_at: None,
+        inputs_changed: false,
+        timing_count: None,
     }
 }

@@ -6,15 +6,17 @@ use futures::FutureExt;
 use payops_channels::read::Format;
 use payops_platform::auth::Actor;
 use payops_platform::error::{Error, Result};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::Reconciliation;
 use crate::error;
 use crate::file_store::Received;
-use crate::formats::{self, Inspection};
-use crate::model::{FileFormat, FileRole, FileStatus};
-use crate::ops::files::{self, Announced, Outcome, Taken};
-use crate::store::file;
+use crate::formats::{self, Holds, Inspection};
+use crate::model::{FileFormat, FileRole};
+use crate::ops::days;
+use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
+use crate::store::file::{self, Model as StoredFile};
 
 /// Takes a received file in: reads it once, refuses it when nothing of it can be read, and reconciles the day
 /// again when it corrects another. Returns the task that was started for that.
@@ -24,18 +26,24 @@ pub async fn take(
     mut announced: Announced,
     received: Received,
 ) -> Result<(Taken, Option<Uuid>)> {
-    let inspection = look(app, &mut announced, &received).await?;
+    let (inspection, holds) = look(app, &mut announced, &received).await?;
     if inspection.rows == 0 && inspection.rejects > 0 {
         return Err(error::file_unreadable(&inspection.first_rejects));
     }
-    store(app, actor, announced, &received, inspection).await
+    let (size, sha256) = (received.size, received.sha256.clone());
+    store(app, Delivery { actor, announced, size, sha256, inspection, holds }, &received).await
 }
 
-async fn look(app: &Reconciliation, announced: &mut Announced, received: &Received) -> Result<Inspection> {
+async fn look(
+    app: &Reconciliation,
+    announced: &mut Announced,
+    received: &Received,
+) -> Result<(Inspection, Holds)> {
     let mapping = announced.mapping.as_deref().map(formats::parse_mapping).transpose()?;
     let (app, path) = (app.clone(), received.place.path().to_owned());
+    let day = formats::day_of(&announced.subject)?;
     let (role, mut format) = (announced.subject.role, announced.format);
-    let (inspection, format) = tokio::task::spawn_blocking(move || {
+    let (found, format) = tokio::task::spawn_blocking(move || {
         if role == FileRole::Platform && mapping.is_none() && formats::is_ndjson(&app, &path)? {
             format = FileFormat::PlatformNdjson;
         }
@@ -46,23 +54,19 @@ async fn look(app: &Reconciliation, announced: &mut Announced, received: &Receiv
             (FileFormat::PlatformNdjson, _) => Some(Format::PlatformNdjson),
             (FileFormat::StripeSummary | FileFormat::Mapped, _) => None,
         };
-        formats::inspect(&app, &path, reader.as_ref()).map(|inspection| (inspection, format))
+        formats::inspect(&app, &path, reader.as_ref(), day).map(|found| (found, format))
     })
     .await
     .map_err(Error::internal)??;
     announced.format = format;
-    Ok(inspection)
+    Ok(found)
 }
 
 async fn store(
     app: &Reconciliation,
-    actor: Actor,
-    announced: Announced,
+    delivery: Delivery,
     received: &Received,
-    inspection: Inspection,
 ) -> Result<(Taken, Option<Uuid>)> {
-    let (size, sha256) = (received.size, received.sha256.clone());
-    let delivery = Delivery { actor, announced, size, sha256, inspection };
     delivery.check_before_placing(app).await?;
     app.files.place(received.place.path(), &delivery.announced.subject, &received.sha256).await?;
     let shared = Arc::new((app.clone(), delivery));
@@ -72,30 +76,21 @@ async fn store(
             let shared = Arc::clone(&shared);
             async move {
                 let (app, delivery) = &*shared;
-                let subject = &delivery.announced.subject;
-                let day = files::lock_day(tx, subject).await?;
+                let (actor, subject) = (&delivery.actor, &delivery.announced.subject);
+                let day = days::lock(tx, subject).await?;
                 file::lock_subject(tx, subject).await?;
-                let reading = delivery.announced.reading_hash();
-                if let Some(file) = file::with_content(tx.conn(), subject, &delivery.sha256, &reading).await?
-                {
-                    if !delivery.announced.restore || file.status != FileStatus::Superseded {
-                        return Ok((Taken { file, outcome: Outcome::AlreadyKnown }, None));
-                    }
-                    let taken = files::restore(app, tx, subject, file).await?;
-                    let rerun = files::rerun_day(app, tx, &delivery.actor, day.as_deref()).await?;
-                    return Ok((taken, rerun));
-                }
-                let row =
-                    files::announce(app, tx, &delivery.actor, app.context.new_id(), &delivery.announced)
-                        .await?;
-                let contents = files::Contents {
-                    size: delivery.size,
-                    sha256: &delivery.sha256,
-                    inspection: Some(&delivery.inspection),
-                    unwanted_if_empty: delivery.is_empty() && !delivery.announced.allow_empty,
+                let contents = delivery.contents();
+                let taken = if let Some(known) = delivery.known(tx).await? {
+                    files::hand_over_again(app, tx, actor, known, &contents).await?
+                } else {
+                    let id = app.context.new_id();
+                    let row = files::announce(app, tx, actor, id, &delivery.announced).await?;
+                    files::take_in(app, tx, actor, &row, &contents).await?
                 };
-                let taken = files::take_in(app, tx, &delivery.actor, &row, &contents).await?;
-                let rerun = files::rerun_day(app, tx, &delivery.actor, day.as_deref()).await?;
+                if taken.outcome == Outcome::AlreadyKnown {
+                    return Ok((taken, None));
+                }
+                let rerun = days::file_has_come(app, tx, actor, day).await?;
                 Ok((taken, rerun))
             }
             .boxed()
@@ -110,23 +105,33 @@ struct Delivery {
     size: u64,
     sha256: String,
     inspection: Inspection,
+    holds: Holds,
 }
 
 impl Delivery {
-    fn is_empty(&self) -> bool {
-        self.inspection.rows == 0 && self.inspection.rejects == 0
+    fn contents(&self) -> Contents<'_> {
+        Contents {
+            size: self.size,
+            sha256: &self.sha256,
+            inspection: Some(&self.inspection),
+            holds: &self.holds,
+            consent: self.announced.consent,
+        }
+    }
+
+    /// The file that has these bytes already.
+    async fn known(&self, conn: &impl ConnectionTrait) -> Result<Option<StoredFile>> {
+        let reading = self.announced.reading_hash();
+        file::with_content(conn, &self.announced.subject, &self.sha256, &reading).await
     }
 
     /// Refuses, before the file is in its place, what the transaction would refuse.
     async fn check_before_placing(&self, app: &Reconciliation) -> Result<()> {
-        let (conn, subject) = (app.context.db.read(), &self.announced.subject);
-        if !self.is_empty() || self.announced.allow_empty {
+        let conn = app.context.db.read();
+        if self.known(conn).await?.is_some() {
             return Ok(());
         }
-        let reading = self.announced.reading_hash();
-        match file::with_content(conn, subject, &self.sha256, &reading).await? {
-            Some(_) => Ok(()),
-            None => files::refuse_empty(file::current(conn, subject).await?.as_ref()),
-        }
+        let in_force = file::current(conn, &self.announced.subject).await?;
+        files::check_replacement(in_force.as_ref(), &self.contents())
     }
 }

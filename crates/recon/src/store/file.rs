@@ -45,6 +45,7 @@ pub struct Model {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub downloaded_at: Option<Timestamp>,
+    pub day_record_count: Option<i64>,
 }
 
 /// Files stand alone; tasks name them.
@@ -119,6 +120,11 @@ pub async fn by_id(conn: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model
     Ok(Entity::find_by_id(id).one(conn).await?)
 }
 
+/// The file with this id, locked for the rest of the transaction, if it exists.
+pub async fn lock(tx: &Tx, id: Uuid) -> Result<Option<Model>> {
+    Ok(Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?)
+}
+
 /// The file with this number, or 404.
 pub async fn by_number(conn: &impl ConnectionTrait, file_no: &str) -> Result<Model> {
     // No number holds a NUL, and PostgreSQL refuses texts that do.
@@ -129,7 +135,7 @@ pub async fn by_number(conn: &impl ConnectionTrait, file_no: &str) -> Result<Mod
     file.ok_or_else(|| error::file_not_found(file_no))
 }
 
-/// The file in force for a subject, locked where the database has row locks.
+/// The file in force for a subject.
 pub async fn current(conn: &impl ConnectionTrait, subject: &Subject) -> Result<Option<Model>> {
     Ok(about(subject).filter(Column::Status.eq(FileStatus::Stored)).one(conn).await?)
 }

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::error;
-use crate::model::{Channel, Phase, TaskStatus, TaskType};
+use crate::model::{Channel, FileRole, Phase, TaskStatus, TaskType};
+use crate::store::file::Subject;
 
 /// One reconciliation task; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -56,6 +57,8 @@ pub struct Model {
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
     pub deleted_at: Option<Timestamp>,
+    pub inputs_changed: bool,
+    pub timing_count: Option<i64>,
 }
 
 /// Tasks stand alone; their records name them.
@@ -63,6 +66,28 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// What the day's file of a role is about.
+    pub fn subject(&self, role: FileRole) -> Subject {
+        Subject {
+            role,
+            channel: self.channel,
+            account: self.account.clone(),
+            date: self.task_date,
+            timezone: self.timezone.clone(),
+        }
+    }
+
+    /// The file of a role that the present run has chosen.
+    pub fn input(&self, role: FileRole) -> Option<Uuid> {
+        match role {
+            FileRole::Settlement => self.settlement_file_id,
+            FileRole::BalanceSummary => self.summary_file_id,
+            FileRole::Platform => self.platform_file_id,
+        }
+    }
+}
 
 /// Which tasks a list shows; fields that are `None` do not filter.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -184,21 +209,23 @@ pub async fn list(
     fetch_page(conn, all, rows, request, |task| task.id).await
 }
 
-/// The completed tasks of a span of days, for the overview.
-pub async fn completed_between(
+/// The tasks of a span of days that have figures, for the overview: also while they are run again, and after that has
+/// failed.
+pub async fn with_figures_between(
     conn: &impl ConnectionTrait,
     from: NaiveDate,
     to: NaiveDate,
     channel: Option<Channel>,
 ) -> Result<Vec<Model>> {
-    let filter = Filter {
-        status: Some(TaskStatus::Completed),
-        channel,
-        date_from: Some(from),
-        date_to: Some(to),
-        ..Filter::default()
-    };
-    Ok(filtered(&filter).order_by_desc(Column::TaskDate).order_by_asc(Column::Channel).all(conn).await?)
+    let filter = Filter { channel, date_from: Some(from), date_to: Some(to), ..Filter::default() };
+    let tasks = filtered(&filter)
+        .filter(Column::Summary.is_not_null())
+        .filter(Column::Status.ne(TaskStatus::Cancelled))
+        .order_by_desc(Column::TaskDate)
+        .order_by_asc(Column::Channel)
+        .all(conn)
+        .await?;
+    Ok(tasks)
 }
 
 fn filtered(filter: &Filter) -> Select<Entity> {

@@ -34,13 +34,13 @@ both_databases!(payops_recon::MIGRATIONS;
     an_upload_that_breaks_off_leaves_nothing,
 );
 
-const DATE: &str = "2026-01-16";
+pub const DATE: &str = "2026-01-16";
 
-fn about(date: &'static str) -> [(&'static str, &'static str); 2] {
+pub fn about(date: &'static str) -> [(&'static str, &'static str); 2] {
     [("channel", "stripe"), ("settlement_date", date)]
 }
 
-async fn upload_day(app: &App, variant: Variant) -> Value {
+pub async fn upload_day(app: &App, variant: Variant) -> Value {
     let (platform, settlement) = app.day_files(DATE, variant);
     let ours = app.upload("platform-files", &about(DATE), &platform).await;
     assert!(matches!(ours.status, 200 | 201), "{:?}", ours.json());
@@ -140,7 +140,12 @@ async fn a_day_fetched_again_follows_its_source(db: TestDb) {
 
 /// Asks for the day's settlement file and waits until it is there.
 async fn fetched(app: &App) -> Value {
-    let wanted = json!({ "channel": "stripe", "settlement_date": DATE });
+    fetched_as(app, "settlement").await
+}
+
+/// Asks for the day's file of a role and waits until it is there.
+pub async fn fetched_as(app: &App, role: &str) -> Value {
+    let wanted = json!({ "channel": "stripe", "settlement_date": DATE, "role": role });
     let asked = app.post("/api/v1/reconciliation/settlement-files/download", &wanted).await;
     assert_eq!(asked.status, 202, "{:?}", asked.json());
     let path = format!("/api/v1/reconciliation/settlement-files/{}", text(&asked.data()["file_no"]));
@@ -261,7 +266,7 @@ occurred_at = "Date"
 payment = ["Settled"]
 "#;
 
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
@@ -354,7 +359,7 @@ async fn a_file_that_changed_on_disk_is_not_compared(db: TestDb) {
 }
 
 /// The first line of a file.
-fn header(file: &[u8]) -> &[u8] {
+pub fn header(file: &[u8]) -> &[u8] {
     file.split_inclusive(|byte| *byte == b'\n').next().unwrap()
 }
 

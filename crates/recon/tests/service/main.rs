@@ -5,6 +5,7 @@ mod bad_requests;
 mod files;
 mod harness;
 mod honest;
+mod in_force;
 mod outside;
 mod records;
 mod reports;

@@ -3,6 +3,7 @@
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::As;
+use payops_sandbox::{Fault, FaultKind, FaultTarget};
 use serde_json::{Value, json};
 
 use crate::harness::App;
@@ -19,6 +20,7 @@ both_databases!(payops_recon::MIGRATIONS;
     events_tell_a_task_to_its_end,
     reports_are_downloaded_whole,
     the_overview_sums_up_days,
+    the_overview_keeps_a_day_whose_rerun_is_under_way_or_failed,
     metrics_have_the_names_that_dashboards_know,
 );
 
@@ -36,8 +38,10 @@ async fn a_seeded_day_ends_as_its_truth_says(db: TestDb) {
         }
     }
     let records = app.records(task["id"].as_str().unwrap()).await;
-    let timing = report["summary"]["types"]["timing"]["count"].as_u64().unwrap();
-    assert_eq!(records.len() as u64, task["diff_count"].as_u64().unwrap() + timing);
+    assert_eq!(task["timing_count"], truth["types"]["timing"]["count"]);
+    assert!(task["timing_count"].as_u64().unwrap() > 0, "{task}");
+    let listed = task["diff_count"].as_u64().unwrap() + task["timing_count"].as_u64().unwrap();
+    assert_eq!(records.len() as u64, listed, "what is pending is listed, and no difference");
 }
 
 async fn a_clean_day_is_reconciled(db: TestDb) {
@@ -183,9 +187,53 @@ async fn the_overview_sums_up_days(db: TestDb) {
     let overview = app.get(&format!("/api/v1/reconciliation/summary?{range}")).await.data();
     assert_eq!(overview["days"][0]["task_no"], task["task_no"]);
     assert_eq!(overview["days"][0]["diff_count"], task["diff_count"]);
+    assert_eq!(overview["days"][0]["timing_count"], task["timing_count"]);
+    assert_eq!(
+        overview["days"][0]["open_count"],
+        json!(task["diff_count"].as_u64().unwrap() + task["timing_count"].as_u64().unwrap())
+    );
+    assert_eq!(overview["days"][0]["newer_run"], Value::Null);
     let old = overview["ageing"].as_array().unwrap().last().unwrap();
     assert!(old["count"].as_u64().unwrap() > 0, "{overview}");
     assert!(!overview["open_at_risk"].as_array().unwrap().is_empty());
+}
+
+async fn the_overview_keeps_a_day_whose_rerun_is_under_way_or_failed(db: TestDb) {
+    let app = App::start(db).await;
+    let task = app.reconcile("2026-01-16").await;
+    let id = task["id"].as_str().unwrap();
+    let day = async || {
+        let path = "/api/v1/reconciliation/summary?date_from=2026-01-16&date_to=2026-01-16";
+        let overview = app.get(path).await.data();
+        assert!(overview["open_at_risk"][0]["amount"].as_u64().unwrap() > 0, "{overview}");
+        overview["days"][0].clone()
+    };
+    let before = day().await;
+    app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::Slow { ms: 600_000 }));
+    app.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
+    app.until(id, |task| task["phase"] == "fetching").await;
+    let during = day().await;
+    let newer = &during["newer_run"];
+    assert_eq!((&newer["run_no"], &newer["status"]), (&json!(2), &json!("processing")));
+    let figures = |day: &Value| {
+        let mut day = day.clone();
+        day.as_object_mut().unwrap().remove("newer_run");
+        day
+    };
+    assert_eq!(figures(&during), figures(&before));
+    // A restart ends the slow answer; the next one is refused for good.
+    app.stop_jobs().await;
+    let refused = FaultKind::Status { status: 403, retry_after: None };
+    app.fault(Fault::once(FaultTarget::GatewayFeed, refused));
+    app.run_jobs();
+    app.until(id, |task| task["status"] == "failed").await;
+    let after = day().await;
+    assert_eq!(after["newer_run"]["status"], "failed");
+    assert_eq!(figures(&after), figures(&before));
+    // Its day is free for another task, so a cancelled one no longer speaks for it.
+    app.post(&format!("/api/v1/reconciliation/tasks/{id}/cancel"), &json!({})).await;
+    let path = "/api/v1/reconciliation/summary?date_from=2026-01-16&date_to=2026-01-16";
+    assert_eq!(app.get(path).await.data()["days"], json!([]));
 }
 
 async fn metrics_have_the_names_that_dashboards_know(db: TestDb) {

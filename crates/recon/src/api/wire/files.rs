@@ -65,6 +65,8 @@ pub struct SettlementFile {
     pub file_hash: Option<String>,
     /// Rows that could be read.
     pub record_count: Option<i64>,
+    /// Of these, rows of the business day; a row without a time counts as one.
+    pub day_record_count: Option<i64>,
     /// Rows that could not.
     pub reject_count: Option<i64>,
     /// The first of them, with line, column and reason.
@@ -103,6 +105,7 @@ impl From<file::Model> for SettlementFile {
             file_size: file.file_size,
             file_hash: file.file_hash,
             record_count: file.record_count,
+            day_record_count: file.day_record_count,
             reject_count: file.reject_count,
             rejects: file.rejects,
             same_as: file.same_as,
@@ -120,9 +123,9 @@ impl From<file::Model> for SettlementFile {
 pub struct Uploaded {
     /// The file's row: the new one, or the one that had these bytes before.
     pub file: SettlementFile,
-    /// `new`, `correction` (it took the place of another file) or `already_known` (nothing changed).
+    /// `new`, `correction` (it took the place of another file) or `already_known` (these bytes were there already).
     pub outcome: String,
-    /// The task that reconciles the day again because of a correction.
+    /// The task that reconciles the day again because of this file.
     pub rerun_task_id: Option<Uuid>,
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{SettlementFile, Task};
 use crate::model::{Channel, RecordStatus, TaskStatus};
-use crate::store::{record, run};
+use crate::store::{record, run, task};
 
 /// The report of a task.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -43,6 +43,12 @@ pub struct NewerRun {
     pub status: TaskStatus,
     /// When it began.
     pub started_at: Option<DateTime<Utc>>,
+}
+
+impl From<&task::Model> for NewerRun {
+    fn from(task: &task::Model) -> Self {
+        Self { run_no: task.run_no, status: task.status, started_at: task.started_at }
+    }
 }
 
 /// A completed run of a task.
@@ -135,15 +141,15 @@ pub struct Overview {
     pub date_from: NaiveDate,
     /// The last day.
     pub date_to: NaiveDate,
-    /// Each completed day of each channel, newest first.
+    /// Each day of each channel that was completed once, newest first.
     pub days: Vec<OverviewDay>,
-    /// Money at risk in records that are not closed, by currency.
+    /// Money at risk in records that are not closed, `timing` among them, by currency.
     pub open_at_risk: Vec<MoneyAtRisk>,
-    /// Records that are not closed, by the age of their business day.
+    /// Records that are not closed, `timing` among them, by the age of their business day.
     pub ageing: Vec<AgeBucket>,
 }
 
-/// One completed day of one channel.
+/// One day of one channel, as its last completed run left it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct OverviewDay {
     /// The task.
@@ -160,10 +166,14 @@ pub struct OverviewDay {
     pub matched_count: i64,
     /// Differences.
     pub diff_count: i64,
-    /// Records that are not closed.
+    /// Payments that are pending here and absent there: listed among the records, and no differences.
+    pub timing_count: i64,
+    /// Records that are not closed, `timing` among them.
     pub open_count: i64,
     /// Matched of all compared, as a percentage with two decimals, rounded down; absent when nothing was compared.
     pub match_rate: Option<String>,
+    /// The run that was started since. Until it is completed, the figures are those of the run before it.
+    pub newer_run: Option<NewerRun>,
 }
 
 /// Money at risk in one currency.

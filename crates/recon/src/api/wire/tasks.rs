@@ -74,8 +74,11 @@ pub struct Task {
     pub matched_count: Option<i64>,
     /// Their sum on the platform's side.
     pub matched_amount: Option<i64>,
-    /// Differences.
+    /// Differences: what somebody has to explain.
     pub diff_count: Option<i64>,
+    /// Payments that are pending here and absent there. They are listed among the records, and are no differences: they
+    /// bar no verdict.
+    pub timing_count: Option<i64>,
     /// The channel's sum less the platform's, over all compared rows.
     pub diff_amount: Option<i64>,
     /// The currency of the amounts above.
@@ -123,6 +126,7 @@ impl From<task::Model> for Task {
             matched_count: task.matched_count,
             matched_amount: task.matched_amount,
             diff_count: task.diff_count,
+            timing_count: task.timing_count,
             diff_amount: task.diff_amount,
             currency: task.currency,
             error_code: task.error_code,
