@@ -11,7 +11,7 @@ use payops_core::time::{Clock, SystemClock, Zone};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::{As, TestAnswer, TestClient, authenticator};
-use payops_platform::http::{Budgets, Limiter, ServiceHttp, service_router};
+use payops_platform::http::{Budgets, HttpLimits, Limiter, ServiceHttp, service_router};
 use payops_platform::jobs::{Runner, RunnerOptions};
 use payops_platform::telemetry::{Metrics, inject_traceparent};
 use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
@@ -97,6 +97,17 @@ impl App {
     pub fn run_jobs(&self) {
         let runner = jobs::register(&self.service, Runner::new(self.context.clone()).with_options(quick()));
         tokio::spawn(runner.run(self.stop.clone()));
+    }
+
+    /// A client of the same service with other limits.
+    pub fn client_within(&self, limits: HttpLimits) -> TestClient {
+        let authenticator = authenticator().unwrap();
+        let routes = routes(self.service.clone());
+        let http = ServiceHttp {
+            limits,
+            ..ServiceHttp::new(self.context.clone(), Arc::clone(&authenticator), routes)
+        };
+        TestClient::new(service_router(http), authenticator, self.context.now())
     }
 
     /// Tells every instance to stop working on jobs.
