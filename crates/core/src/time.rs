@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Datelike, Duration, NaiveDate, Utc};
+use timezone_provider::CompiledNormalizer;
+use timezone_provider::provider::TimeZoneNormalizer;
 
 /// An instant, UTC.
 pub type Timestamp = DateTime<Utc>;
@@ -59,28 +61,6 @@ impl Clock for ManualClock {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Zone(jiff::tz::TimeZone);
 
-/// The names that the IANA database has for UTC: the zone itself, and the links to it.
-const NAMES_OF_UTC: [&str; 18] = [
-    "Etc/UTC",
-    "UTC",
-    "Etc/UCT",
-    "UCT",
-    "Etc/Universal",
-    "Universal",
-    "Etc/Zulu",
-    "Zulu",
-    "Etc/GMT",
-    "GMT",
-    "Etc/GMT0",
-    "GMT0",
-    "Etc/GMT+0",
-    "GMT+0",
-    "Etc/GMT-0",
-    "GMT-0",
-    "Etc/Greenwich",
-    "Greenwich",
-];
-
 /// A name that no time zone has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a time zone: an IANA name is expected, such as Etc/UTC or Asia/Shanghai")]
@@ -133,13 +113,19 @@ impl Zone {
         Self(jiff::tz::TimeZone::UTC)
     }
 
-    /// Looks a zone up by its IANA name, in any case of letters. All names of UTC give the same zone, so that a
-    /// day does not become another day by another spelling.
+    /// Looks a zone up by its IANA name, in any case of letters. Another name of a zone (`US/Eastern`,
+    /// `Asia/Calcutta`, any of UTC's) gives the zone itself (`America/New_York`, `Asia/Kolkata`, `Etc/UTC`), so
+    /// that a day does not become another day by another spelling. The zone of a country stays that country's,
+    /// whichever zones have the same clocks. `Factory` and `Etc/Unknown` are no zones.
     pub fn named(name: &str) -> Result<Self, UnknownZone> {
-        if NAMES_OF_UTC.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            return Ok(Self::utc());
-        }
-        jiff::tz::TimeZone::get(name).map(Self).map_err(|_| UnknownZone(name.chars().take(64).collect()))
+        const DATABASE: CompiledNormalizer = CompiledNormalizer;
+        let id = DATABASE.normalized(name.as_bytes()).and_then(|id| DATABASE.canonicalized(id));
+        let zone = match id.and_then(|id| DATABASE.identifier(id)) {
+            Ok("UTC") => Some(jiff::tz::TimeZone::UTC),
+            Ok(canonical) => jiff::tz::TimeZone::get(canonical).ok(),
+            Err(_) => None,
+        };
+        zone.map(Self).ok_or_else(|| UnknownZone(name.chars().take(64).collect()))
     }
 
     /// The zone's IANA name; `Etc/UTC` for every name of UTC.
@@ -202,6 +188,28 @@ fn to_chrono(date: jiff::civil::Date) -> Option<NaiveDate> {
 mod tests {
     use super::*;
 
+    /// The names that the IANA database has for UTC: the zone itself, and the links to it.
+    const NAMES_OF_UTC: [&str; 18] = [
+        "Etc/UTC",
+        "UTC",
+        "Etc/UCT",
+        "UCT",
+        "Etc/Universal",
+        "Universal",
+        "Etc/Zulu",
+        "Zulu",
+        "Etc/GMT",
+        "GMT",
+        "Etc/GMT0",
+        "GMT0",
+        "Etc/GMT+0",
+        "GMT+0",
+        "Etc/GMT-0",
+        "GMT-0",
+        "Etc/Greenwich",
+        "Greenwich",
+    ];
+
     fn hours(zone: &str, date: &str) -> i64 {
         let window = Zone::named(zone).unwrap().day(date.parse().unwrap()).unwrap();
         (window.end - window.start).num_hours()
@@ -235,9 +243,43 @@ mod tests {
             // Each is a name of the database, not an invention.
             assert!(jiff::tz::TimeZone::get(name).is_ok(), "{name}");
         }
+        for other in jiff::tz::db().available() {
+            let zone = Zone::named(other.as_str());
+            let utc = zone.is_ok_and(|zone| zone == Zone::utc());
+            assert_eq!(utc, NAMES_OF_UTC.contains(&other.as_str()), "{other}");
+        }
         assert_eq!(Zone::named("asia/shanghai").unwrap().name(), "Asia/Shanghai");
         assert_ne!(Zone::named("Europe/London").unwrap(), Zone::utc());
         assert_ne!(Zone::named("Africa/Abidjan").unwrap().name(), "Etc/UTC");
+    }
+
+    #[test]
+    fn a_zone_has_one_name() {
+        for (written, name) in [
+            ("US/Eastern", "America/New_York"),
+            ("us/eastern", "America/New_York"),
+            ("PRC", "Asia/Shanghai"),
+            ("Asia/Calcutta", "Asia/Kolkata"),
+            ("Europe/Kiev", "Europe/Kyiv"),
+            ("GB", "Europe/London"),
+            // The same clocks as Berlin's, and another country's.
+            ("Europe/Oslo", "Europe/Oslo"),
+            ("Etc/GMT+8", "Etc/GMT+8"),
+        ] {
+            assert_eq!(Zone::named(written).unwrap().name(), name, "{written}");
+        }
+        assert_eq!(Zone::named("US/Eastern").unwrap(), Zone::named("America/New_York").unwrap());
+        for none in ["Factory", "factory", "Etc/Unknown", "etc/unknown", "", "Local", "EST5EDT4"] {
+            assert!(Zone::named(none).is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn every_zone_of_the_database_is_known_and_its_own_name_stays() {
+        for written in jiff::tz::db().available().filter(|name| name.as_str() != "Factory") {
+            let zone = Zone::named(written.as_str()).unwrap();
+            assert_eq!(Zone::named(zone.name()).unwrap().name(), zone.name(), "{written}");
+        }
     }
 
     #[test]

@@ -36,8 +36,9 @@ pub(crate) async fn sweep(app: &Limits) -> Result<()> {
 /// Makes the partitions of this month and of those to come, on PostgreSQL. Rows of a month without one go to the
 /// partition for all others, so a month is only parted while that holds none of it.
 pub(crate) async fn part_usage_log(tx: &Tx, now: Timestamp) -> Result<()> {
-    // Instances that start together take turns.
-    let lock = "LOCK TABLE limit_usage_logs_other IN SHARE UPDATE EXCLUSIVE MODE";
+    // Instances that start together take turns. The table itself cannot be locked: that needs a right to change
+    // its rows, which even its owner has given up.
+    let lock = "SELECT pg_advisory_xact_lock(hashtext('limit_usage_logs'))";
     tx.execute_raw(tx.statement(lock, [])).await?;
     for ahead in 0..=MONTHS_AHEAD {
         let (first, after) = month(now, ahead).ok_or_else(|| Error::internal("the calendar has ended"))?;

@@ -64,19 +64,19 @@ pub enum AuthSetupError {
     #[error("the client for token keys could not be made")]
     Client(#[from] reqwest::Error),
     /// A secret that can be guessed.
-    #[error("a secret of service '{name}' is too short: at least {least} bytes are needed")]
+    #[error("a secret of service {number} is too short: at least {least} bytes are needed")]
     ShortServiceSecret {
-        /// The service.
-        name: String,
+        /// Which service, counted from 1: its name may be a secret that was put in the wrong place.
+        number: usize,
         /// The least number of bytes.
         least: usize,
     },
     /// A name that cannot stand in a header.
-    #[error("'{0}' is not a name for a service: visible ASCII characters are expected")]
-    ServiceName(String),
+    #[error("service {0} has no name of visible ASCII characters")]
+    ServiceName(usize),
     /// A name given twice.
-    #[error("service '{0}' is given twice")]
-    ServiceTwice(String),
+    #[error("service {0} has the name of one before it")]
+    ServiceTwice(usize),
     /// A name that no certificate can hold, or that would stand for many.
     #[error("'{0}' is neither a DNS name without wildcards nor a URI")]
     CertificateName(String),
@@ -94,6 +94,27 @@ pub struct Authenticator {
     audience: String,
     keys: Keys,
     services: ServiceTable,
+}
+
+/// What credentials say about who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// There are none.
+    Nobody,
+    /// They are this caller's.
+    Caller(Caller),
+    /// A client certificate of a good authority, and nothing else, makes nobody of its holder: why.
+    Stranger(&'static str),
+}
+
+impl Known {
+    /// The caller, if there is one.
+    pub fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Caller(caller) => Some(caller),
+            Self::Nobody | Self::Stranger(_) => None,
+        }
+    }
 }
 
 enum Keys {
@@ -132,30 +153,31 @@ impl Authenticator {
         Claims::new(request, &self.issuer, &self.audience, now)?.sign(sign)
     }
 
-    /// Who calls: `None` without credentials; 401 when they are bad, incomplete or contradict each other; 503
-    /// when the keys cannot be had. `certificate` is of a client certificate that was checked. It makes a
-    /// service of the caller when there are no other credentials; beside a secret it must be of the same
-    /// service; beside a token it says nothing, since whoever brings somebody's token calls for that somebody.
+    /// Who calls; 401 when credentials are bad, incomplete or contradict each other; 503 when the keys cannot be
+    /// had. `certificate` is of a client certificate that was checked. It makes a service of the caller when
+    /// there are no other credentials; beside a secret it must be of the same service; beside a token it says
+    /// nothing, since whoever brings somebody's token calls for that somebody. A certificate of no service, or of
+    /// several, is a fault only where a caller is needed: clients show it without being asked for a caller.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,
         certificate: Option<&CertificateNames>,
         clock: &dyn Clock,
-    ) -> Result<Option<Caller>> {
+    ) -> Result<Known> {
         let service = headers.contains_key(SERVICE_NAME) || headers.contains_key(SERVICE_SECRET);
         match (service, headers.contains_key(AUTHORIZATION)) {
-            (false, false) => certificate.map(|names| self.by_certificate(names)).transpose(),
+            (false, false) => Ok(certificate.map_or(Known::Nobody, |names| self.by_certificate(names))),
             (true, true) => Err(bad_credentials("a token and a service secret at once")),
-            (true, false) => self.by_service_secret(headers, certificate).map(Some),
-            (false, true) => Box::pin(self.by_token(headers, clock)).await.map(Some),
+            (true, false) => self.by_service_secret(headers, certificate).map(Known::Caller),
+            (false, true) => Box::pin(self.by_token(headers, clock)).await.map(Known::Caller),
         }
     }
 
-    fn by_certificate(&self, names: &CertificateNames) -> Result<Caller> {
+    fn by_certificate(&self, names: &CertificateNames) -> Known {
         match self.services.holder(names) {
-            Holder::Service(name) => Ok(Caller::Service { name }),
-            Holder::Nobody => Err(bad_credentials("the client certificate names no service that may call")),
-            Holder::Several => Err(bad_credentials("the client certificate names several services")),
+            Holder::Service(name) => Known::Caller(Caller::Service { name }),
+            Holder::Nobody => Known::Stranger("the client certificate names no service that may call"),
+            Holder::Several => Known::Stranger("the client certificate names several services"),
         }
     }
 
@@ -245,7 +267,7 @@ fn refused(fault: &TokenFault) -> Error {
     error.with_internal(fault.to_string())
 }
 
-fn bad_credentials(why: &'static str) -> Error {
+pub(crate) fn bad_credentials(why: &'static str) -> Error {
     Error::new(
         ErrorKind::Unauthorized,
         "INVALID_CREDENTIALS",

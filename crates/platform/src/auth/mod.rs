@@ -11,7 +11,7 @@ mod permission;
 mod services;
 mod token;
 
-pub use authenticator::{AuthSettings, AuthSetupError, Authenticator, TokenKeys};
+pub use authenticator::{AuthSettings, AuthSetupError, Authenticator, Known, TokenKeys};
 pub use caller::{Actor, ActorKind, Caller, Role};
 pub use certificate::CertificateNames;
 pub use permission::{
@@ -21,6 +21,6 @@ pub use permission::{
 pub use services::ServiceIdentity;
 pub use token::{MintError, TokenRequest};
 
-pub(crate) use authenticator::{SERVICE_SECRET, is_bad_credentials};
-pub(crate) use certificate::subject_name;
+pub(crate) use authenticator::{SERVICE_SECRET, bad_credentials, is_bad_credentials};
+pub(crate) use certificate::SubjectName;
 pub(crate) use permission::unauthenticated;

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::{Actor, Caller, Role};
+use super::{Actor, Caller, Known, Role, bad_credentials};
 use crate::error::{Error, ErrorKind};
 use crate::http::Admission;
 
@@ -68,10 +68,13 @@ impl<P: Permission, S: Sync> FromRequestParts<S> for Authorized<P> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        match parts.extensions.get::<Admission>().and_then(|admission| admission.caller.as_ref()) {
-            None => Err(unauthenticated()),
-            Some(caller) if P::allows(caller) => Ok(Self { caller: caller.clone(), permission: PhantomData }),
-            Some(caller) => Err(Error::new(
+        match parts.extensions.get::<Admission>().map(|admission| &admission.known) {
+            None | Some(Known::Nobody) => Err(unauthenticated()),
+            Some(Known::Stranger(why)) => Err(bad_credentials(why)),
+            Some(Known::Caller(caller)) if P::allows(caller) => {
+                Ok(Self { caller: caller.clone(), permission: PhantomData })
+            }
+            Some(Known::Caller(caller)) => Err(Error::new(
                 ErrorKind::Forbidden,
                 "FORBIDDEN",
                 "The caller may not do this.",

@@ -1,6 +1,7 @@
 //! Services, by name and secret or by client certificate.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -8,13 +9,14 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::AuthSetupError;
-use super::certificate::{CertificateNames, subject_name};
+use super::certificate::{CertificateNames, SubjectName};
 
 /// The shortest secret that a service may have, in bytes.
 const SHORTEST: usize = 16;
 
-/// A service and how it proves itself.
-#[derive(Debug, Clone)]
+/// A service and how it proves itself. Its `Debug` shows no name: where name and secret were swapped in the
+/// settings, the secret stands there.
+#[derive(Clone)]
 pub struct ServiceIdentity {
     /// What the service calls itself in `X-Service-Name`.
     pub name: String,
@@ -23,6 +25,15 @@ pub struct ServiceIdentity {
     /// A client certificate with any of these subject alternative names is the service's; none when it comes
     /// by secret only.
     pub certificates: Vec<String>,
+}
+
+impl fmt::Debug for ServiceIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceIdentity")
+            .field("secrets", &self.secrets.len())
+            .field("certificates", &self.certificates)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServiceIdentity {
@@ -40,7 +51,7 @@ impl ServiceIdentity {
 /// Secrets are kept as digests: they are compared in one length, and a dump of memory shows none.
 pub(super) struct ServiceTable {
     secrets: HashMap<Arc<str>, Vec<[u8; 32]>>,
-    certificates: HashMap<String, Arc<str>>,
+    certificates: HashMap<SubjectName, Arc<str>>,
 }
 
 /// Whose a client certificate is.
@@ -56,19 +67,16 @@ impl ServiceTable {
     pub(super) fn new(services: &[ServiceIdentity]) -> Result<Self, AuthSetupError> {
         let mut table =
             Self { secrets: HashMap::with_capacity(services.len()), certificates: HashMap::new() };
-        for service in services {
+        for (number, service) in (1..).zip(services) {
             let name: Arc<str> = service.name.as_str().into();
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(AuthSetupError::ServiceName(service.name.clone()));
+                return Err(AuthSetupError::ServiceName(number));
             }
             if service.secrets.iter().any(|secret| secret.expose_secret().len() < SHORTEST) {
-                return Err(AuthSetupError::ShortServiceSecret {
-                    name: service.name.clone(),
-                    least: SHORTEST,
-                });
+                return Err(AuthSetupError::ShortServiceSecret { number, least: SHORTEST });
             }
             for written in &service.certificates {
-                let subject = subject_name(written);
+                let subject = SubjectName::written(written);
                 let subject = subject.ok_or_else(|| AuthSetupError::CertificateName(written.clone()))?;
                 let taken = table.certificates.insert(subject, Arc::clone(&name));
                 if taken.is_some_and(|other| other != name) {
@@ -77,7 +85,7 @@ impl ServiceTable {
             }
             let digests = service.secrets.iter().map(|secret| digest(secret.expose_secret().as_bytes()));
             if table.secrets.insert(name, digests.collect()).is_some() {
-                return Err(AuthSetupError::ServiceTwice(service.name.clone()));
+                return Err(AuthSetupError::ServiceTwice(number));
             }
         }
         Ok(table)
@@ -161,6 +169,32 @@ mod tests {
         assert_eq!(holder(&["gateway", "*.shop"], &["spiffe://shop/sa/gateway"]), Holder::Nobody);
         assert_eq!(holder(&["gateway.shop", "portal"], &[]), Holder::Several);
         assert_eq!(holder(&[], &[]), Holder::Nobody);
+    }
+
+    #[test]
+    fn a_dns_name_is_no_uri_and_a_uri_no_dns_name() {
+        let spiffe = "spiffe://shop/gateway";
+        let table = ServiceTable::new(&[service("gateway", &[], &["gateway.shop", spiffe])]).unwrap();
+        let holder = |dns: &[&str], uris: &[&str]| {
+            table.holder(&CertificateNames::new(dns.iter().copied(), uris.iter().copied()))
+        };
+        assert_eq!(holder(&[], &["gateway.shop"]), Holder::Nobody);
+        assert_eq!(holder(&[spiffe], &[]), Holder::Nobody);
+        assert_eq!(holder(&["gateway.shop"], &[]), Holder::Service("gateway".into()));
+    }
+
+    #[test]
+    fn what_may_be_a_swapped_secret_is_not_repeated() {
+        let secret = "9f8e7d6c5b4a3f2e";
+        let swapped = service(secret, &["portal"], &[]);
+        assert!(!format!("{swapped:?}").contains(secret));
+        let odd = service("9f8e 7d6c5b4a3f2e", &[], &[]);
+        let twice = [service(secret, &[], &[]), service(secret, &[], &[])];
+        for services in [&[swapped][..], &[odd][..], &twice[..]] {
+            let refused = refusal(services);
+            let said = format!("{refused} {refused:?}");
+            assert!(!said.contains("7d6c5b4a3f2e"), "{said}");
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) const GROUPS: &[Group] = &[
             plain(
                 "PAYOPS_DATA_DIR",
                 "./data",
-                "Folder of the SQLite databases, of generated secrets, and by default of files and reports.",
+                "Folder of the SQLite databases, of generated secrets, and by default of files.",
             ),
             open("PAYOPS_BIND", "Address to listen on. 127.0.0.1 in development, 0.0.0.0 in production."),
             open("PORT", "Port of the one service that is served; refused with `serve all`."),
@@ -132,7 +132,10 @@ pub(super) const GROUPS: &[Group] = &[
                 "SETTLEMENT_FILE_PATH",
                 "Folder of settlement files. `settlement-files` in PAYOPS_DATA_DIR.",
             ),
-            open("REPORT_PATH", "Folder of reports. `reports` in PAYOPS_DATA_DIR."),
+            open(
+                "REPORT_PATH",
+                "Accepted for compatibility, without effect: reports are not kept in files, they are made when they are downloaded (`/reports/{task_id}/download`).",
+            ),
         ],
     },
     Group {
@@ -178,6 +181,11 @@ pub(super) const GROUPS: &[Group] = &[
                 "PAYOPS_REQUEST_TIMEOUT",
                 "30s",
                 "How long a handler may take until its answer begins; then 503.",
+            ),
+            plain(
+                "PAYOPS_BODY_TIMEOUT",
+                "20s",
+                "How long nothing of a request's body may arrive; then 408. An upload that goes on may take longer, up to an hour.",
             ),
             plain("PAYOPS_REQUEST_CONCURRENCY", "1024", "Requests worked on at once; one more is 503."),
             plain("PAYOPS_BODY_LIMIT", "1MiB", "The largest request body."),

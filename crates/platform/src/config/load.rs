@@ -59,10 +59,8 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let services = services(reader, scope, &data_dir, prometheus_port);
     let stripe = stripe(reader);
     let gateway = gateway(reader);
-    let (settlement_files, reports) = (
-        folder(reader, "SETTLEMENT_FILE_PATH", &data_dir.join("settlement-files")),
-        folder(reader, "REPORT_PATH", &data_dir.join("reports")),
-    );
+    let settlement_files = folder(reader, "SETTLEMENT_FILE_PATH", &data_dir.join("settlement-files"));
+    report_path(reader);
     let identity = identity(reader);
     let requests = requests(reader);
     let jobs = jobs(reader, drain);
@@ -82,7 +80,6 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         stripe: stripe?,
         gateway,
         settlement_files,
-        reports,
         identity: identity?,
         http: requests.http,
         budgets: requests.budgets,
@@ -120,6 +117,15 @@ fn tls(reader: &mut Reader) -> Option<TlsFiles> {
 fn folder(reader: &mut Reader, name: &'static str, default: &Path) -> PathBuf {
     let parse = |written: &str| Ok(PathBuf::from(written));
     reader.derived(name, parse, default.to_owned(), default.display().to_string())
+}
+
+/// The original wrote reports into a folder. Here they are made from the database whenever they are asked for.
+fn report_path(reader: &mut Reader) {
+    if reader.optional("REPORT_PATH", parse::text).is_some() {
+        let text = "REPORT_PATH is accepted and has no effect: reports are not kept in files; GET \
+                    /api/v1/reconciliation/reports/{task_id}/download makes them";
+        reader.warnings.push(text.to_owned());
+    }
 }
 
 struct Names {
@@ -310,6 +316,7 @@ fn requests(reader: &mut Reader) -> Option<Requests> {
     let service = reader.value("PAYOPS_RATE_LIMIT_SERVICE", parse::per_minute);
     let anonymous = reader.value("PAYOPS_RATE_LIMIT_ANONYMOUS", parse::per_minute);
     let time_out = reader.value("PAYOPS_REQUEST_TIMEOUT", parse::duration(SECOND, HOUR));
+    let body_idle = reader.value("PAYOPS_BODY_TIMEOUT", parse::duration(SECOND, HOUR));
     let concurrency = reader.value("PAYOPS_REQUEST_CONCURRENCY", parse::count(1, 1_000_000));
     let body = reader.value("PAYOPS_BODY_LIMIT", parse::bytes);
     let upload = reader.value("PAYOPS_UPLOAD_LIMIT", parse::bytes);
@@ -317,6 +324,7 @@ fn requests(reader: &mut Reader) -> Option<Requests> {
         http: HttpLimits {
             concurrency: usize::try_from(concurrency?).ok()?,
             time_out: time_out?,
+            body_idle: body_idle?,
             body_bytes: usize::try_from(body?).ok()?,
             ..HttpLimits::default()
         },

@@ -105,8 +105,6 @@ pub struct Settings {
     pub gateway: Option<GatewaySettings>,
     /// Folder of settlement files.
     pub settlement_files: PathBuf,
-    /// Folder of reports.
-    pub reports: PathBuf,
     /// Who may call.
     pub identity: IdentitySettings,
     /// Time-outs and sizes of requests.

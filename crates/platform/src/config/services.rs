@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use super::load::list;
 use super::parse;
 use super::reader::Reader;
-use crate::auth::{ServiceIdentity, subject_name};
+use crate::auth::{ServiceIdentity, SubjectName};
 
 /// Shortest secret of a service, in bytes.
 const SHORTEST_SECRET: usize = 16;
@@ -29,8 +29,11 @@ fn secrets(reader: &mut Reader, services: &mut Vec<ServiceIdentity>) {
             continue;
         }
         if secret.len() < SHORTEST_SECRET {
-            let text =
-                format!("the secret of {name} is too short: at least {SHORTEST_SECRET} bytes are needed");
+            // The name is not said: in an entry that was written the wrong way round, it is the secret.
+            let text = format!(
+                "the secret of entry {number} is too short: name=secret is expected, with at least \
+                 {SHORTEST_SECRET} bytes of secret"
+            );
             reader.refuse(NAME, text);
         }
         ServiceIdentity::named(services, name).secrets.push(secret.into());
@@ -48,7 +51,7 @@ fn certificates(reader: &mut Reader, services: &mut Vec<ServiceIdentity>) {
             reader.refuse(NAME, format!("entry {number} has no name of letters, digits, '-', '_' and '.'"));
             continue;
         }
-        let Some(subject) = subject_name(subject) else {
+        let Some(subject) = SubjectName::written(subject).map(SubjectName::into_text) else {
             let text =
                 format!("entry {number}: a DNS name without wildcards, or a URI, is expected after '='");
             reader.refuse(NAME, text);

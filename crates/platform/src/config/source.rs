@@ -179,8 +179,23 @@ fn refuse_unknown(source: &ConfigSource, file: &BTreeMap<String, String>, proble
         })
         .collect();
     for key in file.keys().filter(|key| !keys.contains(*key)) {
-        problems.push(Problem::unknown(key, "there is no such key in the configuration file", &keys));
+        let shown = without_secret(key);
+        if shown == *key {
+            problems.push(Problem::unknown(key, "there is no such key in the configuration file", &keys));
+        } else {
+            problems.push(Problem::new(shown, "is a text, or a list of texts, and no table"));
+        }
     }
+}
+
+/// A key of the file as it may be shown: one that goes on behind the key of a secret may hold a part of it.
+fn without_secret(key: &str) -> String {
+    let mut secrets = catalog::all().filter(|setting| setting.secret).map(catalog::Setting::key);
+    let within = |secret: &String| {
+        let rest = key.strip_prefix(secret.as_str()).and_then(|rest| rest.strip_prefix('_'));
+        rest.is_some_and(|rest| rest != "file")
+    };
+    secrets.find(within).unwrap_or_else(|| key.to_owned())
 }
 
 /// The file as key and text. A table is a prefix: `[db] host = "x"` is `db_host = "x"`; a list is its items
@@ -215,10 +230,12 @@ fn flatten_table(
             flatten_table(&key, inner, flat)?;
             continue;
         }
-        let text =
-            scalar(value).ok_or_else(|| format!("{key}: a text, a number or a list of them is expected"))?;
+        let text = scalar(value).ok_or_else(|| {
+            format!("{}: a text, a number or a list of them is expected", without_secret(&key))
+        })?;
         if flat.insert(key.clone(), text).is_some() {
-            return Err(format!("{key} is given twice, once by a table and once by its whole name"));
+            let shown = without_secret(&key);
+            return Err(format!("{shown} is given twice, once by a table and once by its whole name"));
         }
     }
     Ok(())

@@ -45,6 +45,7 @@ fn nothing_at_all_is_a_development_set_up_on_sqlite() {
     assert_eq!(settings.jobs, RunnerOptions::default());
     assert_eq!(settings.http.body_bytes, HttpLimits::default().body_bytes);
     assert_eq!(settings.http.time_out, HttpLimits::default().time_out);
+    assert_eq!(settings.http.body_idle, HttpLimits::default().body_idle);
     assert_eq!(settings.budgets.service_per_minute, Budgets::default().service_per_minute);
     assert_eq!(settings.telemetry.format, LogFormat::Terminal);
     assert!(settings.warnings.is_empty() && settings.auth().is_none() && settings.gateway.is_none());
@@ -83,6 +84,7 @@ fn the_names_of_the_original_work() {
     let warnings = settings.warnings.join("\n");
     assert!(warnings.contains("JAEGER_ENDPOINT=http://localhost:14268/api/traces"), "{warnings}");
     assert!(warnings.contains("REDIS_HOST is accepted and not used yet"), "{warnings}");
+    assert!(warnings.contains("REPORT_PATH is accepted and has no effect"), "{warnings}");
 }
 
 #[test]
@@ -116,6 +118,26 @@ fn lists_in_a_file_are_lists() {
         .map(|service| (service.name.as_str(), service.secrets.len()))
         .collect();
     assert_eq!(services, [("gateway", 2), ("portal", 1)]);
+}
+
+#[test]
+fn a_service_secret_in_the_wrong_place_is_not_repeated() {
+    let secret = "9f8e7d6c5b4a3f2e";
+    let refused = |source: &ConfigSource| Settings::load(source, Scope::All).unwrap_err().to_string();
+    for written in ["9f8e7d6c5b4a3f2e=portal", "9f8e7d6c5b4a3f2e:portal", "portal:9f8e7d6c5b4a3f2e"] {
+        let said = refused(&environment(&[("PAYOPS_SERVICE_SECRETS", written)]));
+        assert!(said.contains("entry 1") && !said.contains(secret), "{said}");
+    }
+    for file in
+        ["[service_secrets]\n9f8e7d6c5b4a3f2e = 'portal'", "[service_secrets]\n9f8e7d6c5b4a3f2e = 1979-05-27"]
+    {
+        let said = refused(&with_file(ConfigSource::default(), file));
+        assert!(said.contains("service_secrets") && !said.contains(secret), "{said}");
+    }
+    // Long enough on both sides, it cannot be told from a good entry.
+    let swapped = environment(&[("PAYOPS_SERVICE_SECRETS", "9f8e7d6c5b4a3f2e=reconciliation-portal")]);
+    let settings = Settings::load(&swapped, Scope::All).unwrap();
+    assert!(!format!("{settings:?}").contains(secret));
 }
 
 #[test]
@@ -328,7 +350,7 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         Scope::All,
         &[("PAYOPS_SERVICE_SECRETS", "gateway=short")],
         "PAYOPS_SERVICE_SECRETS",
-        "the secret of gateway is too short",
+        "the secret of entry 1 is too short",
     ),
     (Scope::All, &[("PAYOPS_TLS_KEY", "k")], "PAYOPS_TLS_KEY", "is of no use without PAYOPS_TLS_CERTIFICATE"),
     (

@@ -8,13 +8,13 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Caller, CertificateNames};
+use crate::auth::{CertificateNames, Known};
 
 /// What the gate found out.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
-    /// Who calls; `None` when no credentials came.
-    pub(crate) caller: Option<Caller>,
+    /// Who calls.
+    pub(crate) known: Known,
 }
 
 /// What the server knows of the connection.

@@ -24,9 +24,10 @@ use super::admission::{Admission, Connection};
 use super::budget::{Limiter, Ruling};
 use super::ids::Ids;
 use super::meter::{HttpMetrics, MethodMeter, Refusal, RouteMeter, UNMATCHED};
+use super::patience::Stalled;
 use super::service::{AccessLog, HttpLimits};
 use super::{envelope, language};
-use crate::auth::{Authenticator, Caller, SERVICE_SECRET, is_bad_credentials};
+use crate::auth::{Authenticator, Caller, Known, SERVICE_SECRET, is_bad_credentials};
 use crate::context::ServiceContext;
 use crate::error::{Error, ErrorKind};
 
@@ -107,7 +108,7 @@ pub(super) type Passing = Pin<Box<dyn Future<Output = Result<Response, Infallibl
 struct Admitted<'g> {
     /// Given back when the handler is done.
     seat: Option<Seat<'g>>,
-    caller: Option<Caller>,
+    known: Known,
     ruling: Option<Ruling<'g>>,
     refusal: Option<Error>,
 }
@@ -157,24 +158,30 @@ where
 {
     let time_out = gate.limits.time_out_of(request.headers());
     let mut admitted = gate.admit(kind, &mut request).await;
+    let stalled = gate.watch(kind, &mut request);
     let mut response = if let Some(refusal) = admitted.refusal.take() {
         refusal.into_response()
     } else {
         // Ready since `poll_ready` of the gate's service.
         let handler = AssertUnwindSafe(inner.call(request)).catch_unwind();
-        gate.ended(tokio::time::timeout(time_out, handler).await)
+        let response = gate.ended(tokio::time::timeout(time_out, handler).await);
+        match stalled {
+            Some(stalled) => stalled.explain(response),
+            None => response,
+        }
     };
     if let Some(ruling) = admitted.ruling {
         ruling.write(response.headers_mut());
     }
-    (response, admitted.caller)
+    let Known::Caller(caller) = admitted.known else { return (response, None) };
+    (response, Some(caller))
 }
 
 impl Gate {
     /// Room, credentials, budget, in this order.
     async fn admit(&self, kind: Kind, request: &mut Request) -> Admitted<'_> {
         let mut admitted =
-            Admitted { seat: Seat::take(self, kind), caller: None, ruling: None, refusal: None };
+            Admitted { seat: Seat::take(self, kind), known: Known::Nobody, ruling: None, refusal: None };
         if admitted.seat.is_none() {
             admitted.refusal = Some(self.refusal(overloaded(), "overload"));
             return admitted;
@@ -184,14 +191,16 @@ impl Gate {
         let clock = &*self.context.clock;
         let known = self.authenticator.authenticate(request.headers(), certificate, clock).await;
         if kind == Kind::Api {
-            let caller = known.as_ref().ok().and_then(Option::as_ref);
+            let caller = known.as_ref().ok().and_then(Known::caller);
             let peer = connection.as_ref().map(|facts| facts.peer.ip());
             let ruling = self.limiter.take(caller, peer).await;
             admitted.refusal = ruling.refusal().map(|error| self.refusal(error, "rate"));
             admitted.ruling = Some(ruling);
         }
         match known {
-            Ok(caller) => admitted.caller = caller,
+            Ok(known) => admitted.known = known,
+            // A probe asks how the service is, whoever asks: an expired token must not look like an outage.
+            Err(_) if kind == Kind::Operational => {}
             // Whoever guesses at secrets learns nothing more once the budget is spent.
             Err(error) if admitted.refusal.is_none() => {
                 let reason = if is_bad_credentials(&error) { "credentials" } else { "keys" };
@@ -203,8 +212,19 @@ impl Gate {
         if !request.body().is_end_stream() {
             DefaultBodyLimit::max(self.limits.body_bytes).apply(request);
         }
-        request.extensions_mut().insert(Admission { caller: admitted.caller.clone() });
+        request.extensions_mut().insert(Admission { known: admitted.known.clone() });
         admitted
+    }
+
+    /// Keeps a body that stops arriving from holding its seat.
+    fn watch(&self, kind: Kind, request: &mut Request) -> Option<Stalled> {
+        if kind == Kind::Operational || request.body().is_end_stream() {
+            return None;
+        }
+        let stalled = Stalled::default();
+        let body = std::mem::take(request.body_mut());
+        *request.body_mut() = stalled.watch(body, self.limits.body_idle);
+        Some(stalled)
     }
 
     /// The answer of a handler; a panic ends the request, not the connection.

@@ -172,7 +172,7 @@ impl Health {
 /// `GET /health`: as in the original, for people; 503 when something required is away.
 pub(super) async fn health(State(health): State<Arc<Health>>, request: Request) -> Response {
     let outcomes = health.outcomes().await;
-    let caller = request.extensions().get::<Admission>().and_then(|admission| admission.caller.as_ref());
+    let caller = request.extensions().get::<Admission>().and_then(|admission| admission.known.caller());
     (Status::of(&outcomes).http(), Json(health.page(&outcomes, caller))).into_response()
 }
 

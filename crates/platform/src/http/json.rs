@@ -43,12 +43,7 @@ pub(super) async fn read_body(request: Request) -> Result<Bytes> {
     match tokio::time::timeout(BODY_PATIENCE, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) => Err(broken_body(&error)),
-        Err(_) => Err(Error::new(
-            ErrorKind::ClientTimeout,
-            "REQUEST_TIMEOUT",
-            "The request came too slowly.",
-            "请求发送过慢。",
-        )),
+        Err(_) => Err(super::patience::too_slow()),
     }
 }
 

@@ -7,7 +7,7 @@
 //! 2. the router finds the route; bodies of answers are compressed on the way out, except event streams;
 //! 3. the gate (`gate`), one layer around every route:
 //!    request id and trace context, a span, then in turn: room (else 503), credentials (else 401), budget
-//!    (else 429), time-out (503) and panics (500) around the handler; on the way back the envelope in the
+//!    (else 429), time-outs of the handler (503) and of a body that stops arriving (408) and panics (500) around the handler; on the way back the envelope in the
 //!    caller's language, headers, metrics and the access line;
 //! 4. the handler's extractors: permission ([`crate::auth::Authorized`]), path, query, body.
 //!
@@ -30,6 +30,7 @@ mod language;
 mod meter;
 mod metrics_page;
 mod path;
+mod patience;
 mod query;
 mod server;
 mod service;

@@ -29,6 +29,8 @@ pub struct HttpLimits {
     pub time_out: Duration,
     /// The same for a form (`multipart/form-data`), whose file has to arrive first.
     pub upload_time_out: Duration,
+    /// How long nothing of a body may arrive while it is read; then 408. A body may take longer as a whole.
+    pub body_idle: Duration,
     /// The largest body, unless a route sets `axum::extract::DefaultBodyLimit` for itself.
     pub body_bytes: usize,
 }
@@ -39,6 +41,7 @@ impl Default for HttpLimits {
             concurrency: 1024,
             time_out: Duration::from_secs(30),
             upload_time_out: Duration::from_hours(1),
+            body_idle: Duration::from_secs(20),
             body_bytes: 1024 * 1024,
         }
     }

@@ -206,6 +206,33 @@ async fn a_certificate_of_no_listed_service_is_no_credential() {
 }
 
 #[tokio::test]
+async fn a_certificate_of_no_service_does_not_stand_in_the_way_of_what_needs_no_caller() {
+    let served = Served::new().await;
+    let stranger = served.named("somebody-else");
+    for path in ["/livez", "/readyz", "/health", "/openapi.json"] {
+        assert_eq!(stranger.get(served.url(path)).send().await.unwrap().status(), 200, "{path}");
+    }
+    // A route without a permission, as that of a signed webhook is.
+    let careless = stranger.post(served.url("/api/v1/careless")).json(&serde_json::json!({ "amount": 1 }));
+    assert_eq!(outcome(careless).await, ok());
+    assert_eq!(served.search(&stranger).await, refused("INVALID_CREDENTIALS"));
+    let expired = stranger.get(served.url("/livez")).bearer_auth("no token at all").send().await.unwrap();
+    assert_eq!(expired.status(), 200);
+    served.ends().await;
+}
+
+#[tokio::test]
+async fn a_uri_that_spells_a_host_is_no_host() {
+    let served = Served::new().await;
+    let by_uri = served.clients.client("somebody-else", |params| {
+        params.subject_alt_names.push(SanType::URI(SERVICE_NAME.try_into().unwrap()));
+    });
+    let client = served.with_certificate(by_uri);
+    assert_eq!(served.search(&client).await, refused("INVALID_CREDENTIALS"));
+    served.ends().await;
+}
+
+#[tokio::test]
 async fn certificates_that_are_not_good_end_the_handshake() {
     let served = Served::new().await;
     let other = Authority::new();

@@ -61,7 +61,7 @@ async fn outcome(authenticator: &Authenticator, token: &str) -> Result<Caller, (
     let mut headers = HeaderMap::new();
     headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
     match authenticator.authenticate(&headers, None, &clock()).await {
-        Ok(caller) => Ok(caller.expect("credentials came")),
+        Ok(known) => Ok(known.caller().expect("credentials came").clone()),
         Err(error) => Err((error.code().into(), error.internal_text().unwrap_or_default().into())),
     }
 }

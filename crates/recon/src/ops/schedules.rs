@@ -209,7 +209,7 @@ async fn make_next(app: &Reconciliation, tx: &Tx, id: Uuid, fired_at: Timestamp)
     }
     // A zone that crossed the date line has left a day out.
     if zone.day(day).is_ok_and(|window| window.start < window.end) {
-        make_task(app, tx, &schedule, day).await?;
+        make_task(app, tx, &schedule, &zone, day).await?;
     }
     let next = day.succ_opt().ok_or_else(|| Error::internal("the calendar has ended"))?;
     schedule::advance(tx, schedule, next).await?;
@@ -217,8 +217,14 @@ async fn make_next(app: &Reconciliation, tx: &Tx, id: Uuid, fired_at: Timestamp)
 }
 
 /// A day that somebody reconciles already stays with him.
-async fn make_task(app: &Reconciliation, tx: &Tx, schedule: &Schedule, day: NaiveDate) -> Result<()> {
-    let key = (day, schedule.timezone.as_str());
+async fn make_task(
+    app: &Reconciliation,
+    tx: &Tx,
+    schedule: &Schedule,
+    zone: &Zone,
+    day: NaiveDate,
+) -> Result<()> {
+    let key = (day, zone.name());
     if let Some(task) = task::holding(tx.conn(), key, schedule.channel, &schedule.account).await? {
         tracing::info!(schedule.id = %schedule.id, task_no = task.task_no, %day, "the day of a schedule has a task already");
         return Ok(());

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 use payops_core::page::{Page, PageRequest, Slice};
-use payops_core::time::Timestamp;
+use payops_core::time::{Timestamp, Zone};
 use payops_platform::db::{Locked, Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
@@ -125,22 +125,25 @@ pub async fn lock(tx: &Tx, id: Uuid) -> Result<Locked<Model>> {
     task.map(Locked::assert_locked).ok_or_else(|| error::task_not_found(id))
 }
 
-/// The task that holds a day, if any.
+/// The task that holds a day, if any. A row may still bear the zone's name of earlier, under which it was stored
+/// before zones were stored under one name only.
 pub async fn holding(
     conn: &impl ConnectionTrait,
     day: (NaiveDate, &str),
     channel: Channel,
     account: &str,
 ) -> Result<Option<Model>> {
-    let task = select()
-        .filter(Column::TaskDate.eq(day.0))
-        .filter(Column::Timezone.eq(day.1))
+    let (date, zone) = day;
+    let tasks = select()
+        .filter(Column::TaskDate.eq(date))
         .filter(Column::Channel.eq(channel))
         .filter(Column::Account.eq(account))
         .filter(Column::Status.ne(TaskStatus::Cancelled))
-        .one(conn)
+        .all(conn)
         .await?;
-    Ok(task)
+    let named = |row: &&Model| Zone::named(&row.timezone).is_ok_and(|known| known.name() == zone);
+    let found = tasks.iter().find(|row| row.timezone == zone).or_else(|| tasks.iter().find(named));
+    Ok(found.cloned())
 }
 
 /// Writes what `change` does to a locked task and grows its version.

@@ -5,6 +5,7 @@ use std::io::Write;
 use futures::StreamExt;
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
+use payops_platform::http::HttpLimits;
 use payops_platform::http::testing::As;
 use payops_sandbox::days::Variant;
 use payops_sandbox::{Fault, FaultKind, FaultTarget};
@@ -15,6 +16,8 @@ use crate::harness::App;
 both_databases!(payops_recon::MIGRATIONS;
     uploaded_files_are_reconciled_as_they_are,
     a_redelivered_file_changes_nothing,
+    an_upload_that_stalls_is_cut_and_leaves_nothing,
+    a_day_has_one_task_however_its_zone_is_called,
     a_corrected_file_changes_only_what_it_corrects,
     a_day_fetched_again_follows_its_source,
     a_file_is_fetched_on_request,
@@ -429,12 +432,35 @@ async fn a_channels_file_needs_its_mapping(db: TestDb) {
     assert_eq!(files["total"], 0);
 }
 
+async fn an_upload_that_stalls_is_cut_and_leaves_nothing(db: TestDb) {
+    let app = App::start(db).await;
+    let body_idle = std::time::Duration::from_millis(300);
+    let client = app.client_within(HttpLimits { body_idle, concurrency: 1, ..HttpLimits::default() });
+    let post = || {
+        let request = client.request(http::Method::POST, "/api/v1/reconciliation/settlement-files");
+        request.by(As::Operator).header("content-type", "multipart/form-data; boundary=x")
+    };
+    let chunks = futures::stream::once(async move { Ok::<_, std::io::Error>(UNFINISHED) });
+    let body = axum::body::Body::from_stream(chunks.chain(futures::stream::pending()));
+    let sending = post().exchange(body);
+    let answer = tokio::time::timeout(std::time::Duration::from_mins(1), sending).await.expect("it is cut");
+    assert_eq!(answer.status(), 408);
+    let answer = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["code"], "REQUEST_TIMEOUT");
+    assert_eq!(std::fs::read_dir(app.files.path().join("incoming")).unwrap().count(), 0);
+    // The one seat is free again.
+    let files = client.get("/api/v1/reconciliation/settlement-files").by(As::Operator).send().await;
+    assert_eq!((files.status, &files.data()["total"]), (200, &json!(0)));
+}
+
+const UNFINISHED: &str = "--x\r\nContent-Disposition: form-data; name=\"channel\"\r\n\r\nstripe\r\n\
+    --x\r\nContent-Disposition: form-data; name=\"settlement_date\"\r\n\r\n2026-01-16\r\n\
+    --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\nbalance_transaction_id,";
+
 async fn an_upload_that_breaks_off_leaves_nothing(db: TestDb) {
     let app = App::start(db).await;
-    let form = "--x\r\nContent-Disposition: form-data; name=\"channel\"\r\n\r\nstripe\r\n\
-                --x\r\nContent-Disposition: form-data; name=\"settlement_date\"\r\n\r\n2026-01-16\r\n\
-                --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\nbalance_transaction_id,";
-    let chunks = futures::stream::once(async move { Ok::<_, std::io::Error>(form) });
+    let chunks = futures::stream::once(async move { Ok::<_, std::io::Error>(UNFINISHED) });
     let body = axum::body::Body::from_stream(chunks.chain(futures::stream::pending()));
     let client = app.client.clone();
     let sending = tokio::spawn(async move {
@@ -455,4 +481,30 @@ async fn an_upload_that_breaks_off_leaves_nothing(db: TestDb) {
     // What a server does when the client hangs up, and when its time is over.
     sending.abort();
     until(0).await;
+}
+
+async fn a_day_has_one_task_however_its_zone_is_called(db: TestDb) {
+    use sea_orm::ConnectionTrait;
+    let app = App::start(db).await;
+    let task = |zone: &str| json!({ "task_date": DATE, "channel": "stripe", "task_type": "daily", "timezone": zone });
+    let path = "/api/v1/reconciliation/tasks";
+    let made = app.post(path, &task("US/Eastern")).await;
+    assert_eq!((made.status, &made.data()["timezone"]), (201, &json!("America/New_York")));
+    let second = app.post(path, &task("America/New_York")).await;
+    assert_eq!(second.status, 409, "{:?}", second.json());
+    // A row that was stored under the other name holds the day too.
+    let db = app.db.db();
+    let renamed = db.write("rename", |tx| {
+        Box::pin(async move {
+            let rename = tx.statement("UPDATE reconciliation_tasks SET timezone = 'US/Eastern'", []);
+            tx.execute_raw(rename).await?;
+            Ok(())
+        })
+    });
+    renamed.await.unwrap();
+    for zone in ["America/New_York", "US/Eastern"] {
+        assert_eq!(app.post(path, &task(zone)).await.status, 409, "{zone}");
+    }
+    let unknown = app.post(path, &task("Etc/Unknown")).await;
+    assert_eq!((unknown.status, unknown.fields().as_str()), (400, "timezone"));
 }

@@ -11,7 +11,7 @@ use payops_core::time::{Clock, SystemClock, Zone};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::{As, TestAnswer, TestClient, authenticator};
-use payops_platform::http::{Budgets, Limiter, ServiceHttp, service_router};
+use payops_platform::http::{Budgets, HttpLimits, Limiter, ServiceHttp, service_router};
 use payops_platform::jobs::{Runner, RunnerOptions};
 use payops_platform::telemetry::{Metrics, inject_traceparent};
 use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
@@ -121,6 +121,17 @@ impl App {
         let mut instances = self.instances.lock().unwrap();
         let running = tokio::spawn(runner.run(instances.stop.clone()));
         instances.running.push(running);
+    }
+
+    /// A client of the same service with other limits.
+    pub fn client_within(&self, limits: HttpLimits) -> TestClient {
+        let authenticator = authenticator().unwrap();
+        let routes = routes(self.service.clone());
+        let http = ServiceHttp {
+            limits,
+            ..ServiceHttp::new(self.context.clone(), Arc::clone(&authenticator), routes)
+        };
+        TestClient::new(service_router(http), authenticator, self.context.now())
     }
 
     /// Has every instance stop working on jobs, and waits until they have.
