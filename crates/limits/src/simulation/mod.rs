@@ -14,16 +14,14 @@ mod world;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use payops_core::currency::Currency;
 use payops_core::time::{Timestamp, Zone};
 use payops_platform::telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::decide::Account;
+use crate::decide::{self, Account};
 use crate::metrics::LimitMetrics;
-use crate::model::{Limits, Terms, Usage};
-use crate::window::Period;
+use crate::model::Limits;
 use chance::Chance;
 use store::{Committed, Database, Faults};
 use sums::Sums;
@@ -50,31 +48,8 @@ fn account(number: u128, now: Timestamp, chance: &Chance) -> Account {
     let zone = Zone::named(chance.pick(&ZONES)).unwrap();
     // The first has no limit, so that sums reach the end of 64 bits.
     let limit = |from, to| (number > 0).then(|| chance.between(from, to));
-    Account {
-        merchant_id: Uuid::from_u128(number * 7919 + 1),
-        usage: Usage {
-            seq: 0,
-            day: Period::Day.holding(&zone, now).unwrap(),
-            month: Period::Month.holding(&zone, now).unwrap(),
-            daily_used: 0,
-            monthly_used: 0,
-            pending: 0,
-            next_expiry: None,
-            daily_alert: 0,
-            monthly_alert: 0,
-        },
-        terms: Terms {
-            currency: Currency::USD,
-            zone,
-            tier: Limits { daily: limit(200, 900), monthly: limit(400, 2000), single_trans: limit(80, 120) },
-            custom: Limits::default(),
-            overrides: Vec::new(),
-            suspended: None,
-            channels: None,
-            currencies: None,
-            thresholds: vec![80, 90, 100],
-        },
-    }
+    let limits = Limits { daily: limit(200, 900), monthly: limit(400, 2000), single_trans: limit(80, 120) };
+    decide::tests::account(Uuid::from_u128(number * 7919 + 1), zone, limits, now)
 }
 
 fn run(seed: u64) -> Report {

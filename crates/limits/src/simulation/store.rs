@@ -354,7 +354,7 @@ impl Simulated {
     /// Never ends in an instance that was killed.
     async fn live(&self) {
         if self.dead.is_cancelled() {
-            pending().await
+            pending::<()>().await;
         }
     }
 }

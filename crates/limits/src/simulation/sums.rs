@@ -87,7 +87,9 @@ impl Sums {
                 let mut merchants: Vec<Uuid> = operations.iter().map(|o| o.merchant_id).collect();
                 merchants.sort_unstable();
                 merchants.dedup();
-                merchants.into_iter().for_each(|merchant| self.present(merchant, *now));
+                for merchant in merchants {
+                    self.present(merchant, *now);
+                }
                 for (operation, outcome) in operations.iter().zip(outcomes) {
                     self.one(operation, outcome, *now, rates)
                         .map_err(|why| format!("{operation:?} at {now} became {outcome:?}: {why}"))?;

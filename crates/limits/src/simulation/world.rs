@@ -396,12 +396,12 @@ impl World {
             2 => {
                 let limit = chance.maybe(700, || chance.between(0, 1200));
                 let kind = chance.below(3);
-                let change = |terms: &mut Terms, _| match kind {
+                let set = |terms: &mut Terms, _| match kind {
                     0 => terms.custom.daily = limit,
                     1 => terms.custom.monthly = limit.map(|limit| limit * 3),
                     _ => terms.custom.single_trans = limit,
                 };
-                self.database.edit(merchant_id, change).await;
+                self.database.edit(merchant_id, set).await;
             }
             3 => {
                 let kind = chance.pick(&[LimitKind::Daily, LimitKind::Monthly, LimitKind::SingleTrans]);

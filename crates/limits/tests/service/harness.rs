@@ -237,7 +237,8 @@ impl App {
                     tx.execute_raw(body(tx)).await?;
                     let (held, is_free) = once.lock().unwrap().take().unwrap();
                     held.send(()).unwrap();
-                    Ok(is_free.await.unwrap())
+                    is_free.await.unwrap();
+                    Ok(())
                 })
             })
             .await

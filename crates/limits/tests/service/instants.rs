@@ -95,7 +95,9 @@ async fn another_tier_binds_from_its_instant_under_load(db: TestDb) {
     let moved =
         two.post(&format!("{LIMITS}/{merchant}/change-tier"), &json!({ "tier_code": "narrow" })).await;
     assert_eq!(moved.status, 200, "{:?}", moved.json());
-    join_all(load).await.into_iter().for_each(|answers| drop(answers.unwrap()));
+    for answers in join_all(load).await {
+        answers.unwrap();
+    }
     let used = i64::try_from(allowed_before_declined(&one, merchant).await).unwrap() * 50;
     assert_eq!(moved.data()["daily_used"], used, "what the change showed was the end");
     assert_eq!(one.counters(merchant).await, (used, used, 0));

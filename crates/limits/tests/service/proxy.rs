@@ -26,7 +26,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let mut through = server.clone();
         through.acquire_timeout = Duration::from_secs(2);
-        through.host = "127.0.0.1".to_owned();
+        "127.0.0.1".clone_into(&mut through.host);
         through.port = listener.local_addr().unwrap().port();
         let (cut, away) = (Arc::new(AtomicBool::new(false)), watch::Sender::new(false));
         let gone = away.subscribe();
