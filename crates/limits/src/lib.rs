@@ -17,6 +17,8 @@ mod batch;
 mod error;
 mod metrics;
 mod ops;
+#[cfg(test)]
+mod simulation;
 mod store;
 
 use std::num::NonZeroUsize;

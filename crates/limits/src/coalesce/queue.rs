@@ -109,3 +109,36 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use payops_platform::telemetry::Metrics;
+
+    use super::*;
+    use crate::decide::Action;
+
+    fn sweep(merchant: u128) -> Waiting {
+        let merchant_id = Uuid::from_u128(merchant);
+        let operation = Operation { merchant_id, payment_no: String::new(), action: Action::Sweep };
+        Waiting::new(operation, oneshot::channel().0)
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_one_merchant_leaves_room_for_the_others() {
+        let metrics = Arc::new(LimitMetrics::register(&Metrics::new("test")));
+        let options = Options { shards: NonZeroUsize::MIN, queue: 5, queue_per_merchant: 3, batch: 4 };
+        let queue = Queue::new(options, metrics);
+        let room: Vec<bool> = [1, 1, 1, 1, 2, 2, 2].map(|merchant| queue.push(sweep(merchant))).into();
+        assert_eq!(room, [true, true, true, false, true, true, false]);
+        let merchants = |taken: Vec<Waiting>| -> Vec<u128> {
+            taken.into_iter().map(|waiting| waiting.operation.merchant_id.as_u128()).collect()
+        };
+        assert_eq!(merchants(queue.take().await.unwrap()), [1, 1, 1, 2]);
+        assert!(queue.push(sweep(1)), "what was taken makes room");
+        queue.close();
+        assert_eq!(merchants(queue.take().await.unwrap()), [2, 1]);
+        assert!(queue.take().await.is_none());
+    }
+}

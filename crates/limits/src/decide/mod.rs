@@ -10,7 +10,7 @@ mod outcome;
 mod release;
 mod reservation;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod threshold;
 
 use payops_core::currency::Currency;

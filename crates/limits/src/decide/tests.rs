@@ -14,10 +14,10 @@ fn merchant() -> Uuid {
     Uuid::from_u128(7)
 }
 
-fn account(limits: Limits, now: Timestamp) -> Account {
-    let zone = Zone::utc();
+/// A merchant that has used nothing at `now`.
+pub(crate) fn account(merchant_id: Uuid, zone: Zone, limits: Limits, now: Timestamp) -> Account {
     Account {
-        merchant_id: merchant(),
+        merchant_id,
         usage: Usage {
             seq: 0,
             day: Period::Day.holding(&zone, now).unwrap(),
@@ -53,7 +53,7 @@ struct Store {
 impl Store {
     fn new(limits: Limits, now: &str) -> Self {
         let mut loaded = Loaded::default();
-        loaded.accounts.insert(merchant(), account(limits, at(now)));
+        loaded.accounts.insert(merchant(), account(merchant(), Zone::utc(), limits, at(now)));
         Self { loaded, log: Vec::new(), alerts: Vec::new() }
     }
 

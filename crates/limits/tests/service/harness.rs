@@ -1,8 +1,9 @@
 //! The service in one process, with a clock that stands still until it is moved.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use axum::Router;
 use payops_core::random::SystemRandom;
 use payops_core::time::{Clock, ManualClock, Timestamp};
 use payops_limits::{Limits, MIGRATIONS, Options, jobs, routes};
@@ -16,6 +17,8 @@ use payops_platform::jobs::Runner;
 use payops_platform::telemetry::Metrics;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub const NOON: &str = "2026-11-23T12:00:00Z";
@@ -24,6 +27,8 @@ pub const NOON: &str = "2026-11-23T12:00:00Z";
 pub struct App {
     pub client: TestClient,
     pub clock: ManualClock,
+    /// What a server of HTTP serves.
+    pub router: Router,
     runner: Runner,
     db: Db,
     keep: Arc<TestDb>,
@@ -40,19 +45,37 @@ impl App {
         Self::on(Arc::clone(&self.keep), self.clock.clone()).await
     }
 
+    /// An instance that decides by the database's clock and has this one of its own.
+    pub async fn by_the_database(keep: Arc<TestDb>, clock: ManualClock) -> Self {
+        let db = keep.db();
+        Self::assemble(keep, db, clock, Options::default()).await
+    }
+
+    /// An instance that reaches the database by another way, at noon of 2026-11-23.
+    pub async fn by_way_of(keep: TestDb, way: Db) -> Self {
+        let clock = ManualClock::new(at(NOON));
+        let options = Options { clock: Some(Arc::new(clock.clone())), ..Options::default() };
+        Self::assemble(Arc::new(keep), way, clock, options).await
+    }
+
     async fn on(keep: Arc<TestDb>, clock: ManualClock) -> Self {
         let db = keep.db();
+        let options = Options { clock: Some(Arc::new(clock.clone())), ..Options::default() };
+        Self::assemble(keep, db, clock, options).await
+    }
+
+    async fn assemble(keep: Arc<TestDb>, db: Db, clock: ManualClock, options: Options) -> Self {
         let metrics = Metrics::new("merchant-limit-service");
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let context = ServiceContext::new(
             "merchant-limit-service",
             db.clone(),
-            Arc::clone(&shared),
+            shared,
             Arc::new(SystemRandom),
             metrics,
         );
         jobs::schedule(&context).await.unwrap();
-        let app = Limits::start(context.clone(), Options { clock: Some(shared), ..Options::default() });
+        let app = Limits::start(context.clone(), options);
         let authenticator = authenticator().unwrap();
         let budgets = Budgets {
             caller_per_minute: NonZeroU32::MAX,
@@ -63,9 +86,10 @@ impl App {
             limiter: Arc::new(Limiter::in_process(budgets)),
             ..ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app.clone()))
         };
-        let client = TestClient::new(service_router(http), authenticator, context.now());
+        let router = service_router(http);
+        let client = TestClient::new(router.clone(), authenticator, context.now());
         let runner = jobs::register(&app, Runner::new(context));
-        Self { client, clock, runner, db, keep }
+        Self { client, clock, router, runner, db, keep }
     }
 
     /// A merchant of a tier of its own, with these limits in USD.
@@ -194,6 +218,45 @@ impl App {
                 })
             })
             .await
+    }
+
+    /// Locks a merchant's row, as another transaction does, until what is given back is sent to.
+    pub async fn hold(&self, merchant: Uuid) -> (oneshot::Sender<()>, JoinHandle<()>) {
+        let (held, is_held) = oneshot::channel();
+        let (free, is_free) = oneshot::channel::<()>();
+        let once = Arc::new(Mutex::new(Some((held, is_free))));
+        let db = self.db.clone();
+        let holder = tokio::spawn(async move {
+            let body = move |tx: &payops_platform::db::Tx| {
+                let sql = "UPDATE merchant_limits SET version = version WHERE merchant_id = $1";
+                tx.statement(sql, [merchant.into()])
+            };
+            db.write("test.hold", move |tx| {
+                let once = Arc::clone(&once);
+                Box::pin(async move {
+                    tx.execute_raw(body(tx)).await?;
+                    let (held, is_free) = once.lock().unwrap().take().unwrap();
+                    held.send(()).unwrap();
+                    is_free.await.unwrap();
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap();
+        });
+        is_held.await.unwrap();
+        (free, holder)
+    }
+
+    /// How many sessions of the database on PostgreSQL are as `condition` says.
+    pub async fn sessions(&self, condition: &str) -> i64 {
+        let sql = format!(
+            "SELECT COUNT(*) AS n FROM pg_stat_activity WHERE datname = current_database() \
+             AND pid <> pg_backend_pid() AND {condition}"
+        );
+        let statement = self.keep.backend().statement(&sql, []);
+        let row = self.keep.read().query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get("", "n").unwrap()
     }
 
     /// Runs the jobs that are due.

@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod checks;
+mod disconnects;
 mod harness;
+mod instants;
 mod limits;
 mod overrides;
 mod payments;
 mod people;
+mod proxy;
 mod races;
 mod rates;
 mod rights;
