@@ -4,6 +4,7 @@
 
 mod cleaner;
 mod folder;
+mod mail;
 mod obtain;
 mod postgres;
 mod redis;
@@ -16,6 +17,7 @@ use anyhow::Result;
 
 use cleaner::Cleaner;
 use folder::PrivateFolder;
+use mail::MailServer;
 use postgres::Postgres;
 use redis::Redis;
 
@@ -23,6 +25,8 @@ use redis::Redis;
 pub(crate) struct Servers {
     postgres: Postgres,
     redis: Redis,
+    /// What it is, for people, and the variable that tells the tests where it is.
+    mail: (String, (&'static str, String)),
     folder: PrivateFolder,
     keep: bool,
     cleaner: Cleaner,
@@ -33,21 +37,25 @@ impl Servers {
     pub(crate) fn start(keep: bool) -> Result<Self> {
         let postgres = postgres::Programs::find_or_obtain()?;
         let redis = redis::Program::find_or_obtain()?;
+        let mail = MailServer::find_or_obtain()?;
         let folder = PrivateFolder::create()?;
         let mut cleaner = Cleaner::start(folder.path(), keep)?;
         let postgres = Postgres::start(&postgres, &folder, &mut cleaner)?;
         let redis = Redis::start(&redis, &folder, &mut cleaner)?;
-        Ok(Self { postgres, redis, folder, keep, cleaner })
+        let mail = (mail.version(), mail.wrap(folder.path())?);
+        Ok(Self { postgres, redis, mail, folder, keep, cleaner })
     }
 
     /// What runs, for people.
     pub(crate) fn description(&self) -> String {
-        format!("{}, {}", self.postgres.version(), self.redis.version())
+        let (mail, _) = &self.mail;
+        format!("{}, {}, {mail}", self.postgres.version(), self.redis.version())
     }
 
     /// The variables that tell the tests where the servers are.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
-        self.postgres.variables().into_iter().chain(self.redis.variables()).collect()
+        let servers = self.postgres.variables().into_iter().chain(self.redis.variables());
+        servers.chain([self.mail.1.clone()]).collect()
     }
 
     /// An empty folder for what the tests write; it goes with the servers.
