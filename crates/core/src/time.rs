@@ -162,6 +162,14 @@ impl Zone {
         DateTime::from_timestamp_micros(zoned.timestamp().as_microsecond())
     }
 
+    /// What a clock on a wall in this zone shows at `instant`, in whole seconds, and the zone:
+    /// "2026-11-23 20:00:00 +08:00 (Asia/Shanghai)".
+    pub fn show(&self, instant: Timestamp) -> String {
+        let zoned = jiff::Timestamp::from_microsecond(instant.timestamp_micros())
+            .map(|instant| instant.to_zoned(self.0.clone()).strftime("%Y-%m-%d %H:%M:%S %:z").to_string());
+        zoned.map_or_else(|_| instant.to_rfc3339(), |shown| format!("{shown} ({})", self.name()))
+    }
+
     fn midnight(&self, day: jiff::civil::Date) -> Option<Timestamp> {
         let start = day.to_zoned(self.0.clone()).ok()?.start_of_day().ok()?;
         DateTime::from_timestamp_micros(start.timestamp().as_microsecond())

@@ -241,6 +241,26 @@ pub(crate) fn too_many_overrides(most: usize) -> Error {
     .with_data(json!({ "most": most }))
 }
 
+/// The merchant has no alert of this number.
+pub(crate) fn alert_not_found() -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "ALERT_NOT_FOUND",
+        "the merchant has no alert of this number",
+        "该商户没有此编号的告警",
+    )
+}
+
+/// Nobody waits for it.
+pub(crate) fn nothing_to_resend() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "NOTHING_TO_RESEND",
+        "every destination has this alert already, or none is configured",
+        "所有接收方均已收到该告警，或尚未配置接收方",
+    )
+}
+
 /// More than one question goes through.
 pub(crate) fn period_too_long(rows: i64, most: i64) -> Error {
     Error::new(

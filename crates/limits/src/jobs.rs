@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Limits;
+use crate::model::Channel;
 use crate::ops::{audit, limits, upkeep};
 use crate::store::limit;
 
@@ -65,12 +66,33 @@ impl RecountAlerts {
     }
 }
 
+/// Takes up alerts that nobody has looked at, should the process that made them have died.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NumberAlerts {}
+
+impl Job for NumberAlerts {
+    const NAME: &'static str = "limits.number_alerts";
+}
+
+/// Delivers alerts on one channel. There is one such job for each, and it never ends: it waits for what is due next.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeliverAlerts {
+    /// The channel.
+    pub channel: Channel,
+}
+
+impl Job for DeliverAlerts {
+    const NAME: &'static str = "limits.deliver_alerts";
+}
+
 /// Registers the service's workers.
 pub fn register(app: &Limits, runner: Runner) -> Runner {
     runner
         .register::<SweepReservations>(Works(app.clone()))
         .register::<PartUsageLog>(Works(app.clone()))
         .register::<RecountAlerts>(Works(app.clone()))
+        .register::<NumberAlerts>(Works(app.clone()))
+        .register::<DeliverAlerts>(Works(app.clone()))
         .register::<AuditUsage>(Works(app.clone()))
 }
 
@@ -86,6 +108,9 @@ pub async fn schedule(context: &ServiceContext) -> Result<()> {
                 let sweep =
                     NewSchedule { name: SweepReservations::NAME, timetable: &every_minute, enabled: true };
                 schedule::ensure(tx, &context, &sweep, &SweepReservations {}).await?;
+                let number =
+                    NewSchedule { name: NumberAlerts::NAME, timetable: &every_minute, enabled: true };
+                schedule::ensure(tx, &context, &number, &NumberAlerts {}).await?;
                 let hourly = timetable("41 * * * *")?;
                 let audit = NewSchedule { name: AuditUsage::NAME, timetable: &hourly, enabled: true };
                 schedule::ensure(tx, &context, &audit, &AuditUsage {}).await?;
@@ -130,6 +155,19 @@ impl Worker<PartUsageLog> for Works {
     }
 }
 
+impl Worker<NumberAlerts> for Works {
+    async fn run(&self, _: NumberAlerts, _: Lease) -> Result<(), JobError> {
+        self.0.outbox.number_new().await?;
+        Ok(self.0.outbox.revive().await?)
+    }
+}
+
+impl Worker<DeliverAlerts> for Works {
+    async fn run(&self, job: DeliverAlerts, lease: Lease) -> Result<(), JobError> {
+        self.0.outbox.deliver(job.channel, &lease).await
+    }
+}
+
 impl Worker<AuditUsage> for Works {
     async fn run(&self, _: AuditUsage, _: Lease) -> Result<(), JobError> {
         Ok(audit::audit_and_measure(&self.0).await?)
@@ -147,7 +185,7 @@ impl Worker<RecountAlerts> for Works {
             let shared = Arc::new((self.0.clone(), merchants));
             let write = db.write("limits.recount_alerts", move |tx| {
                 let shared = Arc::clone(&shared);
-                async move { limits::recount(&shared.0, tx, &shared.1).await }.boxed()
+                async move { limits::recount(&shared.0, tx, &shared.1).await.map(drop) }.boxed()
             });
             write.await?;
             if lease.cancelled().is_cancelled() {

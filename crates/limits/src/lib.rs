@@ -3,6 +3,7 @@
 //! [`decide`] is the rule, a pure function. Around it, operations that wait for the same database are decided together
 //! ([`coalesce`]), each as if it had come alone, and are answered after the commit. [`routes`] is the API.
 
+pub mod alerts;
 pub mod api;
 pub mod coalesce;
 pub mod decide;
@@ -31,6 +32,7 @@ use payops_platform::db::{Backend, Migration};
 pub use api::{openapi, routes};
 pub use ops::audit::{AuditReport, Finding, audit};
 
+use alerts::{Bell, Destinations, Outbox};
 use coalesce::Coalescer;
 use metrics::LimitMetrics;
 use ops::check::Checks;
@@ -50,6 +52,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0003_tiers.sqlite.sql"),
         postgres: include_str!("../migrations/0003_tiers.postgres.sql"),
     },
+    Migration::portable("0005_alert_delivery", include_str!("../migrations/0005_alert_delivery.sql")),
 ];
 
 /// What the service is told at its start.
@@ -59,6 +62,8 @@ pub struct Options {
     pub clock: Option<Arc<dyn Clock>>,
     /// How operations are decided together.
     pub coalescing: coalesce::Options,
+    /// Who is told when thresholds are crossed.
+    pub destinations: Destinations,
 }
 
 /// The limit service. Clones share everything.
@@ -69,6 +74,8 @@ pub struct Limits {
     pub(crate) coalescer: Arc<Coalescer>,
     pub(crate) checks: Checks,
     pub(crate) metrics: Arc<LimitMetrics>,
+    pub(crate) outbox: Outbox,
+    pub(crate) bell: Bell,
 }
 
 impl AsRef<ServiceContext> for Limits {
@@ -87,11 +94,13 @@ impl Limits {
             (None, Backend::Postgres) => Lookup::Database,
         };
         let metrics = Arc::new(LimitMetrics::register(&context.metrics));
+        let outbox = Outbox::new(&context, options.destinations, &metrics);
+        let bell = Bell::start(outbox.clone());
         let one = coalesce::Options { shards: NonZeroUsize::MIN, ..options.coalescing };
         let coalescing = context.db.backend().pick(one, options.coalescing);
-        let decider = Transactional { db: context.db.clone(), lookup: lookup.clone() };
+        let decider = Transactional { db: context.db.clone(), lookup: lookup.clone(), bell: bell.clone() };
         let coalescer = Coalescer::start(decider, &metrics, coalescing);
         let checks = Checks::start(&context.db, &lookup);
-        Self { context, lookup, coalescer: Arc::new(coalescer), checks, metrics }
+        Self { context, lookup, coalescer: Arc::new(coalescer), checks, metrics, outbox, bell }
     }
 }

@@ -7,7 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
-use crate::model::Rule;
+use crate::model::{Channel, Rule};
 use crate::ops::audit::AuditReport;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -20,6 +20,12 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    channel: &'static str,
+    outcome: &'static str,
+}
+
 /// The service's metrics.
 #[derive(Debug)]
 pub(crate) struct LimitMetrics {
@@ -30,6 +36,7 @@ pub(crate) struct LimitMetrics {
     pub(crate) queue_wait: Histogram,
     pub(crate) commit: Histogram,
     drift: Gauge,
+    deliveries: Family<DeliveryLabels, Counter>,
 }
 
 impl LimitMetrics {
@@ -57,6 +64,8 @@ impl LimitMetrics {
                 "Differences between counters, log and payments at the last audit; must be 0",
                 Gauge::default,
             ),
+            deliveries: metrics
+                .counters("limit_alert_deliveries", "Attempts to deliver alerts, by how they ended"),
         }
     }
 
@@ -72,6 +81,11 @@ impl LimitMetrics {
         if let Some(rule) = refused_by {
             self.exceeded.get_or_create(&ReasonLabels { reason: rule.word() }).inc();
         }
+    }
+
+    /// An attempt to deliver an alert has ended: `delivered`, `retried` or `failed`.
+    pub(crate) fn delivered(&self, channel: Channel, outcome: &'static str) {
+        self.deliveries.get_or_create(&DeliveryLabels { channel: channel.word(), outcome }).inc();
     }
 
     /// An audit is over.

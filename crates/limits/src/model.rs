@@ -402,3 +402,42 @@ pub struct Alert {
     /// When.
     pub created_at: Timestamp,
 }
+
+/// How an alert goes to somebody.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, EnumIter, DeriveActiveEnum,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// Posted to the receiver of webhooks.
+    Webhook,
+    /// Mailed to one address.
+    Mail,
+}
+
+impl Channel {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Webhook, Self::Mail];
+
+    /// The word it is called by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Mail => "mail",
+        }
+    }
+}
+
+/// What has become of an alert at one destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// It will be tried, or tried again.
+    Pending,
+    /// The receiver has it.
+    Delivered,
+    /// Given up; it can be sent again.
+    Failed,
+}

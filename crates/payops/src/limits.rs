@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use payops_limits::alerts::{Destinations, TIME_OUT};
 use payops_limits::{Limits, Options, jobs, routes};
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
@@ -27,7 +28,8 @@ pub(crate) async fn open(
     let metrics = Metrics::new(service.full_name());
     let context = ServiceContext::new(service.full_name(), db, clock, random, metrics.clone());
     jobs::schedule(&context).await?;
-    let app = Limits::start(context.clone(), Options::default());
+    let destinations = Destinations::new(&settings.limit_alerts, TIME_OUT)?;
+    let app = Limits::start(context.clone(), Options { destinations, ..Options::default() });
     let http = ServiceHttp {
         limits: settings.http,
         limiter,

@@ -9,6 +9,7 @@ pub mod error;
 pub mod http;
 pub mod idempotency;
 pub mod jobs;
+pub mod outbound;
 pub mod telemetry;
 
 pub use context::ServiceContext;

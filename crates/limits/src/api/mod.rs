@@ -1,5 +1,6 @@
 //! The HTTP API of merchant limits: extract, call an operation, answer.
 
+mod alerts;
 mod check;
 mod enforcement;
 mod limits;
@@ -47,6 +48,8 @@ fn documented_routes() -> OpenApiRouter<Limits> {
         .routes(routes!(limits::unsuspend))
         .routes(routes!(overrides::add_override, overrides::list_overrides))
         .routes(routes!(overrides::delete_override))
+        .routes(routes!(alerts::list_alerts))
+        .routes(routes!(alerts::resend_alert))
         .routes(routes!(rates::put_rates, rates::list_rates))
         .routes(routes!(usage::usage_history))
         .routes(routes!(usage::statistics))

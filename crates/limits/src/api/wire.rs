@@ -1,5 +1,6 @@
 //! What callers send.
 
+mod alerts;
 mod exact;
 mod given;
 mod limits;
@@ -10,6 +11,7 @@ mod tiers;
 mod usage;
 mod what_if;
 
+pub use alerts::{Alert, AlertFilter, Delivery};
 pub use exact::{FeeRate, Percent};
 pub use limits::{ChangeTier, InitializeLimit, Limit, LimitChange, Suspend, Unsuspend};
 pub use overrides::{NewOverride, Override, OverrideStatus};

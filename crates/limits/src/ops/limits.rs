@@ -163,12 +163,13 @@ pub(crate) async fn unsuspend(by: &Change<'_>, merchant_id: Uuid, reason: Option
     Ok(seen)
 }
 
-/// Brings a merchant's thresholds up to limits that were changed elsewhere. Nothing happens to one without limits.
+/// Brings a merchant's thresholds up to limits that were changed elsewhere, and gives the time of it. Nothing happens to
+/// one without limits.
 pub(crate) async fn recount(
     app: &crate::Limits,
     tx: &payops_platform::db::Tx,
     merchants: &[Uuid],
-) -> Result<()> {
+) -> Result<Timestamp> {
     let sweeps: Vec<Operation> = merchants.iter().map(|merchant| sweep(*merchant)).collect();
     let (mut loaded, now) = hot::load(tx, &sweeps, &app.lookup).await?;
     let (_, mut effects) = batch::decide(&mut loaded, &sweeps, now);
@@ -179,7 +180,9 @@ pub(crate) async fn recount(
             effects.usages.push((*merchant, account.usage));
         }
     }
-    hot::save(tx, &effects).await
+    app.bell.ring_after(tx, &effects);
+    hot::save(tx, &effects).await?;
+    Ok(now)
 }
 
 /// A merchant that is being edited: its row is locked, its windows are those of the present.
@@ -218,6 +221,7 @@ impl Opened {
         self.account.terms.overrides = overrides;
         update_alerts(&mut self.account, self.now, &mut self.effects.alerts);
         self.effects.usages = vec![(limit.merchant_id, self.account.usage)];
+        by.app.bell.ring_after(by.tx, &self.effects);
         hot::save(by.tx, &self.effects).await?;
         Ok(Seen { limit, tier, account: self.account, now: self.now })
     }
@@ -231,6 +235,7 @@ impl Opened {
 
     /// Nothing was edited. What the present did to the windows is written.
     async fn unchanged(self, by: &Change<'_>) -> Result<Seen> {
+        by.app.bell.ring_after(by.tx, &self.effects);
         hot::save(by.tx, &self.effects).await?;
         let limit = self.limit.into_inner();
         Ok(Seen { limit, tier: self.tier, account: self.account, now: self.now })

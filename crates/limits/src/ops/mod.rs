@@ -1,5 +1,6 @@
 //! Use cases: the only place where rules and store meet.
 
+pub(crate) mod alerts;
 pub mod audit;
 pub(crate) mod check;
 pub(crate) mod enforce;

@@ -63,6 +63,8 @@ pub(crate) async fn create(
         created_at: now,
         deleted_by: None,
         deleted_at: None,
+        // What holds at once is looked at with this very change.
+        sweep_at: Some(if starts_at > now { starts_at } else { new.ends_at }),
     };
     let added = overrides::insert(by.tx, added).await?;
     let held = present.iter().chain([&added]).map(Model::held).collect();

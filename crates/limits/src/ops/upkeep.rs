@@ -1,6 +1,7 @@
 //! Work that keeps the tables tidy and that no decision waits for.
 
 use chrono::{Datelike, Months, NaiveDate};
+use futures::FutureExt;
 use payops_core::time::Timestamp;
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
@@ -9,6 +10,8 @@ use uuid::Uuid;
 
 use crate::Limits;
 use crate::decide::{Action, Operation};
+use crate::ops::limits;
+use crate::store::overrides;
 
 /// How many merchants one sweep takes up; the rest wait for the next.
 const SWEPT_AT_ONCE: u64 = 1000;
@@ -17,6 +20,7 @@ const MONTHS_AHEAD: u32 = 3;
 
 /// Lets go what has expired, by the same way as every decision: the counters change under the merchant's lock.
 pub(crate) async fn sweep(app: &Limits) -> Result<()> {
+    turn_overrides(app).await?;
     let db = &app.context.db;
     let sql = "SELECT merchant_id FROM limit_payments WHERE state = 'reserved' AND expires_at <= $1 \
          GROUP BY merchant_id ORDER BY merchant_id LIMIT $2";
@@ -29,6 +33,25 @@ pub(crate) async fn sweep(app: &Limits) -> Result<()> {
         .map(|merchant_id| Ok(Operation { merchant_id, payment_no: String::new(), action: Action::Sweep }));
     for outcome in app.coalescer.submit_all(sweeps.collect()).await {
         outcome?;
+    }
+    Ok(())
+}
+
+/// Tells the thresholds that are crossed because an override has begun or ended.
+async fn turn_overrides(app: &Limits) -> Result<()> {
+    let db = &app.context.db;
+    let merchants = overrides::turned(db.read(), app.context.now(), SWEPT_AT_ONCE).await?;
+    for merchant in merchants {
+        let shared = app.clone();
+        let write = db.write("limits.turn_overrides", move |tx| {
+            let app = shared.clone();
+            async move {
+                let now = limits::recount(&app, tx, &[merchant]).await?;
+                overrides::swept(tx, merchant, now).await
+            }
+            .boxed()
+        });
+        write.await?;
     }
     Ok(())
 }

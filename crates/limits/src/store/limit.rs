@@ -82,6 +82,11 @@ pub async fn find(conn: &impl ConnectionTrait, merchant_id: Uuid) -> Result<Opti
     Ok(Entity::find_by_id(merchant_id).one(conn).await?)
 }
 
+/// The limits of those of these merchants that have some.
+pub async fn find_all(conn: &impl ConnectionTrait, merchants: Vec<Uuid>) -> Result<Vec<Model>> {
+    Ok(Entity::find().filter(Column::MerchantId.is_in(merchants)).all(conn).await?)
+}
+
 /// The merchant's limits, locked for the rest of the transaction, or 404.
 pub async fn lock(tx: &Tx, merchant_id: Uuid) -> Result<Locked<Model>> {
     let limit = Entity::find_by_id(merchant_id).lock_exclusive().one(tx.conn()).await?;

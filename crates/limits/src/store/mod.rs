@@ -1,6 +1,8 @@
 //! The tables of merchant limits. No rules: those are in [`crate::decide`].
 
+pub(crate) mod alert;
 pub(crate) mod decider;
+pub(crate) mod delivery;
 pub(crate) mod hot;
 pub(crate) mod limit;
 pub(crate) mod log;

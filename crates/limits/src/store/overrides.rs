@@ -30,6 +30,7 @@ pub struct Model {
     pub created_at: Timestamp,
     pub deleted_by: Option<String>,
     pub deleted_at: Option<Timestamp>,
+    pub sweep_at: Option<Timestamp>,
 }
 
 /// Nothing is joined.
@@ -110,6 +111,32 @@ pub async fn list(
         rows = rows.filter(Column::Id.lt(id));
     }
     fetch_page(conn, all, rows, request, |found| found.id).await
+}
+
+/// Merchants with an override that has begun or ended at `now` without anybody having looked, in the order of their ids.
+pub async fn turned(conn: &impl ConnectionTrait, now: Timestamp, most: u64) -> Result<Vec<Uuid>> {
+    let merchants = Entity::find()
+        .select_only()
+        .column(Column::MerchantId)
+        .distinct()
+        .filter(Column::SweepAt.lte(now))
+        .order_by_asc(Column::MerchantId)
+        .limit(most)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(merchants)
+}
+
+/// Somebody has looked at the merchant at `now`: its overrides are to be looked at when they begin or end next.
+pub async fn swept(tx: &Tx, merchant_id: Uuid, now: Timestamp) -> Result<()> {
+    let of =
+        || Entity::update_many().filter(Column::MerchantId.eq(merchant_id)).filter(Column::SweepAt.lte(now));
+    let none = Expr::value(Option::<Timestamp>::None);
+    of().col_expr(Column::SweepAt, none).filter(Column::EndsAt.lte(now)).exec(tx.conn()).await?;
+    let end = Expr::col(Column::EndsAt);
+    of().col_expr(Column::SweepAt, end).filter(Column::EndsAt.gt(now)).exec(tx.conn()).await?;
+    Ok(())
 }
 
 impl Model {

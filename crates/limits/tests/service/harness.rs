@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use payops_core::random::SystemRandom;
 use payops_core::time::{Clock, ManualClock, Timestamp};
+use payops_limits::alerts::Destinations;
 use payops_limits::{Limits, MIGRATIONS, Options, jobs, routes};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Db;
@@ -30,6 +31,7 @@ pub struct App {
     /// What a server of HTTP serves.
     pub router: Router,
     runner: Runner,
+    metrics: Metrics,
     db: Db,
     keep: Arc<TestDb>,
 }
@@ -37,12 +39,17 @@ pub struct App {
 impl App {
     /// The service at noon of 2026-11-23.
     pub async fn start(db: TestDb) -> Self {
-        Self::on(Arc::new(db), ManualClock::new(at(NOON))).await
+        Self::telling(db, Destinations::default()).await
+    }
+
+    /// The same, which tells these of alerts.
+    pub async fn telling(db: TestDb, destinations: Destinations) -> Self {
+        Self::on(Arc::new(db), ManualClock::new(at(NOON)), destinations).await
     }
 
     /// Another instance on the same database, with the same clock.
     pub async fn another(&self) -> Self {
-        Self::on(Arc::clone(&self.keep), self.clock.clone()).await
+        self.another_telling(Destinations::default()).await
     }
 
     /// An instance that decides by the database's clock and has this one of its own.
@@ -58,9 +65,14 @@ impl App {
         Self::assemble(Arc::new(keep), way, clock, options).await
     }
 
-    async fn on(keep: Arc<TestDb>, clock: ManualClock) -> Self {
+    /// The same, which tells these of alerts.
+    pub async fn another_telling(&self, destinations: Destinations) -> Self {
+        Self::on(Arc::clone(&self.keep), self.clock.clone(), destinations).await
+    }
+
+    async fn on(keep: Arc<TestDb>, clock: ManualClock, destinations: Destinations) -> Self {
         let db = keep.db();
-        let options = Options { clock: Some(Arc::new(clock.clone())), ..Options::default() };
+        let options = Options { clock: Some(Arc::new(clock.clone())), destinations, ..Options::default() };
         Self::assemble(keep, db, clock, options).await
     }
 
@@ -72,7 +84,7 @@ impl App {
             db.clone(),
             shared,
             Arc::new(SystemRandom),
-            metrics,
+            metrics.clone(),
         );
         jobs::schedule(&context).await.unwrap();
         let app = Limits::start(context.clone(), options);
@@ -89,7 +101,7 @@ impl App {
         let router = service_router(http);
         let client = TestClient::new(router.clone(), authenticator, context.now());
         let runner = jobs::register(&app, Runner::new(context));
-        Self { client, clock, router, runner, db, keep }
+        Self { client, clock, router, runner, metrics, db, keep }
     }
 
     /// A merchant of a tier of its own, with these limits in USD.
@@ -262,6 +274,26 @@ impl App {
     /// Runs the jobs that are due.
     pub async fn work(&self) {
         self.runner.run_until_idle().await;
+    }
+
+    /// The present, in whole seconds of Unix time.
+    pub fn clock_seconds(&self) -> i64 {
+        self.clock.now().timestamp()
+    }
+
+    /// The text for this database.
+    pub fn pick<T>(&self, sqlite: T, postgres: T) -> T {
+        self.db.backend().pick(sqlite, postgres)
+    }
+
+    /// What `/metrics` shows.
+    pub fn metrics(&self) -> String {
+        self.metrics.render().unwrap()
+    }
+
+    /// What works in the background, for a test that breaks it off.
+    pub fn runner(&self) -> Runner {
+        self.runner.clone()
     }
 
     pub fn set(&self, time: &str) {

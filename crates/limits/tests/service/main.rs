@@ -1,17 +1,20 @@
 //! The limit service through its API, on both databases.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod alerts;
 mod checks;
 mod disconnects;
 mod harness;
 mod instants;
 mod limits;
+mod mail_server;
 mod overrides;
 mod payments;
 mod people;
 mod proxy;
 mod races;
 mod rates;
+mod receiver;
 mod rights;
 mod tiers;
 mod usage;

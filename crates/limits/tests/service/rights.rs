@@ -17,7 +17,7 @@ const BEGINNERS: &[&str] = &["admin", "service"];
 const SERVICE: &[&str] = &["service"];
 
 /// Method, path as documented, who.
-const TABLE: [(&str, &str, &[&str]); 27] = [
+const TABLE: [(&str, &str, &[&str]); 29] = [
     ("GET", "/api/v1/tiers", EVERYBODY),
     ("GET", "/api/v1/tiers/{id}", EVERYBODY),
     ("POST", "/api/v1/tiers", ADMIN),
@@ -33,6 +33,8 @@ const TABLE: [(&str, &str, &[&str]); 27] = [
     ("GET", "/api/v1/limits/{merchant_id}/overrides", PEOPLE),
     ("POST", "/api/v1/limits/{merchant_id}/overrides", ADMIN),
     ("DELETE", "/api/v1/limits/{merchant_id}/overrides/{id}", ADMIN),
+    ("GET", "/api/v1/limits/{merchant_id}/alerts", PEOPLE),
+    ("POST", "/api/v1/limits/{merchant_id}/alerts/{alert_no}/resend", PEOPLE),
     ("GET", "/api/v1/rates", PEOPLE),
     ("PUT", "/api/v1/rates", ADMIN),
     ("GET", "/api/v1/limits/{merchant_id}/usage-history", READERS),
@@ -53,7 +55,12 @@ async fn every_endpoint_knows_its_callers(db: TestDb) {
     let id = "00000000-0000-7000-8000-000000000001";
     let row = |(method, path, allowed): &(&str, &str, &'static [&'static str])| Rights {
         method: Method::from_bytes(method.as_bytes()).unwrap(),
-        path: path.replace("{id}", id).replace("{merchant_id}", id).replace("{payment_no}", "p1").leak(),
+        path: path
+            .replace("{id}", id)
+            .replace("{merchant_id}", id)
+            .replace("{payment_no}", "p1")
+            .replace("{alert_no}", "1")
+            .leak(),
         allowed,
     };
     let table: Vec<Rights> = TABLE.iter().chain([&batch]).map(row).collect();

@@ -219,6 +219,36 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Alerts of merchant limits",
+        settings: &[
+            open(
+                "PAYOPS_LIMIT_ALERT_WEBHOOK_URL",
+                "Where alerts are posted. `https` in production, unless private addresses are allowed.",
+            ),
+            secret(
+                "PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET",
+                "What they are signed with, at least 16 bytes; several, separated by commas, while one replaces the other.",
+            ),
+            plain(
+                "PAYOPS_LIMIT_ALERT_WEBHOOK_ALLOW_PRIVATE",
+                "false",
+                "Whether the receiver may be in a private network or on this machine.",
+            ),
+            open("PAYOPS_LIMIT_ALERT_MAIL_TO", "Addresses that alerts are mailed to, separated by commas."),
+            open("PAYOPS_SMTP_HOST", "The mail server."),
+            plain("PAYOPS_SMTP_PORT", "587", "Its port: commonly 587 for `starttls`, 465 for `tls`."),
+            plain(
+                "PAYOPS_SMTP_TLS",
+                "starttls",
+                "`starttls` (demanded, not only tried), `tls` from the beginning, or `none`.",
+            ),
+            open("PAYOPS_SMTP_CA", "PEM file of the authority to trust instead of the public ones."),
+            open("PAYOPS_SMTP_USER", "User at the mail server; refused with PAYOPS_SMTP_TLS=none."),
+            secret("PAYOPS_SMTP_PASSWORD", "The user's password."),
+            open("PAYOPS_SMTP_FROM", "Whom mail comes from: `name@host` or `Name <name@host>`."),
+        ],
+    },
+    Group {
         title: "Telemetry",
         settings: &[
             plain(

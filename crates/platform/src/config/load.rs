@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::source::{self, ConfigSource};
 use super::{
     Environment, GatewaySettings, IdentitySettings, RedisAddress, Scope, Service, ServiceSettings, Settings,
-    StripeSettings, TelemetryChoices, parse, production, services as named,
+    StripeSettings, TelemetryChoices, alerts, parse, production, services as named,
 };
 use crate::auth::TokenKeys;
 use crate::db::{DatabaseTarget, PostgresTarget, SessionLimits};
@@ -64,10 +64,12 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let identity = identity(reader);
     let requests = requests(reader);
     let jobs = jobs(reader, drain);
+    let limit_alerts = alerts::read(reader);
     let telemetry = telemetry(reader, environment);
     let redis = redis(reader);
     if environment == Environment::Production {
         production::check(reader, services.as_ref(), stripe.as_ref(), gateway.as_ref(), identity.as_ref());
+        production::alerts(reader, &limit_alerts);
     }
     let requests = requests?;
     Some(Settings {
@@ -85,6 +87,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         budgets: requests.budgets,
         upload_bytes: requests.upload_bytes,
         jobs: jobs?,
+        limit_alerts,
         telemetry: telemetry?,
         redis,
         services: services?,

@@ -4,6 +4,7 @@
 //! everything that is wrong at once. With `ENV=development`, [`Settings::generate_missing_secrets`] then makes
 //! up the secrets that nobody gave.
 
+mod alerts;
 mod catalog;
 mod development;
 mod load;
@@ -30,6 +31,7 @@ use crate::auth::{AuthSettings, ServiceIdentity, TokenKeys};
 use crate::db::DatabaseTarget;
 use crate::http::{Budgets, HttpLimits, TlsFiles};
 use crate::jobs::RunnerOptions;
+use crate::outbound::{SmtpSettings, WebhookSettings};
 use crate::telemetry::LogFormat;
 
 /// How strict payops is about its settings.
@@ -115,6 +117,8 @@ pub struct Settings {
     pub upload_bytes: u64,
     /// How jobs are run.
     pub jobs: RunnerOptions,
+    /// Who is told that merchants come near their limits.
+    pub limit_alerts: AlertSettings,
     /// Logs and traces.
     pub telemetry: TelemetryChoices,
     /// Where Redis is. Nothing uses it yet.
@@ -152,6 +156,24 @@ pub struct GatewaySettings {
     pub url: String,
     /// What payops shows it as `X-Service-Secret`.
     pub secret: Option<SecretString>,
+}
+
+/// Who is told that merchants come near their limits; nobody unless it is set.
+#[derive(Debug, Clone, Default)]
+pub struct AlertSettings {
+    /// The receiver of webhooks.
+    pub webhook: Option<WebhookSettings>,
+    /// Those who get mail.
+    pub mail: Option<MailSettings>,
+}
+
+/// Who gets mail, and through which server.
+#[derive(Debug, Clone)]
+pub struct MailSettings {
+    /// The server.
+    pub server: SmtpSettings,
+    /// The recipients' addresses.
+    pub to: Vec<String>,
 }
 
 /// Who may call.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Environment;
 use crate::db::SslMode;
+use crate::outbound::SmtpSecurity;
 use crate::telemetry::LogFormat;
 
 pub(super) type Parsed<T> = Result<T, String>;
@@ -130,6 +131,12 @@ pub(super) fn bytes(written: &str) -> Parsed<u64> {
 
 /// The address of something that speaks HTTP, without a slash at its end.
 pub(super) fn url(written: &str) -> Parsed<String> {
+    let exact = exact_url(written)?;
+    Ok(exact.trim_end_matches('/').to_owned())
+}
+
+/// The address of something that speaks HTTP, as it is written.
+pub(super) fn exact_url(written: &str) -> Parsed<String> {
     let expected = || "an address is expected, such as https://api.stripe.com".to_owned();
     let url = reqwest::Url::parse(written).map_err(|_| expected())?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
@@ -141,7 +148,36 @@ pub(super) fn url(written: &str) -> Parsed<String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err("an address without ? and # is expected".to_owned());
     }
-    Ok(written.trim_end_matches('/').to_owned())
+    Ok(written.to_owned())
+}
+
+pub(super) fn flag(written: &str) -> Parsed<bool> {
+    written.parse().map_err(|_| "true or false is expected".to_owned())
+}
+
+pub(super) fn smtp_security(written: &str) -> Parsed<SmtpSecurity> {
+    match written {
+        "starttls" => Ok(SmtpSecurity::StartTls),
+        "tls" => Ok(SmtpSecurity::Tls),
+        "none" => Ok(SmtpSecurity::None),
+        _ => Err("one of starttls, tls, none is expected".to_owned()),
+    }
+}
+
+/// Whom mail comes from.
+pub(super) fn mailbox(written: &str) -> Parsed<String> {
+    let parsed = written.parse::<lettre::message::Mailbox>();
+    parsed.map(|_| written.to_owned()).map_err(|_| "name@host or Name <name@host> is expected".to_owned())
+}
+
+/// Whom mail goes to.
+pub(super) fn mail_addresses(written: &str) -> Parsed<Vec<String>> {
+    let addresses: Vec<String> =
+        written.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    match addresses.iter().find(|address| address.parse::<lettre::Address>().is_err()) {
+        Some(_) => Err("addresses like name@host are expected, separated by commas".to_owned()),
+        None => Ok(addresses),
+    }
 }
 
 pub(super) fn ssl_mode(written: &str) -> Parsed<SslMode> {

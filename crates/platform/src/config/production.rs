@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::Reader;
-use super::{GatewaySettings, IdentitySettings, ServiceSettings, StripeSettings};
+use super::{AlertSettings, GatewaySettings, IdentitySettings, ServiceSettings, StripeSettings};
 use crate::auth::TokenKeys;
 use crate::db::DatabaseTarget;
 
@@ -56,6 +56,19 @@ pub(super) fn check(
     if let Some(identity) = identity {
         tokens(reader, identity);
     }
+}
+
+/// What is said about merchants crosses no foreign network in the clear.
+pub(super) fn alerts(reader: &mut Reader, alerts: &AlertSettings) {
+    if let Some(webhook) = &alerts.webhook {
+        if !webhook.url.starts_with("https:") && !webhook.allow_private {
+            let text = "is without TLS, refused with ENV=production unless private addresses are allowed";
+            reader.refuse("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", text);
+        }
+        not_default(reader, "PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET", webhook.secrets.iter());
+    }
+    let credentials = alerts.mail.as_ref().and_then(|mail| mail.server.credentials.as_ref());
+    not_default(reader, "PAYOPS_SMTP_PASSWORD", credentials.iter().map(|credentials| &credentials.password));
 }
 
 fn database(reader: &mut Reader, database: &DatabaseTarget) {

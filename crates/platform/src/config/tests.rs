@@ -214,6 +214,27 @@ fn a_sound_production_set_up_is_accepted() {
     Settings::load(&socket, Scope::All).unwrap();
 }
 
+#[test]
+fn alerts_go_where_the_settings_say_or_nowhere() {
+    let none = Settings::load(&environment(&[]), Scope::All).unwrap().limit_alerts;
+    assert!(none.webhook.is_none() && none.mail.is_none());
+    let mut given = vec![
+        ("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", "https://hooks.shop.example/alerts/"),
+        ("PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET", "a-new-secret-0123456, an-old-secret-012345"),
+    ];
+    given.extend(mail("ops@shop.example, risk@shop.example", "payops <a@shop.example>", "starttls"));
+    let settings = Settings::load(&production(&given), Scope::All).unwrap();
+    assert!(!format!("{:?}", settings.limit_alerts).contains("secret-01"));
+    assert_eq!(shown(&settings, "PAYOPS_SMTP_PASSWORD").0.as_deref(), Some("(hidden)"));
+    let webhook = settings.limit_alerts.webhook.unwrap();
+    assert_eq!((webhook.url.as_str(), webhook.secrets.len()), ("https://hooks.shop.example/alerts/", 2));
+    assert!(!webhook.allow_private);
+    let mail = settings.limit_alerts.mail.unwrap();
+    assert_eq!(mail.to, ["ops@shop.example", "risk@shop.example"]);
+    assert_eq!((mail.server.port, mail.server.security), (587, crate::outbound::SmtpSecurity::StartTls));
+    assert!(mail.server.credentials.is_some());
+}
+
 /// Whose settings, what was given, which setting is named, and what is said of it.
 type Bad = (Scope, Given, &'static str, &'static str);
 /// Names and values.
@@ -226,6 +247,22 @@ const fn with_clients(services: &'static str) -> [(&'static str, &'static str); 
         ("PAYOPS_TLS_KEY", "k"),
         ("PAYOPS_TLS_CLIENT_CA", "a"),
         ("PAYOPS_SERVICE_CERTIFICATES", services),
+    ]
+}
+
+/// Mail to somebody, from somebody, over something.
+const fn mail(
+    to: &'static str,
+    from: &'static str,
+    security: &'static str,
+) -> [(&'static str, &'static str); 6] {
+    [
+        ("PAYOPS_LIMIT_ALERT_MAIL_TO", to),
+        ("PAYOPS_SMTP_HOST", "mail.internal"),
+        ("PAYOPS_SMTP_FROM", from),
+        ("PAYOPS_SMTP_TLS", security),
+        ("PAYOPS_SMTP_USER", "payops"),
+        ("PAYOPS_SMTP_PASSWORD", "xV9-q1"),
     ]
 }
 
@@ -254,6 +291,55 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         "is the port of PAYOPS_RECONCILIATION_PORT already",
     ),
     (Scope::All, &[("PAYOPS_BIND", "localhost")], "PAYOPS_BIND", "an IP address is expected"),
+    (
+        Scope::All,
+        &[("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", "https://a.example")],
+        "PAYOPS_LIMIT_ALERT_WEBHOOK_URL",
+        "is of no use without PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET",
+    ),
+    (
+        Scope::All,
+        &[
+            ("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", "https://a.example"),
+            ("PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET", "long-enough-012345,short"),
+        ],
+        "PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET",
+        "at least 16 bytes",
+    ),
+    (
+        Scope::All,
+        &[
+            ("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", "https://a.example"),
+            ("PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET", "long-enough-012345"),
+            ("PAYOPS_LIMIT_ALERT_WEBHOOK_ALLOW_PRIVATE", "yes"),
+        ],
+        "PAYOPS_LIMIT_ALERT_WEBHOOK_ALLOW_PRIVATE",
+        "true or false is expected",
+    ),
+    (
+        Scope::All,
+        &mail("ops@shop.example, nobody", "a@shop.example", "tls"),
+        "PAYOPS_LIMIT_ALERT_MAIL_TO",
+        "addresses like name@host are expected",
+    ),
+    (
+        Scope::All,
+        &mail("ops@shop.example", "alerts", "tls"),
+        "PAYOPS_SMTP_FROM",
+        "Name <name@host> is expected",
+    ),
+    (
+        Scope::All,
+        &mail("ops@shop.example", "a@shop.example", "none"),
+        "PAYOPS_SMTP_USER",
+        "would be sent in the clear",
+    ),
+    (
+        Scope::All,
+        &[("PAYOPS_SMTP_HOST", "mail"), ("PAYOPS_LIMIT_ALERT_MAIL_TO", "ops@shop.example")],
+        "PAYOPS_SMTP_HOST",
+        "is of no use without PAYOPS_SMTP_FROM",
+    ),
     (
         Scope::All,
         &[("PAYOPS_DRAIN_TIME", "20")],
@@ -460,6 +546,14 @@ const UNSAFE_IN_PRODUCTION: &[(Given, &str, &str)] = &[
         &[("PAYOPS_STRIPE_API_BASE", "https://payops-sandbox:40091")],
         "PAYOPS_STRIPE_API_BASE",
         "is the sandbox",
+    ),
+    (
+        &[
+            ("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", "http://hooks.shop.example"),
+            ("PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET", "a-new-secret-0123456"),
+        ],
+        "PAYOPS_LIMIT_ALERT_WEBHOOK_URL",
+        "is without TLS",
     ),
     (
         &[("PAYMENT_GATEWAY_URL", "http://gateway")],

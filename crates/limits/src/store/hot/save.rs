@@ -51,7 +51,7 @@ fn usage_row(merchant: uuid::Uuid, usage: &Usage) -> Value {
 }
 
 /// A table and its columns, in the order in which rows are packed.
-type Table = (&'static str, &'static [(&'static str, Kind)]);
+pub(in crate::store) type Table = (&'static str, &'static [(&'static str, Kind)]);
 
 const PAYMENTS: Table = (
     "limit_payments",
@@ -243,7 +243,12 @@ fn alert(alert: &Alert) -> Value {
     ])
 }
 
-async fn insert(tx: &Tx, (table, columns): Table, rows: impl ExactSizeIterator<Item = Value>) -> Result<()> {
+/// Adds rows; none is not asked for.
+pub(in crate::store) async fn insert(
+    tx: &Tx,
+    (table, columns): Table,
+    rows: impl ExactSizeIterator<Item = Value>,
+) -> Result<()> {
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
     let kinds: Vec<Kind> = columns.iter().map(|(_, kind)| *kind).collect();
     let sql = format!("INSERT INTO {table} ({}) {}", names.join(", "), unpack(tx.backend(), &kinds));
@@ -252,7 +257,7 @@ async fn insert(tx: &Tx, (table, columns): Table, rows: impl ExactSizeIterator<I
 }
 
 /// Runs a statement that must change `count` rows; none is not asked for.
-async fn changed(tx: &Tx, sql: &str, rows: sea_orm::Value, count: usize) -> Result<()> {
+pub(in crate::store) async fn changed(tx: &Tx, sql: &str, rows: sea_orm::Value, count: usize) -> Result<()> {
     if count == 0 {
         return Ok(());
     }
