@@ -4,9 +4,9 @@ mod bench;
 mod deny;
 mod fuzz;
 mod openapi;
-mod postgres;
 mod process;
 mod python_tools;
+mod servers;
 mod test;
 mod workspace;
 
@@ -24,10 +24,10 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs every test against a private PostgreSQL that is started for it (and installed if need be).
+    /// Runs every test against a private PostgreSQL and Redis that are started for it (and installed if need be).
     Test(test::Arguments),
-    /// Starts the PostgreSQL of the tests, prints how to use it, and keeps it until Ctrl-C.
-    Postgres,
+    /// Starts the servers of the tests, prints how to use them, and keeps them until Ctrl-C.
+    Servers,
     /// Writes docs/openapi/*.json from what the services serve; --check only compares.
     Openapi(openapi::Arguments),
     /// Checks licences, sources and banned crates of all dependencies (deny.toml).
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Test(arguments) => test::run(&arguments),
-        Command::Postgres => postgres::serve_until_interrupted(),
+        Command::Servers => servers::serve_until_interrupted(),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Deny => deny::run(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::postgres::{Programs, Server};
 use crate::process;
+use crate::servers::Servers;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     /// Build and test only this package (may be repeated).
     #[arg(long, short)]
     package: Vec<String>,
-    /// Leave the database's folder behind, to look at its data and its log.
+    /// Leave the servers' folder behind, to look at their data and logs.
     #[arg(long)]
     keep: bool,
     /// Words for the test programs themselves, after `--`, for example `-- --nocapture`.
@@ -45,18 +45,17 @@ const SETTINGS: &[&str] = &[
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let programs = Programs::find_or_install()?;
-    let mut server = Server::start(&programs, arguments.keep)?;
-    eprintln!("xtask: {} on {}", programs.version, server.url());
+    let mut servers = Servers::start(arguments.keep)?;
+    eprintln!("xtask: {}", servers.description());
 
     let mut command = cargo_test(arguments);
-    command.env("PAYOPS_TEST_POSTGRES_URL", server.url());
-    // A test that was ended could not remove its files; they go with the server.
-    command.env("TMPDIR", server.temporary_folder());
+    command.envs(servers.variables());
+    // A test that was ended could not remove its files; they go with the servers.
+    command.env("TMPDIR", servers.temporary_folder());
     let mut tests = command.spawn().context("cannot start cargo test")?;
-    server.end_with_us(&tests)?;
+    servers.end_with_us(&tests)?;
     let status = tests.wait().context("cannot wait for cargo test")?;
-    let stopped = server.stop();
+    let stopped = servers.stop();
 
     if !status.success() {
         bail!("cargo test ended with {status}");

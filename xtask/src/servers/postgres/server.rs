@@ -1,21 +1,16 @@
 //! One private server: a folder of its own, a free port of 127.0.0.1, thrown away at the end.
 
-use std::fs::Permissions;
 use std::io::Write;
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::cleaner::Cleaner;
 use super::programs::Programs;
-use super::server_user::ServerUser;
 use crate::process;
-
-/// Between the choice of a free port and the server's start somebody else may take the port.
-const PORT_ATTEMPTS: u32 = 5;
+use crate::servers::cleaner::Cleaner;
+use crate::servers::folder::{PORT_ATTEMPTS, PrivateFolder, free_port};
+use crate::servers::user::ServerUser;
 
 /// The data lives for minutes, and no test cuts the machine's power: a killed server or client loses nothing without
 /// `fsync`. The folder for sockets is switched off because a path there may be too long; tests come by TCP.
@@ -31,70 +26,38 @@ timezone = 'GMT'
 log_timezone = 'GMT'
 ";
 
-/// A running server. It ends, and its folder goes, with [`Server::stop`] or when xtask ends in any other way.
-///
-/// The folder holds `postgresql/data` and `postgresql/log`, and `temporary` for files of the tests themselves.
-pub(crate) struct Server {
+/// A running server. It is stopped by the cleaner.
+pub(in crate::servers) struct Postgres {
     url: String,
-    folder: PathBuf,
-    keep: bool,
-    cleaner: Cleaner,
+    version: String,
 }
 
-impl Server {
-    /// Makes a new database cluster and starts it, with the superuser `payops`, who needs no password.
-    pub(crate) fn start(programs: &Programs, keep: bool) -> Result<Self> {
+impl Postgres {
+    /// Makes a new database cluster in `postgresql/data` and starts it, with the superuser `payops`, who needs no
+    /// password.
+    pub(in crate::servers) fn start(
+        programs: &Programs,
+        folder: &PrivateFolder,
+        cleaner: &mut Cleaner,
+    ) -> Result<Self> {
         let user = ServerUser::choose()?;
-        let folder = private_folder(&user)?;
-        let tool = Tool { programs, user: &user, folder: &folder.join("postgresql") };
-        let cleaner = Cleaner::start(&folder, keep, &tool.stop())?;
+        let tool = Tool { programs, user: &user, folder: &folder.part("postgresql", &user)? };
+        // While `initdb` works there is a `postmaster.pid` too, but no server that could be stopped.
         tool.initialize()?;
+        cleaner.run_if_exists(&tool.data().join("postmaster.pid"), &tool.stop())?;
         let port = tool.start_on_free_port()?;
         let url = format!("postgres://payops@127.0.0.1:{port}/postgres");
-        Ok(Self { url, folder, keep, cleaner })
+        Ok(Self { url, version: programs.version.clone() })
+    }
+
+    pub(in crate::servers) fn version(&self) -> &str {
+        &self.version
     }
 
     /// Where the server's maintenance database is.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    pub(in crate::servers) fn variables(&self) -> [(&'static str, String); 1] {
+        [("PAYOPS_TEST_POSTGRES_URL", self.url.clone())]
     }
-
-    /// An empty folder for what the tests write; it goes with the server.
-    pub(crate) fn temporary_folder(&self) -> PathBuf {
-        self.folder.join("temporary")
-    }
-
-    /// Ends this process and all of its group when xtask is ended before it. It must lead a group.
-    pub(crate) fn end_with_us(&mut self, group_leader: &Child) -> Result<()> {
-        self.cleaner.guard(group_leader)
-    }
-
-    /// Stops the server and removes its folder, or says where the folder is kept.
-    pub(crate) fn stop(self) -> Result<()> {
-        self.cleaner.finish()?;
-        if self.keep {
-            eprintln!("xtask: the database's data and log are in {}", self.folder.display());
-        }
-        Ok(())
-    }
-}
-
-/// A new folder of ours with the two parts that [`Server`] describes; the server's user can reach his.
-fn private_folder(user: &ServerUser) -> Result<PathBuf> {
-    let places = [std::env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")];
-    for place in &places {
-        let Ok(folder) = tempfile::Builder::new().prefix("payops-test-").tempdir_in(place) else { continue };
-        let part = folder.path().join("postgresql");
-        std::fs::create_dir(&part)?;
-        std::fs::create_dir(folder.path().join("temporary"))?;
-        user.give(&part)?;
-        // Others may pass through to their part, and see nothing on the way.
-        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o711))?;
-        if user.can_write(&part) {
-            return Ok(folder.keep());
-        }
-    }
-    bail!("found no folder for temporary files that the database's user can reach; tried {places:?}")
 }
 
 /// The server's own tools, run as its user inside its folder.
@@ -163,9 +126,4 @@ impl Tool<'_> {
     fn log(&self) -> PathBuf {
         self.folder.join("log")
     }
-}
-
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot listen on 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
 }
