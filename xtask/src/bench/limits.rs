@@ -4,16 +4,16 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::postgres::{Programs, Server};
+use crate::servers::Servers;
 
 /// Builds the benchmark of merchant limits and runs it against a PostgreSQL of its own. `options` go to it: `--rounds N`,
 /// `--seconds N`, `--only SCENARIO`.
 pub(crate) fn run(options: &[String]) -> Result<()> {
     let build = cargo().args(["--no-run"]).status()?;
     ensure!(build.success(), "the benchmark was not built");
-    let server = Server::start(&Programs::find_or_install()?, false)?;
-    let status = cargo().arg("--").args(options).env("PAYOPS_TEST_POSTGRES_URL", server.url()).status()?;
-    server.stop()?;
+    let servers = Servers::start(false)?;
+    let status = cargo().arg("--").args(options).envs(servers.variables()).status()?;
+    servers.stop()?;
     ensure!(status.success(), "the benchmark ended with {status}");
     Ok(())
 }

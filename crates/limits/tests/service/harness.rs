@@ -32,15 +32,20 @@ pub struct App {
 impl App {
     /// The service at noon of 2026-11-23.
     pub async fn start(db: TestDb) -> Self {
-        Self::on(Arc::new(db), ManualClock::new(at(NOON))).await
+        Self::on(Arc::new(db), ManualClock::new(at(NOON)), Limiter::in_process(plenty())).await
     }
 
     /// Another instance on the same database, with the same clock.
     pub async fn another(&self) -> Self {
-        Self::on(Arc::clone(&self.keep), self.clock.clone()).await
+        self.another_with(Limiter::in_process(plenty())).await
     }
 
-    async fn on(keep: Arc<TestDb>, clock: ManualClock) -> Self {
+    /// Another instance that counts requests there.
+    pub async fn another_with(&self, limiter: Limiter) -> Self {
+        Self::on(Arc::clone(&self.keep), self.clock.clone(), limiter).await
+    }
+
+    async fn on(keep: Arc<TestDb>, clock: ManualClock, limiter: Limiter) -> Self {
         let db = keep.db();
         let metrics = Metrics::new("merchant-limit-service");
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -54,13 +59,9 @@ impl App {
         jobs::schedule(&context).await.unwrap();
         let app = Limits::start(context.clone(), Options { clock: Some(shared), ..Options::default() });
         let authenticator = authenticator().unwrap();
-        let budgets = Budgets {
-            caller_per_minute: NonZeroU32::MAX,
-            service_per_minute: NonZeroU32::MAX,
-            ..Budgets::default()
-        };
         let http = ServiceHttp {
-            limiter: Arc::new(Limiter::in_process(budgets)),
+            limiter: Arc::new(limiter),
+            merchant_budgets: Some(app.merchant_budgets()),
             ..ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app.clone()))
         };
         let client = TestClient::new(service_router(http), authenticator, context.now());
@@ -205,9 +206,14 @@ impl App {
         self.clock.set(at(time));
     }
 
-    fn id(&self) -> Uuid {
+    pub fn id(&self) -> Uuid {
         payops_core::id::new_id(&self.clock, &SystemRandom)
     }
+}
+
+/// Budgets that no test but those of budgets spends.
+pub fn plenty() -> Budgets {
+    Budgets { caller_per_minute: NonZeroU32::MAX, service_per_minute: NonZeroU32::MAX, ..Budgets::default() }
 }
 
 pub fn at(text: &str) -> Timestamp {

@@ -1,6 +1,7 @@
 //! The limit service through its API, on both databases.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod budgets;
 mod checks;
 mod harness;
 mod limits;
