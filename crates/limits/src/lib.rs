@@ -22,12 +22,13 @@ mod ops;
 mod simulation;
 mod store;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
 use payops_core::time::Clock;
 use payops_platform::context::ServiceContext;
 use payops_platform::db::{Backend, Migration};
+use payops_platform::http::MerchantBudgets;
 
 pub use api::{openapi, routes};
 pub use ops::audit::{AuditReport, Finding, audit};
@@ -85,6 +86,18 @@ impl AsRef<ServiceContext> for Limits {
 }
 
 impl Limits {
+    /// How often merchants may call with their own tokens, as their tiers say.
+    pub fn merchant_budgets(&self) -> MerchantBudgets {
+        let db = self.context.db.clone();
+        MerchantBudgets::new(move |merchant_id| {
+            let db = db.clone();
+            async move {
+                let calls = store::tier::calls_per_minute(db.read(), merchant_id).await?;
+                Ok(calls.and_then(|calls| u32::try_from(calls).ok()).and_then(NonZeroU32::new))
+            }
+        })
+    }
+
     /// Puts the service together and starts its workers on the present runtime; they end when the last clone is
     /// dropped and everything accepted is answered.
     pub fn start(context: ServiceContext, options: Options) -> Self {

@@ -9,19 +9,15 @@ use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Db;
-use payops_platform::http::{Limiter, ServiceHttp, service_router};
+use payops_platform::http::{ServiceHttp, service_router};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::Metrics;
 
-use crate::services::OpenService;
+use crate::services::{OpenService, rate_limiter};
 use crate::startup::clock_and_random;
 
 /// Opens the database, applies its migrations and puts the service together.
-pub(crate) async fn open(
-    settings: &Settings,
-    authenticator: Arc<Authenticator>,
-    limiter: Arc<Limiter>,
-) -> Result<OpenService> {
+pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>) -> Result<OpenService> {
     let service = Service::Limits;
     let db = Db::open(&settings.service(service).database, payops_limits::MIGRATIONS).await?;
     let (clock, random) = clock_and_random();
@@ -32,7 +28,8 @@ pub(crate) async fn open(
     let app = Limits::start(context.clone(), Options { destinations, ..Options::default() });
     let http = ServiceHttp {
         limits: settings.http,
-        limiter,
+        limiter: rate_limiter(settings, &metrics).await?,
+        merchant_budgets: Some(app.merchant_budgets()),
         ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
     };
     let runner = Runner::new(context).with_options(settings.jobs.clone());

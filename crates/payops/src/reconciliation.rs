@@ -12,25 +12,21 @@ use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Db;
 use payops_platform::error::Error;
-use payops_platform::http::{HealthCheck, Limiter, ServiceHttp, service_router};
+use payops_platform::http::{HealthCheck, ServiceHttp, service_router};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::{Metrics, inject_traceparent};
 use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
 
-use crate::services::OpenService;
+use crate::services::{OpenService, rate_limiter};
 use crate::startup::clock_and_random;
 
 /// How long a dependency may take to answer a health check.
 const PROBE_TIME: Duration = Duration::from_secs(2);
 
 /// Opens the database, applies its migrations and puts the service together.
-pub(crate) async fn open(
-    settings: &Settings,
-    authenticator: Arc<Authenticator>,
-    limiter: Arc<Limiter>,
-) -> Result<OpenService> {
+pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>) -> Result<OpenService> {
     let service = Service::Reconciliation;
     let db = Db::open(&settings.service(service).database, payops_recon::MIGRATIONS).await?;
     let (clock, random) = clock_and_random();
@@ -47,7 +43,7 @@ pub(crate) async fn open(
         .with_context(|| format!("SETTLEMENT_FILE_PATH {} cannot be used", folder.display()))?;
     let http = ServiceHttp {
         limits: settings.http,
-        limiter,
+        limiter: rate_limiter(settings, &metrics).await?,
         checks: checks(settings)?,
         ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
     };

@@ -30,10 +30,9 @@ impl OpenService {
     pub(crate) async fn open(service: Service, settings: &Settings) -> Result<Self> {
         let auth = settings.auth().context("there are no keys for tokens")?;
         let authenticator = Arc::new(Authenticator::new(auth)?);
-        let limiter = Arc::new(Limiter::in_process(settings.budgets));
         match service {
-            Service::Reconciliation => reconciliation::open(settings, authenticator, limiter).await,
-            Service::Limits => limits::open(settings, authenticator, limiter).await,
+            Service::Reconciliation => reconciliation::open(settings, authenticator).await,
+            Service::Limits => limits::open(settings, authenticator).await,
             Service::Disputes => bail!("the dispute service is not part of this version"),
         }
     }
@@ -44,4 +43,16 @@ impl OpenService {
         let serving = serve_with(listener, self.router, stop, options);
         tokio::join!(working, serving);
     }
+}
+
+/// Counts a service's calls in Redis, if there is one, or in this process.
+pub(crate) async fn rate_limiter(settings: &Settings, metrics: &Metrics) -> Result<Arc<Limiter>> {
+    let limiter = match &settings.redis {
+        None => Limiter::in_process(settings.budgets),
+        Some(redis) => {
+            let shared = Limiter::shared(redis, settings.budgets, metrics).await;
+            shared.with_context(|| format!("REDIS_HOST {} cannot be used", redis.host))?
+        }
+    };
+    Ok(Arc::new(limiter))
 }

@@ -102,6 +102,8 @@ fn install<T>(wanted: &Wanted, find: impl Fn(&Place) -> Result<T>) -> Result<T> 
 fn apt_get_install(package: &str) -> Result<()> {
     let apt_get = || {
         let mut command = Command::new("apt-get");
+        // Standard output is for what `cargo xtask servers` prints.
+        command.stdout(std::io::stderr());
         // Another installation may be under way: wait for it.
         command.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-o", "DPkg::Lock::Timeout=600"]);
         command
@@ -212,7 +214,7 @@ fn packages(work: &Path, package: &str) -> Result<Vec<PathBuf>> {
 
 fn apt_get_into(work: &Path) -> Command {
     let mut command = Command::new("apt-get");
-    command.args(["-qq", "-o", "Debug::NoLocking=true"]);
+    command.stdout(std::io::stderr()).args(["-qq", "-o", "Debug::NoLocking=true"]);
     for (setting, folder) in [("Dir::State::Lists", "lists"), ("Dir::Cache", "cache")] {
         let mut value = OsString::from(setting);
         value.push("=");

@@ -97,6 +97,14 @@ pub async fn seek(conn: &impl ConnectionTrait, name: &Name) -> Result<Option<Mod
     Ok(Entity::find().filter(name.condition()).one(conn).await?)
 }
 
+/// How often a minute this merchant may call, if it has limits here.
+pub async fn calls_per_minute(conn: &impl ConnectionTrait, merchant_id: Uuid) -> Result<Option<i32>> {
+    let mut own = limit::Entity::find();
+    own = own.select_only().column(limit::Column::TierId).filter(limit::Column::MerchantId.eq(merchant_id));
+    let calls = Entity::find().select_only().column(Column::MaxApiCallsPerMin);
+    Ok(calls.filter(Column::Id.in_subquery(own.into_query())).into_tuple().one(conn).await?)
+}
+
 /// These tiers, in any order.
 pub async fn find_all(conn: &impl ConnectionTrait, ids: Vec<Uuid>) -> Result<Vec<Model>> {
     Ok(Entity::find().filter(Column::Id.is_in(ids)).all(conn).await?)

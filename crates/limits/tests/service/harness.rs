@@ -52,17 +52,23 @@ impl App {
         self.another_telling(Destinations::default()).await
     }
 
+    /// Another instance that counts requests there.
+    pub async fn another_with(&self, limiter: Limiter) -> Self {
+        let options = Options { clock: Some(Arc::new(self.clock.clone())), ..Options::default() };
+        Self::assemble(Arc::clone(&self.keep), self.keep.db(), self.clock.clone(), options, limiter).await
+    }
+
     /// An instance that decides by the database's clock and has this one of its own.
     pub async fn by_the_database(keep: Arc<TestDb>, clock: ManualClock) -> Self {
         let db = keep.db();
-        Self::assemble(keep, db, clock, Options::default()).await
+        Self::assemble(keep, db, clock, Options::default(), Limiter::in_process(plenty())).await
     }
 
     /// An instance that reaches the database by another way, at noon of 2026-11-23.
     pub async fn by_way_of(keep: TestDb, way: Db) -> Self {
         let clock = ManualClock::new(at(NOON));
         let options = Options { clock: Some(Arc::new(clock.clone())), ..Options::default() };
-        Self::assemble(Arc::new(keep), way, clock, options).await
+        Self::assemble(Arc::new(keep), way, clock, options, Limiter::in_process(plenty())).await
     }
 
     /// The same, which tells these of alerts.
@@ -73,10 +79,16 @@ impl App {
     async fn on(keep: Arc<TestDb>, clock: ManualClock, destinations: Destinations) -> Self {
         let db = keep.db();
         let options = Options { clock: Some(Arc::new(clock.clone())), destinations, ..Options::default() };
-        Self::assemble(keep, db, clock, options).await
+        Self::assemble(keep, db, clock, options, Limiter::in_process(plenty())).await
     }
 
-    async fn assemble(keep: Arc<TestDb>, db: Db, clock: ManualClock, options: Options) -> Self {
+    async fn assemble(
+        keep: Arc<TestDb>,
+        db: Db,
+        clock: ManualClock,
+        options: Options,
+        limiter: Limiter,
+    ) -> Self {
         let metrics = Metrics::new("merchant-limit-service");
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let context = ServiceContext::new(
@@ -89,13 +101,9 @@ impl App {
         jobs::schedule(&context).await.unwrap();
         let app = Limits::start(context.clone(), options);
         let authenticator = authenticator().unwrap();
-        let budgets = Budgets {
-            caller_per_minute: NonZeroU32::MAX,
-            service_per_minute: NonZeroU32::MAX,
-            ..Budgets::default()
-        };
         let http = ServiceHttp {
-            limiter: Arc::new(Limiter::in_process(budgets)),
+            limiter: Arc::new(limiter),
+            merchant_budgets: Some(app.merchant_budgets()),
             ..ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(app.clone()))
         };
         let router = service_router(http);
@@ -300,9 +308,14 @@ impl App {
         self.clock.set(at(time));
     }
 
-    fn id(&self) -> Uuid {
+    pub fn id(&self) -> Uuid {
         payops_core::id::new_id(&self.clock, &SystemRandom)
     }
+}
+
+/// Budgets that no test but those of budgets spends.
+pub fn plenty() -> Budgets {
+    Budgets { caller_per_minute: NonZeroU32::MAX, service_per_minute: NonZeroU32::MAX, ..Budgets::default() }
 }
 
 pub fn at(text: &str) -> Timestamp {

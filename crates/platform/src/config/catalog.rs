@@ -192,9 +192,13 @@ pub(super) const GROUPS: &[Group] = &[
             plain("PAYOPS_UPLOAD_LIMIT", "512MiB", "The largest uploaded file."),
             open(
                 "REDIS_HOST",
-                "Accepted for compatibility, without effect so far: rate limits are counted in each process.",
+                "Host of Redis, where rate limits are then counted for all instances of a service; otherwise each \
+                 process gives the whole budget. While Redis is away, requests pass uncounted.",
             ),
-            plain("REDIS_PORT", "6379", "Accepted for compatibility, see REDIS_HOST."),
+            plain("REDIS_PORT", "6379", "Port of Redis."),
+            open("PAYOPS_REDIS_USER", "User at Redis; its user `default` unless named."),
+            secret("PAYOPS_REDIS_PASSWORD", "Password of that user, if Redis asks for one."),
+            plain("PAYOPS_REDIS_DB", "0", "Number of the database in Redis."),
         ],
     },
     Group {

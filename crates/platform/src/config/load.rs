@@ -12,12 +12,12 @@ use super::problem::Problems;
 use super::reader::Reader;
 use super::source::{self, ConfigSource};
 use super::{
-    Environment, GatewaySettings, IdentitySettings, RedisAddress, Scope, Service, ServiceSettings, Settings,
+    Environment, GatewaySettings, IdentitySettings, Scope, Service, ServiceSettings, Settings,
     StripeSettings, TelemetryChoices, alerts, parse, production, services as named,
 };
 use crate::auth::TokenKeys;
 use crate::db::{DatabaseTarget, PostgresTarget, SessionLimits};
-use crate::http::{Budgets, HttpLimits, TlsFiles};
+use crate::http::{Budgets, HttpLimits, RedisSettings, TlsFiles};
 use crate::jobs::RunnerOptions;
 use crate::telemetry::LogFormat;
 
@@ -70,6 +70,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     if environment == Environment::Production {
         production::check(reader, services.as_ref(), stripe.as_ref(), gateway.as_ref(), identity.as_ref());
         production::alerts(reader, &limit_alerts);
+        production::redis(reader, redis.as_ref());
     }
     let requests = requests?;
     Some(Settings {
@@ -391,12 +392,19 @@ fn from_jaeger(reader: &mut Reader, address: String) -> String {
     translated
 }
 
-fn redis(reader: &mut Reader) -> Option<RedisAddress> {
-    let host = reader.optional("REDIS_HOST", parse::host);
+fn redis(reader: &mut Reader) -> Option<RedisSettings> {
+    let host = reader.optional("REDIS_HOST", parse::network_host);
     let port = reader.value("REDIS_PORT", parse::port);
-    let host = host?;
-    let text = "REDIS_HOST is accepted and not used yet: rate limits are counted in each process, so every \
-                instance gives the whole budget";
-    reader.warnings.push(text.to_owned());
-    Some(RedisAddress { host, port: port? })
+    let database = reader.value("PAYOPS_REDIS_DB", parse::count(0, 65_535));
+    let user = reader.optional("PAYOPS_REDIS_USER", parse::text);
+    let password = reader.secret("PAYOPS_REDIS_PASSWORD");
+    for name in ["PAYOPS_REDIS_USER", "PAYOPS_REDIS_PASSWORD"] {
+        if !reader.is_given("REDIS_HOST") && reader.is_given(name) {
+            reader.refuse(name, "is given without REDIS_HOST");
+        }
+    }
+    if user.is_some() && password.is_none() {
+        reader.refuse("PAYOPS_REDIS_PASSWORD", "is needed beside PAYOPS_REDIS_USER");
+    }
+    Some(RedisSettings { host: host?, port: port?, user, password, database: database? })
 }

@@ -29,7 +29,7 @@ pub use self::reader::Effective;
 pub use self::source::{ConfigFile, ConfigSource, Origin};
 use crate::auth::{AuthSettings, ServiceIdentity, TokenKeys};
 use crate::db::DatabaseTarget;
-use crate::http::{Budgets, HttpLimits, TlsFiles};
+use crate::http::{Budgets, HttpLimits, RedisSettings, TlsFiles};
 use crate::jobs::RunnerOptions;
 use crate::outbound::{SmtpSettings, WebhookSettings};
 use crate::telemetry::LogFormat;
@@ -121,8 +121,8 @@ pub struct Settings {
     pub limit_alerts: AlertSettings,
     /// Logs and traces.
     pub telemetry: TelemetryChoices,
-    /// Where Redis is. Nothing uses it yet.
-    pub redis: Option<RedisAddress>,
+    /// Where rate limits are counted for all instances; in each process when there is none.
+    pub redis: Option<RedisSettings>,
     /// What should be said at the start, though it does not stand in the way.
     pub warnings: Vec<String>,
     services: [ServiceSettings; 3],
@@ -200,15 +200,6 @@ pub struct TelemetryChoices {
     pub otlp_endpoint: Option<String>,
     /// The share of traces that begin here and are exported, 0 to 1.
     pub sample_ratio: f64,
-}
-
-/// Where Redis is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisAddress {
-    /// Host.
-    pub host: String,
-    /// Port.
-    pub port: u16,
 }
 
 impl Settings {

@@ -46,6 +46,14 @@ pub(super) fn host(written: &str) -> Parsed<String> {
     Ok(written.to_owned())
 }
 
+/// A host that is reached over the network.
+pub(super) fn network_host(written: &str) -> Parsed<String> {
+    if written.starts_with('/') {
+        return Err("a host is expected, not a path".to_owned());
+    }
+    host(written)
+}
+
 pub(super) fn port(written: &str) -> Parsed<u16> {
     match written.parse() {
         Ok(0) | Err(_) => Err("a port is expected, 1 to 65535".to_owned()),

@@ -6,6 +6,7 @@ use super::reader::Reader;
 use super::{AlertSettings, GatewaySettings, IdentitySettings, ServiceSettings, StripeSettings};
 use crate::auth::TokenKeys;
 use crate::db::DatabaseTarget;
+use crate::http::RedisSettings;
 
 /// Secrets that stand in examples and tutorials.
 const DEFAULT_SECRETS: [&str; 14] = [
@@ -92,6 +93,11 @@ fn tokens(reader: &mut Reader, identity: &IdentitySettings) {
     }
     let secrets = identity.services.iter().flat_map(|service| &service.secrets);
     not_default(reader, "PAYOPS_SERVICE_SECRETS", secrets);
+}
+
+/// Redis may be without a password where nobody else reaches it, but not with one that everybody knows.
+pub(super) fn redis(reader: &mut Reader, redis: Option<&RedisSettings>) {
+    not_default(reader, "PAYOPS_REDIS_PASSWORD", redis.and_then(|redis| redis.password.as_ref()).into_iter());
 }
 
 fn not_default<'s>(reader: &mut Reader, name: &str, mut secrets: impl Iterator<Item = &'s SecretString>) {

@@ -79,11 +79,11 @@ fn the_names_of_the_original_work() {
     let other = settings.service(Service::Limits);
     assert_eq!(other.database.describe(), "postgres postgres@localhost:40432/payment_merchant_limit");
     assert_eq!(settings.telemetry.otlp_endpoint.as_deref(), Some("http://localhost:4318"));
-    assert_eq!(settings.redis, Some(RedisAddress { host: "localhost".into(), port: 40379 }));
+    let redis = settings.redis.as_ref().unwrap();
+    assert_eq!((redis.host.as_str(), redis.port, redis.database), ("localhost", 40379, 0));
     assert_eq!(settings.gateway.as_ref().unwrap().url, "http://localhost:40003");
     let warnings = settings.warnings.join("\n");
     assert!(warnings.contains("JAEGER_ENDPOINT=http://localhost:14268/api/traces"), "{warnings}");
-    assert!(warnings.contains("REDIS_HOST is accepted and not used yet"), "{warnings}");
     assert!(warnings.contains("REPORT_PATH is accepted and has no effect"), "{warnings}");
 }
 
@@ -392,6 +392,14 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         "without ? and #",
     ),
     (Scope::All, &[("DB_PASSWORD", "x")], "DB_PASSWORD", "is given without DB_HOST"),
+    (Scope::All, &[("PAYOPS_REDIS_PASSWORD", "x")], "PAYOPS_REDIS_PASSWORD", "is given without REDIS_HOST"),
+    (
+        Scope::All,
+        &[("REDIS_HOST", "h"), ("PAYOPS_REDIS_USER", "payops")],
+        "PAYOPS_REDIS_PASSWORD",
+        "is needed beside PAYOPS_REDIS_USER",
+    ),
+    (Scope::All, &[("REDIS_HOST", "/run/redis.sock")], "REDIS_HOST", "a host is expected, not a path"),
     (
         Scope::All,
         &[("DB_HOST", "postgres://u:p@db/x")],
@@ -526,6 +534,11 @@ fn bad_files_are_named_with_what_is_expected() {
 
 const UNSAFE_IN_PRODUCTION: &[(Given, &str, &str)] = &[
     (&[("DB_HOST", "db1")], "DB_PASSWORD", "is needed with ENV=production"),
+    (
+        &[("REDIS_HOST", "h"), ("PAYOPS_REDIS_PASSWORD", "changeme")],
+        "PAYOPS_REDIS_PASSWORD",
+        "is a default or an example",
+    ),
     (&[("DB_HOST", "db1"), ("DB_PASSWORD", "postgres")], "DB_PASSWORD", "is a default or an example"),
     (&[("DB_HOST", "db1"), ("DB_PASSWORD", "Password")], "DB_PASSWORD", "is a default or an example"),
     (&[("DB_HOST", "db1"), ("DB_PASSWORD", "changeme")], "DB_PASSWORD", "choose one at random"),

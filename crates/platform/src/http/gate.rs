@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use tracing::Instrument;
 
 use super::admission::{Admission, Connection};
-use super::budget::{Limiter, Ruling};
+use super::budget::{Limiter, MerchantBudgets, Ruling};
 use super::ids::Ids;
 use super::meter::{HttpMetrics, MethodMeter, Refusal, RouteMeter, UNMATCHED};
 use super::patience::Stalled;
@@ -42,6 +42,7 @@ pub(super) struct Gate {
     pub(super) context: ServiceContext,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) limiter: Arc<Limiter>,
+    pub(super) merchant_budgets: Option<MerchantBudgets>,
     pub(super) limits: HttpLimits,
     pub(super) access_log: AccessLog,
     pub(super) metrics: HttpMetrics,
@@ -109,7 +110,7 @@ struct Admitted<'g> {
     /// Given back when the handler is done.
     seat: Option<Seat<'g>>,
     known: Known,
-    ruling: Option<Ruling<'g>>,
+    ruling: Option<Ruling>,
     refusal: Option<Error>,
 }
 
@@ -193,9 +194,9 @@ impl Gate {
         if kind == Kind::Api {
             let caller = known.as_ref().ok().and_then(Known::caller);
             let peer = connection.as_ref().map(|facts| facts.peer.ip());
-            let ruling = self.limiter.take(caller, peer).await;
-            admitted.refusal = ruling.refusal().map(|error| self.refusal(error, "rate"));
-            admitted.ruling = Some(ruling);
+            admitted.ruling = self.limiter.take(caller, peer, self.merchant_budgets.as_ref()).await;
+            let spent = admitted.ruling.as_ref().and_then(Ruling::refusal);
+            admitted.refusal = spent.map(|error| self.refusal(error, "rate"));
         }
         match known {
             Ok(known) => admitted.known = known,

@@ -40,7 +40,7 @@ mod write;
 
 pub use admission::ShuttingDown;
 pub use answer::Answer;
-pub use budget::{Budgets, Limiter};
+pub use budget::{Budgets, Limiter, MerchantBudgets, RedisSettings};
 pub use command::{Command, Idempotency, NoBody};
 pub use docs::openapi_document;
 pub use envelope::{Envelope, ErrorEnvelope, FieldProblem, InvalidFields};

@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::budget::{Budgets, Limiter};
+use super::budget::{Budgets, Limiter, MerchantBudgets};
 use super::compress::CompressLayer;
 use super::gate::{Gate, GateLayer, Kind};
 use super::health::{self, Health, HealthCheck};
@@ -77,6 +77,8 @@ pub struct ServiceHttp {
     pub limits: HttpLimits,
     /// Where budgets are counted; services of one process may share one.
     pub limiter: Arc<Limiter>,
+    /// What merchants may spend with their own tokens, where the service knows; elsewhere the budget of all callers.
+    pub merchant_budgets: Option<MerchantBudgets>,
     /// What the service depends on, beside its database.
     pub checks: Vec<HealthCheck>,
     /// Which requests get a line.
@@ -98,6 +100,7 @@ impl ServiceHttp {
             routes,
             limits: HttpLimits::default(),
             limiter: Arc::new(Limiter::in_process(Budgets::default())),
+            merchant_budgets: None,
             checks: Vec::new(),
             access_log: AccessLog::default(),
         }
@@ -107,7 +110,17 @@ impl ServiceHttp {
 /// The routes behind the gate, with `/health`, `/livez`, `/readyz`, `/metrics`, `/openapi.json` and `/docs`
 /// beside them.
 pub fn service_router(service: ServiceHttp) -> Router {
-    let ServiceHttp { context, authenticator, routes, limits, limiter, checks, access_log } = service;
+    let ServiceHttp {
+        context,
+        authenticator,
+        routes,
+        limits,
+        limiter,
+        merchant_budgets,
+        mut checks,
+        access_log,
+    } = service;
+    checks.extend(limiter.health_check());
     let (routes, api) = routes.split_for_parts();
     let operational = operational(&context, &docs::describe(context.service, api), checks);
     let gate = Arc::new(Gate {
@@ -116,6 +129,7 @@ pub fn service_router(service: ServiceHttp) -> Router {
         context,
         authenticator,
         limiter,
+        merchant_budgets,
         limits,
         access_log,
     });

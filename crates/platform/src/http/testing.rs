@@ -15,6 +15,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::budget::RedisSettings;
 use crate::auth::{
     AuthSettings, AuthSetupError, Authenticator, Caller, MintError, Role, ServiceIdentity, TokenKeys,
     TokenRequest,
@@ -55,6 +56,15 @@ pub enum As {
     Admin,
     /// The service of [`authenticator`].
     Service,
+}
+
+/// The Redis of all tests, which `PAYOPS_TEST_REDIS_URL` names.
+pub fn shared_redis() -> RedisSettings {
+    let url = std::env::var("PAYOPS_TEST_REDIS_URL")
+        .expect("PAYOPS_TEST_REDIS_URL is not set: run `cargo xtask test`, which starts Redis");
+    let url: reqwest::Url = url.parse().expect("PAYOPS_TEST_REDIS_URL is a URL");
+    let host = url.host_str().unwrap_or("127.0.0.1").to_owned();
+    RedisSettings { host, port: url.port().unwrap_or(6379), user: None, password: None, database: 0 }
 }
 
 /// Calls a router as anybody, with tokens that are good for ten years from `now`.

@@ -1,5 +1,6 @@
 //! Budgets, room and time.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,4 +119,54 @@ async fn a_body_that_keeps_arriving_may_take_its_time() {
     let request = client.request(http::Method::POST, "/api/v1/careless");
     let request = request.header("content-type", "application/json");
     assert_eq!(request.exchange(Body::from_stream(pieces)).await.status(), 200);
+}
+
+/// The members of a structured field (RFC 9651): names, each with its whole numbers.
+fn structured(field: &str) -> Vec<(String, BTreeMap<String, i64>)> {
+    let list: sfv::List = sfv::Parser::new(field).parse().unwrap();
+    let member = |entry: &sfv::ListEntry| {
+        let sfv::ListEntry::Item(item) = entry else { panic!("a list inside {field}") };
+        let name = item.bare_item.as_string().unwrap().as_str().to_owned();
+        let number = |value: &sfv::BareItem| i64::from(value.as_integer().unwrap());
+        let numbers = item.params.iter().map(|(key, value)| (key.as_str().to_owned(), number(value)));
+        (name, numbers.collect())
+    };
+    list.iter().map(member).collect()
+}
+
+#[tokio::test]
+async fn the_headers_are_structured_fields_that_say_what_happens() {
+    const NOWHERE: &str = "/nowhere";
+    let db = site::some_db().await;
+    let budgets = Budgets { caller_per_minute: NonZeroU32::new(7).unwrap(), ..Budgets::default() };
+    let limiter = Arc::new(Limiter::in_process(budgets));
+    let client = site::client(ServiceHttp { limiter, ..site::service(db.db()) });
+    // Nothing asks the database from here on, so time may stand still.
+    tokio::time::pause();
+    let call = async || client.get(NOWHERE).by(As::Operator).send().await;
+
+    let first = call().await;
+    let policy = structured(first.header("ratelimit-policy"));
+    let said = BTreeMap::from([("q".to_owned(), 7), ("w".to_owned(), 60)]);
+    assert_eq!(policy, [("caller".to_owned(), said)]);
+    let [(name, state)] = structured(first.header("ratelimit")).try_into().unwrap();
+    assert_eq!((name.as_str(), state["r"]), ("caller", 6));
+    for left in (0..state["r"]).rev() {
+        let answer = call().await;
+        assert_eq!((answer.status, structured(answer.header("ratelimit"))[0].1["r"]), (404, left));
+    }
+
+    let refused = call().await;
+    assert_eq!(refused.status, 429);
+    let state = &structured(refused.header("ratelimit"))[0].1;
+    let wait: i64 = refused.header("retry-after").parse().unwrap();
+    assert!(state["r"] == 0 && wait >= state["t"], "{state:?}, {wait}");
+    tokio::time::advance(Duration::from_secs(u64::try_from(wait - 1).unwrap())).await;
+    assert_eq!(call().await.status, 429, "not before its time");
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let passed = call().await;
+    assert_eq!(passed.status, 404);
+    let whole = structured(passed.header("ratelimit"))[0].1["t"];
+    tokio::time::advance(Duration::from_secs(u64::try_from(whole).unwrap())).await;
+    assert_eq!(structured(call().await.header("ratelimit"))[0].1["r"], 6, "whole again when it was told");
 }
