@@ -12,6 +12,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::error::{Absence, CallError, Refusal};
+use crate::wire::{Decision, Released, Reservation};
+
 /// Adds the headers that carry a trace on.
 pub type HeaderInjector = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
 
@@ -66,37 +69,6 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Why a call gave no decision.
-#[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// The service did not answer, or said that it cannot now, until the last attempt. Whether the call had an effect is
-    /// not known; the same number may be sent again at any time.
-    #[error("the limit service is away: {0}")]
-    Away(String),
-    /// The service refused the call as it stands. Sending it again does not help.
-    #[error("{} ({}): {}", .0.code, .0.status, .0.message)]
-    Refused(Box<Refusal>),
-    /// The answer is none that this client knows.
-    #[error("the limit service gave an answer that cannot be read: {0}")]
-    Unreadable(String),
-    /// The client cannot be made, or the call cannot be sent, as it stands.
-    #[error("the call cannot be sent: {0}")]
-    Unusable(String),
-}
-
-/// What the service says when it refuses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The HTTP status.
-    pub status: u16,
-    /// The stable code, such as `LIMIT_NOT_FOUND`.
-    pub code: String,
-    /// The same in words.
-    pub message: String,
-    /// More about it, in the shape that the code has.
-    pub data: Option<Value>,
-}
-
 #[derive(Debug, Deserialize)]
 struct Envelope {
     code: String,
@@ -104,6 +76,47 @@ struct Envelope {
     message: String,
     #[serde(default)]
     data: Option<Value>,
+}
+
+/// An answer whose data can be read.
+pub(crate) struct Answered {
+    pub(crate) code: String,
+    pub(crate) data: Option<Value>,
+    pub(crate) replayed: bool,
+}
+
+/// What the service may give again for a number that it knows.
+pub(crate) trait Replayable: DeserializeOwned {
+    fn replayed(self, replayed: bool) -> Self;
+}
+
+macro_rules! replayable {
+    ($($answer:ty),+) => {
+        $(impl Replayable for $answer {
+            fn replayed(self, replayed: bool) -> Self {
+                Self { replayed, ..self }
+            }
+        })+
+    };
+}
+
+replayable!(Decision, Reservation, Released);
+
+impl Answered {
+    pub(crate) fn data<T: DeserializeOwned>(self) -> Result<T, CallError> {
+        serde_json::from_value(self.data.unwrap_or_default())
+            .map_err(|error| CallError::Unreadable(error.to_string()))
+    }
+
+    pub(crate) fn read<T: Replayable>(self) -> Result<T, CallError> {
+        let replayed = self.replayed;
+        self.data().map(|answer: T| answer.replayed(replayed))
+    }
+
+    /// `None` when the answer says that there is no such payment.
+    pub(crate) fn read_if_found<T: Replayable>(self) -> Result<Option<T>, CallError> {
+        if crate::limits::NOTHING.contains(&self.code.as_str()) { Ok(None) } else { self.read().map(Some) }
+    }
 }
 
 /// Sends calls.
@@ -114,24 +127,10 @@ pub(crate) struct Transport {
     headers: HeaderMap,
 }
 
-/// An answer whose data can be read.
-pub(crate) struct Answered {
-    pub(crate) code: String,
-    pub(crate) data: Option<Value>,
-}
-
-impl Answered {
-    pub(crate) fn read<T: DeserializeOwned>(self) -> Result<T, CallError> {
-        serde_json::from_value(self.data.unwrap_or_default())
-            .map_err(|error| CallError::Unreadable(error.to_string()))
-    }
-}
-
 impl Transport {
     pub(crate) fn new(settings: Settings) -> Result<Self, CallError> {
         let unusable = |error: &dyn fmt::Display| CallError::Unusable(error.to_string());
         let http = Client::builder()
-            .timeout(settings.attempt_time)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
@@ -144,6 +143,12 @@ impl Transport {
         headers.insert("x-service-name", name);
         headers.insert("x-service-secret", secret);
         Ok(Self { http, settings: Arc::new(settings), headers })
+    }
+
+    /// The same with more headers; those of the caller's identity stay.
+    pub(crate) fn carrying(&self, mut headers: HeaderMap) -> Self {
+        headers.extend(self.headers.clone());
+        Self { headers, ..self.clone() }
     }
 
     /// Sends a body until there is an answer: success, or a refusal whose code is among `answers`.
@@ -159,13 +164,15 @@ impl Transport {
         let until = Instant::now() + self.settings.total_time;
         let mut attempt = 1;
         loop {
-            let pause = match self.attempt(url.clone(), body.clone(), answers).await {
+            let left = until.saturating_duration_since(Instant::now());
+            let pause = match self.attempt(url.clone(), body.clone(), answers, left).await {
                 Ok(answered) => return Ok(answered),
                 Err(Attempt::Final(error)) => return Err(error),
                 Err(Attempt::Again { why, after }) => {
-                    let pause = after.unwrap_or_else(|| self.pause(attempt));
+                    let pause = after.unwrap_or_default() + self.pause(attempt);
                     if attempt >= self.settings.attempts || Instant::now() + pause >= until {
-                        return Err(CallError::Away(why));
+                        let absence = Absence { why, attempts: attempt, retry_after: after };
+                        return Err(CallError::Away(absence));
                     }
                     tracing::debug!(attempt, why, "asking the limit service again");
                     pause
@@ -176,13 +183,21 @@ impl Transport {
         }
     }
 
-    async fn attempt(&self, url: Url, body: Vec<u8>, answers: &[&str]) -> Result<Answered, Attempt> {
+    async fn attempt(
+        &self,
+        url: Url,
+        body: Vec<u8>,
+        answers: &[&str],
+        left: Duration,
+    ) -> Result<Answered, Attempt> {
         let mut headers = self.headers.clone();
         (self.settings.inject)(&mut headers);
-        let call = self.http.post(url).headers(headers).header("content-type", "application/json").body(body);
-        let response = call.send().await.map_err(|error| Attempt::again(error.without_url()))?;
+        let call = self.http.post(url).timeout(self.settings.attempt_time.min(left));
+        let call = call.headers(headers).header("content-type", "application/json").body(body);
+        let response = call.send().await.map_err(|error| Attempt::again(&error.without_url()))?;
         let (status, after) = (response.status(), retry_after(&response));
-        let bytes = response.bytes().await.map_err(|error| Attempt::again(error.without_url()))?;
+        let replayed = response.headers().get("idempotency-replayed").is_some_and(|value| value == "true");
+        let bytes = response.bytes().await.map_err(|error| Attempt::again(&error.without_url()))?;
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
             || status.is_server_error()
         {
@@ -192,7 +207,7 @@ impl Transport {
             Attempt::Final(CallError::Unreadable(format!("{status}, no envelope: {error}")))
         })?;
         if status.is_success() || answers.contains(&envelope.code.as_str()) {
-            return Ok(Answered { code: envelope.code, data: envelope.data });
+            return Ok(Answered { code: envelope.code, data: envelope.data, replayed });
         }
         Err(Attempt::Final(CallError::Refused(Box::new(Refusal {
             status: status.as_u16(),
@@ -215,8 +230,10 @@ enum Attempt {
 }
 
 impl Attempt {
-    fn again(why: impl fmt::Display) -> Self {
-        Self::Again { why: why.to_string(), after: None }
+    fn again(error: &reqwest::Error) -> Self {
+        // The text of the error itself names the request, that of its cause what went wrong.
+        let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        Self::Again { why, after: None }
     }
 }
 
