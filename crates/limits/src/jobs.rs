@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Limits;
-use crate::ops::{audit, limits, upkeep};
+use crate::ops::{audit, limits, seal, upkeep};
 use crate::store::limit;
 
 /// How many merchants one transaction goes through.
@@ -42,6 +42,14 @@ pub struct AuditUsage {}
 
 impl Job for AuditUsage {
     const NAME: &'static str = "limits.audit_usage";
+}
+
+/// Seals what was added to the usage log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SealUsageLog {}
+
+impl Job for SealUsageLog {
+    const NAME: &'static str = "limits.seal_usage_log";
 }
 
 /// Brings the thresholds of a tier's merchants up to its new limits. Without it they would be told with the next payment
@@ -72,6 +80,7 @@ pub fn register(app: &Limits, runner: Runner) -> Runner {
         .register::<PartUsageLog>(Works(app.clone()))
         .register::<RecountAlerts>(Works(app.clone()))
         .register::<AuditUsage>(Works(app.clone()))
+        .register::<SealUsageLog>(Works(app.clone()))
 }
 
 /// Makes sure of the service's schedules, and of this month's partition. Called once at the start.
@@ -86,6 +95,8 @@ pub async fn schedule(context: &ServiceContext) -> Result<()> {
                 let sweep =
                     NewSchedule { name: SweepReservations::NAME, timetable: &every_minute, enabled: true };
                 schedule::ensure(tx, &context, &sweep, &SweepReservations {}).await?;
+                let seal = NewSchedule { name: SealUsageLog::NAME, timetable: &every_minute, enabled: true };
+                schedule::ensure(tx, &context, &seal, &SealUsageLog {}).await?;
                 let hourly = timetable("41 * * * *")?;
                 let audit = NewSchedule { name: AuditUsage::NAME, timetable: &hourly, enabled: true };
                 schedule::ensure(tx, &context, &audit, &AuditUsage {}).await?;
@@ -133,6 +144,12 @@ impl Worker<PartUsageLog> for Works {
 impl Worker<AuditUsage> for Works {
     async fn run(&self, _: AuditUsage, _: Lease) -> Result<(), JobError> {
         Ok(audit::audit_and_measure(&self.0).await?)
+    }
+}
+
+impl Worker<SealUsageLog> for Works {
+    async fn run(&self, _: SealUsageLog, lease: Lease) -> Result<(), JobError> {
+        Ok(seal::seal(&self.0, Some(&lease)).await?)
     }
 }
 

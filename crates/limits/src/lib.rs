@@ -17,6 +17,7 @@ mod batch;
 mod error;
 mod metrics;
 mod ops;
+mod seal;
 mod store;
 
 use std::num::NonZeroUsize;
@@ -25,9 +26,11 @@ use std::sync::Arc;
 use payops_core::time::Clock;
 use payops_platform::context::ServiceContext;
 use payops_platform::db::{Backend, Migration};
+use payops_platform::error::Result;
 
 pub use api::{openapi, routes};
-pub use ops::audit::{AuditReport, Finding, audit};
+pub use ops::audit::{AuditReport, Checkpoint, Finding, audit};
+pub use seal::{AuditKeys, KeyError, PublicKey};
 
 use coalesce::Coalescer;
 use metrics::LimitMetrics;
@@ -48,6 +51,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0003_tiers.sqlite.sql"),
         postgres: include_str!("../migrations/0003_tiers.postgres.sql"),
     },
+    Migration {
+        name: "0004_log_seals",
+        sqlite: include_str!("../migrations/0004_log_seals.sqlite.sql"),
+        postgres: include_str!("../migrations/0004_log_seals.postgres.sql"),
+    },
 ];
 
 /// What the service is told at its start.
@@ -57,6 +65,8 @@ pub struct Options {
     pub clock: Option<Arc<dyn Clock>>,
     /// How operations are decided together.
     pub coalescing: coalesce::Options,
+    /// The keys of the usage log's seals. Without one that signs, the job that seals fails.
+    pub keys: Arc<AuditKeys>,
 }
 
 /// The limit service. Clones share everything.
@@ -66,6 +76,7 @@ pub struct Limits {
     pub(crate) lookup: Lookup,
     pub(crate) coalescer: Arc<Coalescer>,
     pub(crate) checks: Checks,
+    pub(crate) keys: Arc<AuditKeys>,
     pub(crate) metrics: Arc<LimitMetrics>,
 }
 
@@ -90,6 +101,11 @@ impl Limits {
         let decider = Transactional { db: context.db.clone(), lookup: lookup.clone() };
         let coalescer = Coalescer::start(decider, &metrics, coalescing);
         let checks = Checks::start(&context.db, &lookup);
-        Self { context, lookup, coalescer: Arc::new(coalescer), checks, metrics }
+        Self { context, lookup, coalescer: Arc::new(coalescer), checks, keys: options.keys, metrics }
+    }
+
+    /// Seals the rows of the usage log that are not sealed, beside the job that does so every minute.
+    pub async fn seal(&self) -> Result<()> {
+        ops::seal::seal(self, None).await
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
-use payops_limits::{Limits, Options, jobs, routes};
+use anyhow::{Context, Result, ensure};
+use payops_limits::{AuditKeys, Limits, Options, jobs, routes};
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
@@ -11,6 +11,7 @@ use payops_platform::db::Db;
 use payops_platform::http::{Limiter, ServiceHttp, service_router};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::Metrics;
+use secrecy::ExposeSecret;
 
 use crate::services::OpenService;
 use crate::startup::clock_and_random;
@@ -22,12 +23,14 @@ pub(crate) async fn open(
     limiter: Arc<Limiter>,
 ) -> Result<OpenService> {
     let service = Service::Limits;
+    let keys = Arc::new(audit_keys(settings)?);
+    ensure!(keys.can_sign(), "PAYOPS_AUDIT_KEY is needed: PAYOPS_AUDIT_PUBLIC_KEYS verify, and do not sign");
     let db = Db::open(&settings.service(service).database, payops_limits::MIGRATIONS).await?;
     let (clock, random) = clock_and_random();
     let metrics = Metrics::new(service.full_name());
     let context = ServiceContext::new(service.full_name(), db, clock, random, metrics.clone());
     jobs::schedule(&context).await?;
-    let app = Limits::start(context.clone(), Options::default());
+    let app = Limits::start(context.clone(), Options { keys, ..Options::default() });
     let http = ServiceHttp {
         limits: settings.http,
         limiter,
@@ -35,4 +38,11 @@ pub(crate) async fn open(
     };
     let runner = Runner::new(context).with_options(settings.jobs.clone());
     Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
+}
+
+/// The keys of the usage log's seals.
+pub(crate) fn audit_keys(settings: &Settings) -> Result<AuditKeys> {
+    let private = settings.audit_keys.private.iter().map(ExposeSecret::expose_secret);
+    let public = settings.audit_keys.public.iter().map(String::as_str);
+    AuditKeys::new(private, public).context("PAYOPS_AUDIT_KEY or PAYOPS_AUDIT_PUBLIC_KEYS")
 }

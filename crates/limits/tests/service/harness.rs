@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use payops_core::random::SystemRandom;
 use payops_core::time::{Clock, ManualClock, Timestamp};
-use payops_limits::{Limits, MIGRATIONS, Options, jobs, routes};
+use payops_limits::{AuditKeys, AuditReport, Checkpoint, Limits, MIGRATIONS, Options, jobs, routes};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Db;
 use payops_platform::db::testing::TestDb;
@@ -20,10 +20,15 @@ use uuid::Uuid;
 
 pub const NOON: &str = "2026-11-23T12:00:00Z";
 
+/// A private key of seals.
+pub const SEALING_KEY: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+
 /// A running service.
 pub struct App {
     pub client: TestClient,
     pub clock: ManualClock,
+    pub limits: Limits,
+    keys: Arc<AuditKeys>,
     runner: Runner,
     db: Db,
     keep: Arc<TestDb>,
@@ -32,15 +37,20 @@ pub struct App {
 impl App {
     /// The service at noon of 2026-11-23.
     pub async fn start(db: TestDb) -> Self {
-        Self::on(Arc::new(db), ManualClock::new(at(NOON))).await
+        Self::on(Arc::new(db), ManualClock::new(at(NOON)), keys(&[SEALING_KEY])).await
     }
 
     /// Another instance on the same database, with the same clock.
     pub async fn another(&self) -> Self {
-        Self::on(Arc::clone(&self.keep), self.clock.clone()).await
+        self.with_keys(Arc::clone(&self.keys)).await
     }
 
-    async fn on(keep: Arc<TestDb>, clock: ManualClock) -> Self {
+    /// Another instance on the same database, with other keys of seals.
+    pub async fn with_keys(&self, keys: Arc<AuditKeys>) -> Self {
+        Self::on(Arc::clone(&self.keep), self.clock.clone(), keys).await
+    }
+
+    async fn on(keep: Arc<TestDb>, clock: ManualClock, keys: Arc<AuditKeys>) -> Self {
         let db = keep.db();
         let metrics = Metrics::new("merchant-limit-service");
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -52,7 +62,10 @@ impl App {
             metrics,
         );
         jobs::schedule(&context).await.unwrap();
-        let app = Limits::start(context.clone(), Options { clock: Some(shared), ..Options::default() });
+        let app = Limits::start(
+            context.clone(),
+            Options { clock: Some(shared), keys: Arc::clone(&keys), ..Options::default() },
+        );
         let authenticator = authenticator().unwrap();
         let budgets = Budgets {
             caller_per_minute: NonZeroU32::MAX,
@@ -65,7 +78,7 @@ impl App {
         };
         let client = TestClient::new(service_router(http), authenticator, context.now());
         let runner = jobs::register(&app, Runner::new(context));
-        Self { client, clock, runner, db, keep }
+        Self { client, clock, limits: app, keys, runner, db, keep }
     }
 
     /// A merchant of a tier of its own, with these limits in USD.
@@ -140,15 +153,20 @@ impl App {
             assert_eq!(last.0 - before.0, get("daily_delta"));
         }
         assert_eq!(last, self.counters(merchant).await);
-        let audit = payops_limits::audit(&self.db, Some(merchant)).await.unwrap();
+        let audit = payops_limits::audit(&self.db, &self.keys, Some(merchant), &[]).await.unwrap();
         assert_eq!(audit.findings, []);
         rows.len()
     }
 
     /// What an audit finds of a merchant.
     pub async fn audit(&self, merchant: Uuid) -> String {
-        let report = payops_limits::audit(&self.db, Some(merchant)).await.unwrap();
+        let report = payops_limits::audit(&self.db, &self.keys, Some(merchant), &[]).await.unwrap();
         report.findings.into_iter().map(|finding| finding.what).collect::<Vec<_>>().join("; ")
+    }
+
+    /// An audit of everything, with checkpoints that were kept elsewhere.
+    pub async fn audit_all(&self, kept: &[Checkpoint]) -> AuditReport {
+        payops_limits::audit(&self.db, &self.keys, None, kept).await.unwrap()
     }
 
     /// Rows that a statement about a text gives.
@@ -212,6 +230,11 @@ impl App {
 
 pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+/// Keys of seals, the first of which signs.
+pub fn keys(private: &[&'static str]) -> Arc<AuditKeys> {
+    Arc::new(AuditKeys::new(private.iter().copied(), []).unwrap())
 }
 
 pub fn charge(merchant: Uuid, payment_no: &str, amount: i64) -> Value {

@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::source::{self, ConfigSource};
 use super::{
     Environment, GatewaySettings, IdentitySettings, RedisAddress, Scope, Service, ServiceSettings, Settings,
-    StripeSettings, TelemetryChoices, parse, production, services as named,
+    StripeSettings, TelemetryChoices, parse, production, seals, services as named,
 };
 use crate::auth::TokenKeys;
 use crate::db::{DatabaseTarget, PostgresTarget, SessionLimits};
@@ -64,12 +64,16 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         folder(reader, "REPORT_PATH", &data_dir.join("reports")),
     );
     let identity = identity(reader);
+    let audit_keys = seals::read(reader);
     let requests = requests(reader);
     let jobs = jobs(reader, drain);
     let telemetry = telemetry(reader, environment);
     let redis = redis(reader);
     if environment == Environment::Production {
         production::check(reader, services.as_ref(), stripe.as_ref(), gateway.as_ref(), identity.as_ref());
+        if scope != Scope::One(Service::Reconciliation) && scope != Scope::One(Service::Disputes) {
+            production::audit_keys(reader, &audit_keys);
+        }
     }
     let requests = requests?;
     Some(Settings {
@@ -84,6 +88,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         settlement_files,
         reports,
         identity: identity?,
+        audit_keys,
         http: requests.http,
         budgets: requests.budgets,
         upload_bytes: requests.upload_bytes,

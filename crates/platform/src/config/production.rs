@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::Reader;
-use super::{GatewaySettings, IdentitySettings, ServiceSettings, StripeSettings};
+use super::{AuditKeySettings, GatewaySettings, IdentitySettings, ServiceSettings, StripeSettings};
 use crate::auth::TokenKeys;
 use crate::db::DatabaseTarget;
 
@@ -79,6 +79,19 @@ fn tokens(reader: &mut Reader, identity: &IdentitySettings) {
     }
     let secrets = identity.services.iter().flat_map(|service| &service.secrets);
     not_default(reader, "PAYOPS_SERVICE_SECRETS", secrets);
+}
+
+/// The usage log of limits is sealed with a key of its owner's, or looked at by somebody who believes one.
+pub(super) fn audit_keys(reader: &mut Reader, keys: &AuditKeySettings) {
+    const NAME: &str = "PAYOPS_AUDIT_KEY";
+    // A key that cannot be read has been named already.
+    if !reader.is_given(NAME) && !reader.is_given("PAYOPS_AUDIT_PUBLIC_KEYS") {
+        reader.refuse(
+            NAME,
+            "is needed with ENV=production by merchant limits: `openssl rand -hex 32` makes one",
+        );
+    }
+    not_default(reader, NAME, keys.private.iter());
 }
 
 fn not_default<'s>(reader: &mut Reader, name: &str, mut secrets: impl Iterator<Item = &'s SecretString>) {
