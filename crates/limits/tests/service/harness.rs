@@ -191,27 +191,45 @@ impl App {
             .unwrap();
     }
 
+    /// Runs a statement without parameters that no endpoint has.
+    pub async fn run(&self, sql: &'static str) {
+        self.run_after(vec![sql]).await.unwrap();
+    }
+
     /// Runs a statement as the owner of the tables, who is an ordinary role on PostgreSQL and not the tests' superuser.
-    pub async fn change_as_owner(&self, sql: &'static str, merchant: Uuid) -> Result<(), Error> {
-        let become_owner = self.db.backend().pick(
+    pub async fn run_as_owner(&self, sql: &'static str) -> Result<(), Error> {
+        let mut statements = self.db.backend().pick(
             vec![],
             vec![
                 "CREATE ROLE payops_owner",
                 "ALTER TABLE limit_usage_logs OWNER TO payops_owner",
+                "ALTER TABLE limit_usage_logs_2026_11 OWNER TO payops_owner",
+                "ALTER TABLE limit_seals OWNER TO payops_owner",
+                "ALTER TABLE limit_checkpoints OWNER TO payops_owner",
                 "SET LOCAL ROLE payops_owner",
             ],
         );
+        statements.push(sql);
+        self.run_after(statements).await
+    }
+
+    async fn run_after(&self, statements: Vec<&'static str>) -> Result<(), Error> {
         self.db
-            .write("test.change_as_owner", move |tx| {
-                let become_owner = become_owner.clone();
+            .write("test.run", move |tx| {
+                let statements = statements.clone();
                 Box::pin(async move {
-                    for statement in become_owner {
+                    for statement in statements {
                         tx.execute_raw(tx.statement(statement, [])).await?;
                     }
-                    Ok(tx.execute_raw(tx.statement(sql, [merchant.into()])).await.map(drop)?)
+                    Ok(())
                 })
             })
             .await
+    }
+
+    /// The id of the key that signs seals.
+    pub fn key_id(&self) -> String {
+        self.keys.public_keys().into_iter().find(|key| key.signs).unwrap().id
     }
 
     /// Runs the jobs that are due.

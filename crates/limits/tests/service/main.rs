@@ -10,6 +10,7 @@ mod people;
 mod races;
 mod rates;
 mod rights;
+mod seals;
 mod tiers;
 mod usage;
 mod what_if;
