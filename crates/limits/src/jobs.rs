@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::Limits;
 use crate::model::Channel;
-use crate::ops::{audit, limits, upkeep};
+use crate::ops::{audit, limits, seal, upkeep};
 use crate::store::limit;
 
 /// How many merchants one transaction goes through.
@@ -43,6 +43,14 @@ pub struct AuditUsage {}
 
 impl Job for AuditUsage {
     const NAME: &'static str = "limits.audit_usage";
+}
+
+/// Seals what was added to the usage log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SealUsageLog {}
+
+impl Job for SealUsageLog {
+    const NAME: &'static str = "limits.seal_usage_log";
 }
 
 /// Brings the thresholds of a tier's merchants up to its new limits. Without it they would be told with the next payment
@@ -94,6 +102,7 @@ pub fn register(app: &Limits, runner: Runner) -> Runner {
         .register::<NumberAlerts>(Works(app.clone()))
         .register::<DeliverAlerts>(Works(app.clone()))
         .register::<AuditUsage>(Works(app.clone()))
+        .register::<SealUsageLog>(Works(app.clone()))
 }
 
 /// Makes sure of the service's schedules, and of this month's partition. Called once at the start.
@@ -111,6 +120,8 @@ pub async fn schedule(context: &ServiceContext) -> Result<()> {
                 let number =
                     NewSchedule { name: NumberAlerts::NAME, timetable: &every_minute, enabled: true };
                 schedule::ensure(tx, &context, &number, &NumberAlerts {}).await?;
+                let seal = NewSchedule { name: SealUsageLog::NAME, timetable: &every_minute, enabled: true };
+                schedule::ensure(tx, &context, &seal, &SealUsageLog {}).await?;
                 let hourly = timetable("41 * * * *")?;
                 let audit = NewSchedule { name: AuditUsage::NAME, timetable: &hourly, enabled: true };
                 schedule::ensure(tx, &context, &audit, &AuditUsage {}).await?;
@@ -171,6 +182,12 @@ impl Worker<DeliverAlerts> for Works {
 impl Worker<AuditUsage> for Works {
     async fn run(&self, _: AuditUsage, _: Lease) -> Result<(), JobError> {
         Ok(audit::audit_and_measure(&self.0).await?)
+    }
+}
+
+impl Worker<SealUsageLog> for Works {
+    async fn run(&self, _: SealUsageLog, lease: Lease) -> Result<(), JobError> {
+        Ok(seal::seal(&self.0, Some(&lease)).await?)
     }
 }
 

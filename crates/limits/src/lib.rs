@@ -18,6 +18,7 @@ mod batch;
 mod error;
 mod metrics;
 mod ops;
+mod seal;
 #[cfg(test)]
 mod simulation;
 mod store;
@@ -28,10 +29,12 @@ use std::sync::Arc;
 use payops_core::time::Clock;
 use payops_platform::context::ServiceContext;
 use payops_platform::db::{Backend, Migration};
+use payops_platform::error::Result;
 use payops_platform::http::MerchantBudgets;
 
 pub use api::{openapi, routes};
-pub use ops::audit::{AuditReport, Finding, audit};
+pub use ops::audit::{AuditReport, Checkpoint, Finding, audit};
+pub use seal::{AuditKeys, KeyError, PublicKey};
 
 use alerts::{Bell, Destinations, Outbox};
 use coalesce::Coalescer;
@@ -53,6 +56,11 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0003_tiers.sqlite.sql"),
         postgres: include_str!("../migrations/0003_tiers.postgres.sql"),
     },
+    Migration {
+        name: "0004_log_seals",
+        sqlite: include_str!("../migrations/0004_log_seals.sqlite.sql"),
+        postgres: include_str!("../migrations/0004_log_seals.postgres.sql"),
+    },
     Migration::portable("0005_alert_delivery", include_str!("../migrations/0005_alert_delivery.sql")),
 ];
 
@@ -65,6 +73,8 @@ pub struct Options {
     pub coalescing: coalesce::Options,
     /// Who is told when thresholds are crossed.
     pub destinations: Destinations,
+    /// The keys of the usage log's seals. Without one that signs, the job that seals fails.
+    pub keys: Arc<AuditKeys>,
 }
 
 /// The limit service. Clones share everything.
@@ -74,6 +84,7 @@ pub struct Limits {
     pub(crate) lookup: Lookup,
     pub(crate) coalescer: Arc<Coalescer>,
     pub(crate) checks: Checks,
+    pub(crate) keys: Arc<AuditKeys>,
     pub(crate) metrics: Arc<LimitMetrics>,
     pub(crate) outbox: Outbox,
     pub(crate) bell: Bell,
@@ -114,6 +125,12 @@ impl Limits {
         let decider = Transactional { db: context.db.clone(), lookup: lookup.clone(), bell: bell.clone() };
         let coalescer = Coalescer::start(decider, &metrics, coalescing);
         let checks = Checks::start(&context.db, &lookup);
-        Self { context, lookup, coalescer: Arc::new(coalescer), checks, metrics, outbox, bell }
+        let coalescer = Arc::new(coalescer);
+        Self { context, lookup, coalescer, checks, keys: options.keys, metrics, outbox, bell }
+    }
+
+    /// Seals the rows of the usage log that are not sealed, beside the job that does so every minute.
+    pub async fn seal(&self) -> Result<()> {
+        ops::seal::seal(self, None).await
     }
 }

@@ -61,7 +61,7 @@ impl LimitMetrics {
             commit: metrics.family("limit_commit_seconds", "How long a batch took, commit included", seconds),
             drift: metrics.family(
                 "limit_audit_drift",
-                "Differences between counters, log and payments at the last audit; must be 0",
+                "Differences between counters, log, payments and seals at the last audit; must be 0",
                 Gauge::default,
             ),
             deliveries: metrics

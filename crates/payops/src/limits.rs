@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use payops_limits::alerts::{Destinations, TIME_OUT};
-use payops_limits::{Limits, Options, jobs, routes};
+use payops_limits::{AuditKeys, Limits, Options, jobs, routes};
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
@@ -12,6 +12,7 @@ use payops_platform::db::Db;
 use payops_platform::http::{ServiceHttp, service_router};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::Metrics;
+use secrecy::ExposeSecret;
 
 use crate::services::{OpenService, rate_limiter};
 use crate::startup::clock_and_random;
@@ -19,13 +20,15 @@ use crate::startup::clock_and_random;
 /// Opens the database, applies its migrations and puts the service together.
 pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>) -> Result<OpenService> {
     let service = Service::Limits;
+    let keys = Arc::new(audit_keys(settings)?);
+    ensure!(keys.can_sign(), "PAYOPS_AUDIT_KEY is needed: PAYOPS_AUDIT_PUBLIC_KEYS verify, and do not sign");
     let db = Db::open(&settings.service(service).database, payops_limits::MIGRATIONS).await?;
     let (clock, random) = clock_and_random();
     let metrics = Metrics::new(service.full_name());
     let context = ServiceContext::new(service.full_name(), db, clock, random, metrics.clone());
     jobs::schedule(&context).await?;
     let destinations = Destinations::new(&settings.limit_alerts, TIME_OUT)?;
-    let app = Limits::start(context.clone(), Options { destinations, ..Options::default() });
+    let app = Limits::start(context.clone(), Options { destinations, keys, ..Options::default() });
     let http = ServiceHttp {
         limits: settings.http,
         limiter: rate_limiter(settings, &metrics).await?,
@@ -34,4 +37,11 @@ pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>)
     };
     let runner = Runner::new(context).with_options(settings.jobs.clone());
     Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
+}
+
+/// The keys of the usage log's seals.
+pub(crate) fn audit_keys(settings: &Settings) -> Result<AuditKeys> {
+    let private = settings.audit_keys.private.iter().map(ExposeSecret::expose_secret);
+    let public = settings.audit_keys.public.iter().map(String::as_str);
+    AuditKeys::new(private, public).context("PAYOPS_AUDIT_KEY or PAYOPS_AUDIT_PUBLIC_KEYS")
 }

@@ -1,4 +1,7 @@
-//! The proof that nothing was lost, doubled or changed: counters, log and payments must tell the same story.
+//! The proof that nothing was lost, doubled or changed: counters, log and payments must tell the same story, and the log
+//! must be the one that was sealed.
+
+mod seals;
 
 use futures::FutureExt;
 use payops_platform::db::{Backend, Db};
@@ -7,7 +10,9 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use self::seals::Checkpoint;
 use crate::Limits;
+use crate::seal::AuditKeys;
 
 /// How many merchants are listed at once.
 const MERCHANTS_AT_ONCE: u64 = 1000;
@@ -19,6 +24,10 @@ pub struct AuditReport {
     pub merchants: u64,
     /// How many rows of the usage log.
     pub log_rows: u64,
+    /// How many of these are sealed.
+    pub sealed_rows: u64,
+    /// The newest checkpoint, when all merchants were looked at: to be kept elsewhere.
+    pub checkpoint: Option<Checkpoint>,
     /// Where the stories differ; empty when all is well.
     pub findings: Vec<Finding>,
 }
@@ -26,20 +35,30 @@ pub struct AuditReport {
 /// One place where the stories differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The merchant.
-    pub merchant_id: Uuid,
+    /// The merchant; `None` for what is about all of them.
+    pub merchant_id: Option<Uuid>,
+    /// The first row of the merchant's log that is wrong, where it is known.
+    pub seq: Option<i64>,
     /// What differs, and by how much.
     pub what: String,
 }
 
-/// Audits one merchant, or all of them. Each is looked at on one picture of the database, so decisions may go on.
+/// Audits one merchant, or all of them. Each is looked at on one picture of the database, so decisions may go on. Signatures
+/// are believed that one of `keys` made.
+///
+/// Only an audit of all merchants looks at checkpoints: those of the database, and those that were `kept` elsewhere.
 ///
 /// # Errors
 /// 404 for a merchant without limits, and the database's.
-pub async fn audit(db: &Db, only: Option<Uuid>) -> Result<AuditReport> {
+pub async fn audit(
+    db: &Db,
+    keys: &AuditKeys,
+    only: Option<Uuid>,
+    kept: &[Checkpoint],
+) -> Result<AuditReport> {
     let mut report = AuditReport::default();
     if let Some(merchant_id) = only {
-        add(db, merchant_id, &mut report).await?;
+        add(db, keys, merchant_id, &mut report).await?;
         return Ok(report);
     }
     let mut after = Uuid::nil();
@@ -50,32 +69,44 @@ pub async fn audit(db: &Db, only: Option<Uuid>) -> Result<AuditReport> {
         let rows = db.read().query_all_raw(statement).await?;
         let merchants = rows.iter().map(|row| Ok(row.try_get("", "merchant_id")?));
         let merchants: Vec<Uuid> = merchants.collect::<Result<_>>()?;
-        let Some(last) = merchants.last() else { return Ok(report) };
+        let Some(last) = merchants.last() else { break };
         after = *last;
         for merchant_id in merchants {
-            add(db, merchant_id, &mut report).await?;
+            add(db, keys, merchant_id, &mut report).await?;
         }
     }
+    report.checkpoint = seals::checkpoints(db, keys, kept, &mut report.findings).await?;
+    Ok(report)
 }
 
 /// Audits all merchants and shows the number of those with findings as a metric.
 pub(crate) async fn audit_and_measure(app: &Limits) -> Result<()> {
-    let report = audit(&app.context.db, None).await?;
+    let report = audit(&app.context.db, &app.keys, None, &[]).await?;
     app.metrics.audited(&report);
     for finding in &report.findings {
-        tracing::error!(merchant_id = %finding.merchant_id, what = finding.what, "the audit of limits found a difference");
+        let merchant_id = finding.merchant_id.map(tracing::field::display);
+        tracing::error!(
+            merchant_id,
+            seq = finding.seq,
+            what = finding.what,
+            "the audit of limits found a difference"
+        );
     }
     Ok(())
 }
 
-async fn add(db: &Db, merchant_id: Uuid, report: &mut AuditReport) -> Result<()> {
+async fn add(db: &Db, keys: &AuditKeys, merchant_id: Uuid, report: &mut AuditReport) -> Result<()> {
     let backend = db.backend();
     let (rows, findings) = db
         .snapshot(move |picture| async move { Story { picture, backend, merchant_id }.audit().await }.boxed())
         .await?;
     report.merchants += 1;
     report.log_rows += rows;
-    report.findings.extend(findings.into_iter().map(|what| Finding { merchant_id, what }));
+    let findings = findings.into_iter();
+    report.findings.extend(findings.map(|what| Finding { merchant_id: Some(merchant_id), seq: None, what }));
+    let (sealed, unsound) = seals::chain(db, keys, merchant_id).await?;
+    report.sealed_rows += u64::try_from(sealed).unwrap_or_default();
+    report.findings.extend(unsound);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod enforce;
 pub(crate) mod limits;
 pub(crate) mod overrides;
 pub(crate) mod rates;
+pub(crate) mod seal;
 pub(crate) mod tiers;
 pub(crate) mod upkeep;
 pub(crate) mod usage;

@@ -9,4 +9,5 @@ pub(crate) mod log;
 pub(crate) mod overrides;
 pub(crate) mod rate;
 mod rows;
+pub(crate) mod seal;
 pub(crate) mod tier;

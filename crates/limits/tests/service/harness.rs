@@ -7,7 +7,7 @@ use axum::Router;
 use payops_core::random::SystemRandom;
 use payops_core::time::{Clock, ManualClock, Timestamp};
 use payops_limits::alerts::Destinations;
-use payops_limits::{Limits, MIGRATIONS, Options, jobs, routes};
+use payops_limits::{AuditKeys, AuditReport, Checkpoint, Limits, MIGRATIONS, Options, jobs, routes};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Db;
 use payops_platform::db::testing::TestDb;
@@ -24,12 +24,17 @@ use uuid::Uuid;
 
 pub const NOON: &str = "2026-11-23T12:00:00Z";
 
+/// A private key of seals.
+pub const SEALING_KEY: &str = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
+
 /// A running service.
 pub struct App {
     pub client: TestClient,
     pub clock: ManualClock,
     /// What a server of HTTP serves.
     pub router: Router,
+    pub limits: Limits,
+    keys: Arc<AuditKeys>,
     runner: Runner,
     metrics: Metrics,
     db: Db,
@@ -54,20 +59,28 @@ impl App {
 
     /// Another instance that counts requests there.
     pub async fn another_with(&self, limiter: Limiter) -> Self {
-        let options = Options { clock: Some(Arc::new(self.clock.clone())), ..Options::default() };
+        let options = by(&self.clock);
         Self::assemble(Arc::clone(&self.keep), self.keep.db(), self.clock.clone(), options, limiter).await
+    }
+
+    /// Another instance on the same database, with other keys of seals.
+    pub async fn with_keys(&self, keys: Arc<AuditKeys>) -> Self {
+        let (clock, limiter) = (self.clock.clone(), Limiter::in_process(plenty()));
+        let options = Options { keys, ..by(&clock) };
+        Self::assemble(Arc::clone(&self.keep), self.keep.db(), clock, options, limiter).await
     }
 
     /// An instance that decides by the database's clock and has this one of its own.
     pub async fn by_the_database(keep: Arc<TestDb>, clock: ManualClock) -> Self {
         let db = keep.db();
-        Self::assemble(keep, db, clock, Options::default(), Limiter::in_process(plenty())).await
+        let options = Options { clock: None, ..by(&clock) };
+        Self::assemble(keep, db, clock, options, Limiter::in_process(plenty())).await
     }
 
     /// An instance that reaches the database by another way, at noon of 2026-11-23.
     pub async fn by_way_of(keep: TestDb, way: Db) -> Self {
         let clock = ManualClock::new(at(NOON));
-        let options = Options { clock: Some(Arc::new(clock.clone())), ..Options::default() };
+        let options = by(&clock);
         Self::assemble(Arc::new(keep), way, clock, options, Limiter::in_process(plenty())).await
     }
 
@@ -78,7 +91,7 @@ impl App {
 
     async fn on(keep: Arc<TestDb>, clock: ManualClock, destinations: Destinations) -> Self {
         let db = keep.db();
-        let options = Options { clock: Some(Arc::new(clock.clone())), destinations, ..Options::default() };
+        let options = Options { destinations, ..by(&clock) };
         Self::assemble(keep, db, clock, options, Limiter::in_process(plenty())).await
     }
 
@@ -99,6 +112,7 @@ impl App {
             metrics.clone(),
         );
         jobs::schedule(&context).await.unwrap();
+        let keys = Arc::clone(&options.keys);
         let app = Limits::start(context.clone(), options);
         let authenticator = authenticator().unwrap();
         let http = ServiceHttp {
@@ -109,7 +123,7 @@ impl App {
         let router = service_router(http);
         let client = TestClient::new(router.clone(), authenticator, context.now());
         let runner = jobs::register(&app, Runner::new(context));
-        Self { client, clock, router, runner, metrics, db, keep }
+        Self { client, clock, router, limits: app, keys, runner, metrics, db, keep }
     }
 
     /// A merchant of a tier of its own, with these limits in USD.
@@ -184,15 +198,20 @@ impl App {
             assert_eq!(last.0 - before.0, get("daily_delta"));
         }
         assert_eq!(last, self.counters(merchant).await);
-        let audit = payops_limits::audit(&self.db, Some(merchant)).await.unwrap();
+        let audit = payops_limits::audit(&self.db, &self.keys, Some(merchant), &[]).await.unwrap();
         assert_eq!(audit.findings, []);
         rows.len()
     }
 
     /// What an audit finds of a merchant.
     pub async fn audit(&self, merchant: Uuid) -> String {
-        let report = payops_limits::audit(&self.db, Some(merchant)).await.unwrap();
+        let report = payops_limits::audit(&self.db, &self.keys, Some(merchant), &[]).await.unwrap();
         report.findings.into_iter().map(|finding| finding.what).collect::<Vec<_>>().join("; ")
+    }
+
+    /// An audit of everything, with checkpoints that were kept elsewhere.
+    pub async fn audit_all(&self, kept: &[Checkpoint]) -> AuditReport {
+        payops_limits::audit(&self.db, &self.keys, None, kept).await.unwrap()
     }
 
     /// Rows that a statement about a text gives.
@@ -217,24 +236,37 @@ impl App {
             .unwrap();
     }
 
+    /// Runs a statement without parameters that no endpoint has.
+    pub async fn run(&self, sql: &'static str) {
+        self.run_after(vec![sql]).await.unwrap();
+    }
+
     /// Runs a statement as the owner of the tables, who is an ordinary role on PostgreSQL and not the tests' superuser.
-    pub async fn change_as_owner(&self, sql: &'static str, merchant: Uuid) -> Result<(), Error> {
-        let become_owner = self.db.backend().pick(
+    pub async fn run_as_owner(&self, sql: &'static str) -> Result<(), Error> {
+        let mut statements = self.db.backend().pick(
             vec![],
             vec![
                 "CREATE ROLE payops_owner",
                 "ALTER TABLE limit_usage_logs OWNER TO payops_owner",
+                "ALTER TABLE limit_usage_logs_2026_11 OWNER TO payops_owner",
+                "ALTER TABLE limit_seals OWNER TO payops_owner",
+                "ALTER TABLE limit_checkpoints OWNER TO payops_owner",
                 "SET LOCAL ROLE payops_owner",
             ],
         );
+        statements.push(sql);
+        self.run_after(statements).await
+    }
+
+    async fn run_after(&self, statements: Vec<&'static str>) -> Result<(), Error> {
         self.db
-            .write("test.change_as_owner", move |tx| {
-                let become_owner = become_owner.clone();
+            .write("test.run", move |tx| {
+                let statements = statements.clone();
                 Box::pin(async move {
-                    for statement in become_owner {
+                    for statement in statements {
                         tx.execute_raw(tx.statement(statement, [])).await?;
                     }
-                    Ok(tx.execute_raw(tx.statement(sql, [merchant.into()])).await.map(drop)?)
+                    Ok(())
                 })
             })
             .await
@@ -279,6 +311,11 @@ impl App {
         row.try_get("", "n").unwrap()
     }
 
+    /// The id of the key that signs seals.
+    pub fn key_id(&self) -> String {
+        self.keys.public_keys().into_iter().find(|key| key.signs).unwrap().id
+    }
+
     /// Runs the jobs that are due.
     pub async fn work(&self) {
         self.runner.run_until_idle().await;
@@ -318,8 +355,18 @@ pub fn plenty() -> Budgets {
     Budgets { caller_per_minute: NonZeroU32::MAX, service_per_minute: NonZeroU32::MAX, ..Budgets::default() }
 }
 
+/// Deciding by this clock, sealing with a key of the tests.
+fn by(clock: &ManualClock) -> Options {
+    Options { clock: Some(Arc::new(clock.clone())), keys: keys(&[SEALING_KEY]), ..Options::default() }
+}
+
 pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+/// Keys of seals, the first of which signs.
+pub fn keys(private: &[&'static str]) -> Arc<AuditKeys> {
+    Arc::new(AuditKeys::new(private.iter().copied(), []).unwrap())
 }
 
 pub fn charge(merchant: Uuid, payment_no: &str, amount: i64) -> Value {

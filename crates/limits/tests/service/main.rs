@@ -17,6 +17,7 @@ mod races;
 mod rates;
 mod receiver;
 mod rights;
+mod seals;
 mod tiers;
 mod usage;
 mod what_if;

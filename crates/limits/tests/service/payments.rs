@@ -18,7 +18,6 @@ both_databases!(TABLES;
     a_batch_answers_each_on_its_own,
     bad_input_is_named,
     only_services_decide,
-    the_log_is_append_only,
     windows_roll_with_the_day,
     what_nobody_asks_about_expires_too,
     the_log_is_parted_by_months,
@@ -221,21 +220,6 @@ async fn only_services_decide(db: TestDb) {
         assert_eq!(answer.status, 403);
     }
     assert_eq!(app.counters(merchant).await, (0, 0, 0));
-}
-
-async fn the_log_is_append_only(db: TestDb) {
-    let app = App::start(db).await;
-    let merchant = app.merchant(Some(100), None, None).await;
-    app.consume(merchant, "p1", 10).await;
-    for change in [
-        "UPDATE limit_usage_logs SET amount = 1 WHERE merchant_id = $1",
-        "DELETE FROM limit_usage_logs WHERE merchant_id = $1",
-    ] {
-        let refused = app.change_as_owner(change, merchant).await.unwrap_err();
-        let why = refused.internal_text().unwrap_or_default().to_owned();
-        assert!(why.contains("never") || why.contains("permission denied"), "{why}");
-    }
-    assert_eq!(app.prove(merchant).await, 1);
 }
 
 async fn windows_roll_with_the_day(db: TestDb) {

@@ -160,6 +160,19 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Seals of the usage log",
+        settings: &[
+            secret(
+                "PAYOPS_AUDIT_KEY",
+                "Ed25519 private key that signs the seals of the usage log of limits: 32 random bytes as 64 hexadecimal digits (`openssl rand -hex 32`); several, separated by commas: the first signs, all are believed. Generated in development.",
+            ),
+            open(
+                "PAYOPS_AUDIT_PUBLIC_KEYS",
+                "Public keys that are believed besides, in hexadecimal, separated by commas: of keys that have been retired, or for an auditor who is not to sign. `payops limits keys` prints them.",
+            ),
+        ],
+    },
+    Group {
         title: "Requests",
         settings: &[
             plain(

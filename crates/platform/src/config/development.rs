@@ -7,6 +7,7 @@ use std::path::Path;
 
 use payops_core::random::Random;
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Environment, Settings};
@@ -14,9 +15,13 @@ use crate::auth::{ServiceIdentity, TokenKeys};
 
 /// The file in the data folder.
 const FILE: &str = "development-secrets.toml";
+/// The file of the key that signs what lasts: whoever deletes the secrets to get new ones keeps it.
+const AUDIT_FILE: &str = "development-audit-key.toml";
 /// The service for which a secret is made up.
 const GATEWAY: &str = "payment-gateway";
 const COMMENT: &str = "# Secrets that payops made up for development. Delete the file to get new ones.\n";
+const AUDIT_COMMENT: &str =
+    "# Signs the seals of the usage log. Without it, those there are can no longer be verified.\n";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,19 +30,39 @@ struct Generated {
     gateway_service_secret: String,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GeneratedAuditKey {
+    audit_key: String,
+}
+
 impl Settings {
-    /// Makes up the token secret and a secret of the service `payment-gateway`, where none is given and
-    /// [`Environment::Development`] allows it, and keeps them in the data folder with mode 0600. Later starts
-    /// find them there.
+    /// Makes up the token secret, a secret of the service `payment-gateway` and the key of the usage log's seals, where
+    /// none is given and [`Environment::Development`] allows it, and keeps them in the data folder with mode 0600.
+    /// Later starts find them there.
     pub fn generate_missing_secrets(&mut self, random: &dyn Random) -> io::Result<()> {
+        if self.environment == Environment::Production {
+            return Ok(());
+        }
+        self.generate_secrets_of_callers(random)?;
+        if self.audit_keys.private.is_empty() && self.audit_keys.public.is_empty() {
+            let make = || GeneratedAuditKey { audit_key: draw(random) };
+            let generated = kept(&self.data_dir.join(AUDIT_FILE), AUDIT_COMMENT, random, make)?;
+            self.audit_keys.private.push(generated.audit_key.into());
+        }
+        Ok(())
+    }
+
+    fn generate_secrets_of_callers(&mut self, random: &dyn Random) -> io::Result<()> {
         let (tokens, services) = (
             self.identity.tokens.is_none(),
             self.identity.services.iter().all(|service| service.secrets.is_empty()),
         );
-        if self.environment == Environment::Production || !(tokens || services) {
+        if !(tokens || services) {
             return Ok(());
         }
-        let generated = kept(&self.data_dir, random)?;
+        let make = || Generated { jwt_secret: draw(random), gateway_service_secret: draw(random) };
+        let generated = kept(&self.data_dir.join(FILE), COMMENT, random, make)?;
         if tokens {
             self.identity.tokens = Some(TokenKeys::Secrets(vec![generated.jwt_secret.into()]));
         }
@@ -54,28 +79,35 @@ impl Settings {
     }
 }
 
-fn kept(folder: &Path, random: &dyn Random) -> io::Result<Generated> {
-    let path = folder.join(FILE);
-    match read(&path) {
+/// What is in the file, which is made when there is none.
+fn kept<T: Serialize + DeserializeOwned>(
+    path: &Path,
+    comment: &str,
+    random: &dyn Random,
+    make: impl Fn() -> T,
+) -> io::Result<T> {
+    match read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         read => return read,
     }
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let made = Generated { jwt_secret: draw(random), gateway_service_secret: draw(random) };
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let made = make();
     let text = toml::to_string(&made).map_err(io::Error::other)?;
     // Whole or not at all, and never over one that another process has just made.
-    let draft = folder.join(format!(".{FILE}.{}", &draw(random)[..16]));
+    let draft = path.with_extension(format!("{}.draft", &draw(random)[..16]));
     let written =
-        write_private(&draft, &format!("{COMMENT}{text}")).and_then(|()| fs::hard_link(&draft, &path));
+        write_private(&draft, &format!("{comment}{text}")).and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     match written {
         Ok(()) => Ok(made),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(&path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
         Err(error) => Err(error),
     }
 }
 
-fn read(path: &Path) -> io::Result<Generated> {
+fn read<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
     let text = fs::read_to_string(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     let wrong = |error: toml::de::Error| {
@@ -131,11 +163,18 @@ mod tests {
         first.generate_missing_secrets(&SystemRandom).unwrap();
         let mode = fs::metadata(data.join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "no draft is left");
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 2, "no draft is left");
         let mut second = settings(&data, &[]);
         second.generate_missing_secrets(&SystemRandom).unwrap();
         assert_eq!(token_secret(&first), token_secret(&second));
         assert!(second.auth().is_some() && second.service_secret(GATEWAY).is_some());
+        let audit_key = |settings: &Settings| settings.audit_keys.private[0].expose_secret().to_owned();
+        assert_eq!(audit_key(&first), audit_key(&second));
+        fs::remove_file(data.join(FILE)).unwrap();
+        let mut third = settings(&data, &[]);
+        third.generate_missing_secrets(&SystemRandom).unwrap();
+        assert_ne!(token_secret(&first), token_secret(&third));
+        assert_eq!(audit_key(&first), audit_key(&third), "what was signed can still be verified");
         assert!(!format!("{second:?}").contains(&token_secret(&second)));
     }
 

@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::source::{self, ConfigSource};
 use super::{
     Environment, GatewaySettings, IdentitySettings, Scope, Service, ServiceSettings, Settings,
-    StripeSettings, TelemetryChoices, alerts, parse, production, services as named,
+    StripeSettings, TelemetryChoices, alerts, parse, production, seals, services as named,
 };
 use crate::auth::TokenKeys;
 use crate::db::{DatabaseTarget, PostgresTarget, SessionLimits};
@@ -62,6 +62,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let settlement_files = folder(reader, "SETTLEMENT_FILE_PATH", &data_dir.join("settlement-files"));
     report_path(reader);
     let identity = identity(reader);
+    let audit_keys = seals::read(reader);
     let requests = requests(reader);
     let jobs = jobs(reader, drain);
     let limit_alerts = alerts::read(reader);
@@ -71,6 +72,9 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         production::check(reader, services.as_ref(), stripe.as_ref(), gateway.as_ref(), identity.as_ref());
         production::alerts(reader, &limit_alerts);
         production::redis(reader, redis.as_ref());
+        if scope != Scope::One(Service::Reconciliation) && scope != Scope::One(Service::Disputes) {
+            production::audit_keys(reader, &audit_keys);
+        }
     }
     let requests = requests?;
     Some(Settings {
@@ -84,6 +88,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         gateway,
         settlement_files,
         identity: identity?,
+        audit_keys,
         http: requests.http,
         budgets: requests.budgets,
         upload_bytes: requests.upload_bytes,

@@ -12,6 +12,7 @@ mod parse;
 mod problem;
 mod production;
 mod reader;
+mod seals;
 mod services;
 mod source;
 #[cfg(test)]
@@ -109,6 +110,8 @@ pub struct Settings {
     pub settlement_files: PathBuf,
     /// Who may call.
     pub identity: IdentitySettings,
+    /// What the seals of the usage log are signed with.
+    pub audit_keys: AuditKeySettings,
     /// Time-outs and sizes of requests.
     pub http: HttpLimits,
     /// Rate limits.
@@ -187,6 +190,15 @@ pub struct IdentitySettings {
     pub tokens: Option<TokenKeys>,
     /// The services that may call; none in development until they are generated.
     pub services: Vec<ServiceIdentity>,
+}
+
+/// What the seals of the usage log are signed with, and whose signatures are believed. All are 64 hexadecimal digits.
+#[derive(Debug, Clone, Default)]
+pub struct AuditKeySettings {
+    /// Ed25519 private keys; the first signs. None in development until one is generated.
+    pub private: Vec<SecretString>,
+    /// Public keys that are believed besides.
+    pub public: Vec<String>,
 }
 
 /// How a process tells about itself.

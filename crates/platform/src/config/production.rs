@@ -3,7 +3,9 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::Reader;
-use super::{AlertSettings, GatewaySettings, IdentitySettings, ServiceSettings, StripeSettings};
+use super::{
+    AlertSettings, AuditKeySettings, GatewaySettings, IdentitySettings, ServiceSettings, StripeSettings,
+};
 use crate::auth::TokenKeys;
 use crate::db::DatabaseTarget;
 use crate::http::RedisSettings;
@@ -98,6 +100,19 @@ fn tokens(reader: &mut Reader, identity: &IdentitySettings) {
 /// Redis may be without a password where nobody else reaches it, but not with one that everybody knows.
 pub(super) fn redis(reader: &mut Reader, redis: Option<&RedisSettings>) {
     not_default(reader, "PAYOPS_REDIS_PASSWORD", redis.and_then(|redis| redis.password.as_ref()).into_iter());
+}
+
+/// The usage log of limits is sealed with a key of its owner's, or looked at by somebody who believes one.
+pub(super) fn audit_keys(reader: &mut Reader, keys: &AuditKeySettings) {
+    const NAME: &str = "PAYOPS_AUDIT_KEY";
+    // A key that cannot be read has been named already.
+    if !reader.is_given(NAME) && !reader.is_given("PAYOPS_AUDIT_PUBLIC_KEYS") {
+        reader.refuse(
+            NAME,
+            "is needed with ENV=production by merchant limits: `openssl rand -hex 32` makes one",
+        );
+    }
+    not_default(reader, NAME, keys.private.iter());
 }
 
 fn not_default<'s>(reader: &mut Reader, name: &str, mut secrets: impl Iterator<Item = &'s SecretString>) {

@@ -7,6 +7,7 @@ use super::*;
 use crate::db::SslMode;
 
 const TOKEN_SECRET: &str = "kJ8v0Yc3qT1mZr5xB7nW2pL9dF4hS6gA";
+const AUDIT_KEY: &str = "3f0a1b5c7d9e2f4a6b8c0d1e3f5a7b9c2d4e6f8a0b1c3d5e7f9a2b4c6d8e0f1a";
 const RECON: Scope = Scope::One(Service::Reconciliation);
 
 fn environment(values: &[(&str, &str)]) -> ConfigSource {
@@ -20,7 +21,8 @@ fn with_file(mut source: ConfigSource, text: &str) -> ConfigSource {
 }
 
 fn production(more: &[(&str, &str)]) -> ConfigSource {
-    let mut values = vec![("ENV", "production"), ("PAYOPS_JWT_SECRET", TOKEN_SECRET)];
+    let mut values =
+        vec![("ENV", "production"), ("PAYOPS_JWT_SECRET", TOKEN_SECRET), ("PAYOPS_AUDIT_KEY", AUDIT_KEY)];
     values.extend(more);
     environment(&values)
 }
@@ -446,6 +448,18 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         "PAYOPS_SERVICE_SECRETS",
         "the secret of entry 1 is too short",
     ),
+    (
+        Scope::All,
+        &[("PAYOPS_AUDIT_KEY", "0123456789abcdef")],
+        "PAYOPS_AUDIT_KEY",
+        "entry 1: 64 hexadecimal digits are expected",
+    ),
+    (
+        Scope::All,
+        &[("PAYOPS_AUDIT_PUBLIC_KEYS", "x")],
+        "PAYOPS_AUDIT_PUBLIC_KEYS",
+        "entry 1: 64 hexadecimal digits are expected",
+    ),
     (Scope::All, &[("PAYOPS_TLS_KEY", "k")], "PAYOPS_TLS_KEY", "is of no use without PAYOPS_TLS_CERTIFICATE"),
     (
         Scope::All,
@@ -544,6 +558,12 @@ const UNSAFE_IN_PRODUCTION: &[(Given, &str, &str)] = &[
     (&[("DB_HOST", "db1"), ("DB_PASSWORD", "changeme")], "DB_PASSWORD", "choose one at random"),
     (&[("PAYOPS_JWT_SECRET", "changemechangemechangemechangeme")], "PAYOPS_JWT_SECRET", "is a default"),
     (&[("PAYOPS_JWT_SECRET", "")], "PAYOPS_JWT_SECRET", "or PAYOPS_JWKS_FILE or PAYOPS_JWKS_URL instead"),
+    (&[("PAYOPS_AUDIT_KEY", "")], "PAYOPS_AUDIT_KEY", "is needed with ENV=production by merchant limits"),
+    (
+        &[("PAYOPS_AUDIT_KEY", "0000000000000000000000000000000000000000000000000000000000000000")],
+        "PAYOPS_AUDIT_KEY",
+        "is a default",
+    ),
     (&[("PAYOPS_SERVICE_SECRETS", "gateway=xxxxxxxxxxxxxxxxxxxx")], "PAYOPS_SERVICE_SECRETS", "is a default"),
     (
         &[("PAYOPS_STRIPE_API_BASE", "http://localhost:40091")],
@@ -585,6 +605,16 @@ fn production_refuses_what_is_not_safe() {
     for (values, name, said) in UNSAFE_IN_PRODUCTION {
         refused(&production(values), Scope::All, name, said);
     }
+}
+
+#[test]
+fn only_limits_need_a_key_for_seals() {
+    let no_key = production(&[("PAYOPS_AUDIT_KEY", "")]);
+    Settings::load(&no_key, RECON).unwrap();
+    Settings::load(&no_key, Scope::One(Service::Limits)).unwrap_err();
+    let auditor = production(&[("PAYOPS_AUDIT_KEY", ""), ("PAYOPS_AUDIT_PUBLIC_KEYS", AUDIT_KEY)]);
+    let settings = Settings::load(&auditor, Scope::One(Service::Limits)).unwrap();
+    assert_eq!((settings.audit_keys.private.len(), settings.audit_keys.public.len()), (0, 1));
 }
 
 #[test]
