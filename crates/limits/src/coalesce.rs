@@ -37,6 +37,9 @@ pub struct Options {
     pub queue: usize,
     /// The most operations of one merchant that may wait, so that a flood leaves room for the others.
     pub queue_per_merchant: usize,
+    /// The most calls with one operation of one merchant that may be under way. Each holds one of the places for requests
+    /// that a service works on at once (`PAYOPS_REQUEST_CONCURRENCY`), which no merchant may take from all others.
+    pub calls_per_merchant: usize,
     /// The most operations that are decided in one transaction.
     pub batch: usize,
 }
@@ -47,6 +50,7 @@ impl Default for Options {
             shards: NonZeroUsize::MIN.saturating_add(1),
             queue: 8192,
             queue_per_merchant: 4096,
+            calls_per_merchant: 512,
             batch: 1024,
         }
     }
@@ -80,6 +84,8 @@ impl Coalescer {
     /// # Errors
     /// 503 `OVERLOADED` when too much waits already; then nothing has happened. Other errors are the database's.
     pub(crate) async fn submit(&self, operation: Operation) -> Result<Outcome> {
+        let _place =
+            self.shard(operation.merchant_id).place(operation.merchant_id).ok_or_else(error::overloaded)?;
         self.enqueue(operation)?
             .await
             .unwrap_or_else(|_| Err(Error::internal("a worker gave an operation up")))
@@ -105,8 +111,12 @@ impl Coalescer {
 
     fn enqueue(&self, operation: Operation) -> Result<oneshot::Receiver<Result<Outcome>>> {
         let (reply, answer) = oneshot::channel();
-        let shard = &self.shards[shard_of(operation.merchant_id, self.shards.len())];
+        let shard = self.shard(operation.merchant_id);
         if shard.push(Waiting::new(operation, reply)) { Ok(answer) } else { Err(error::overloaded()) }
+    }
+
+    fn shard(&self, merchant_id: Uuid) -> &Queue {
+        &self.shards[shard_of(merchant_id, self.shards.len())]
     }
 }
 

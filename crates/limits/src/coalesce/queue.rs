@@ -40,7 +40,22 @@ pub(super) struct Queue {
 struct State {
     waiting: VecDeque<Waiting>,
     of_merchant: AHashMap<Uuid, usize>,
+    /// Calls with one operation, from their arrival to their answer.
+    calls_of_merchant: AHashMap<Uuid, usize>,
     closed: bool,
+}
+
+/// A call's place among those of its merchant; given back when it is answered, or given up.
+#[derive(Debug)]
+pub(super) struct Place<'q> {
+    queue: &'q Queue,
+    merchant_id: Uuid,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        take_one(&mut self.queue.lock().calls_of_merchant, self.merchant_id);
+    }
 }
 
 impl Queue {
@@ -48,12 +63,26 @@ impl Queue {
         Self { state: Mutex::default(), filled: Notify::new(), options, metrics }
     }
 
+    /// A place for a call; `None` when the merchant has all that one merchant may have.
+    pub(super) fn place(&self, merchant_id: Uuid) -> Option<Place<'_>> {
+        let mut state = self.lock();
+        let count = state.calls_of_merchant.entry(merchant_id).or_default();
+        if *count >= self.options.calls_per_merchant {
+            return None;
+        }
+        *count += 1;
+        Some(Place { queue: self, merchant_id })
+    }
+
     /// False when there is no room.
     pub(super) fn push(&self, waiting: Waiting) -> bool {
         let mut state = self.lock();
-        let full = state.waiting.len() >= self.options.queue;
+        // Only who waits is counted: what is refused must leave nothing behind, however long the overload lasts.
+        if state.waiting.len() >= self.options.queue {
+            return false;
+        }
         let count = state.of_merchant.entry(waiting.operation.merchant_id).or_default();
-        if full || *count >= self.options.queue_per_merchant {
+        if *count >= self.options.queue_per_merchant {
             return false;
         }
         *count += 1;
@@ -92,13 +121,7 @@ impl Queue {
         let count = state.waiting.len().min(self.options.batch);
         let taken: Vec<Waiting> = state.waiting.drain(..count).collect();
         for waiting in &taken {
-            let merchant = waiting.operation.merchant_id;
-            if let Some(count) = state.of_merchant.get_mut(&merchant) {
-                *count -= 1;
-                if *count == 0 {
-                    state.of_merchant.remove(&merchant);
-                }
-            }
+            take_one(&mut state.of_merchant, waiting.operation.merchant_id);
             self.metrics.queue_wait.observe(waiting.since.elapsed().as_secs_f64());
         }
         self.metrics.queue_depth.dec_by(i64::try_from(taken.len()).unwrap_or(i64::MAX));
@@ -107,6 +130,16 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one less, and forgets a merchant that has none.
+fn take_one(counts: &mut AHashMap<Uuid, usize>, merchant_id: Uuid) {
+    if let Some(count) = counts.get_mut(&merchant_id) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&merchant_id);
+        }
     }
 }
 
@@ -128,7 +161,13 @@ mod tests {
     #[tokio::test]
     async fn a_flood_of_one_merchant_leaves_room_for_the_others() {
         let metrics = Arc::new(LimitMetrics::register(&Metrics::new("test")));
-        let options = Options { shards: NonZeroUsize::MIN, queue: 5, queue_per_merchant: 3, batch: 4 };
+        let options = Options {
+            shards: NonZeroUsize::MIN,
+            queue: 5,
+            queue_per_merchant: 3,
+            calls_per_merchant: 3,
+            batch: 4,
+        };
         let queue = Queue::new(options, metrics);
         let room: Vec<bool> = [1, 1, 1, 1, 2, 2, 2].map(|merchant| queue.push(sweep(merchant))).into();
         assert_eq!(room, [true, true, true, false, true, true, false]);
@@ -140,5 +179,54 @@ mod tests {
         queue.close();
         assert_eq!(merchants(queue.take().await.unwrap()), [2, 1]);
         assert!(queue.take().await.is_none());
+    }
+
+    fn waiting(merchant: u128) -> Waiting {
+        let operation = Operation {
+            merchant_id: Uuid::from_u128(merchant),
+            payment_no: "P-1".to_owned(),
+            action: Action::Void,
+        };
+        Waiting::new(operation, oneshot::channel().0)
+    }
+
+    fn queue() -> Queue {
+        let options = Options {
+            shards: NonZeroUsize::MIN,
+            queue: 3,
+            queue_per_merchant: 2,
+            calls_per_merchant: 2,
+            batch: 10,
+        };
+        Queue::new(options, Arc::new(LimitMetrics::register(&Metrics::new("limits"))))
+    }
+
+    #[test]
+    fn a_merchant_has_its_share_of_calls_until_they_are_answered() {
+        let queue = queue();
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (first, second) = (queue.place(one), queue.place(one));
+        assert!(first.is_some() && second.is_some());
+        assert!(queue.place(one).is_none(), "the flood");
+        assert!(queue.place(other).is_some(), "its neighbour");
+        drop(first);
+        assert!(queue.place(one).is_some());
+        drop(second);
+        assert!(queue.lock().calls_of_merchant.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_leaves_nothing_behind() {
+        let queue = queue();
+        assert!(queue.push(waiting(1)) && queue.push(waiting(1)));
+        assert!(!queue.push(waiting(1)), "one merchant's share");
+        assert!(queue.push(waiting(2)), "room for another");
+        for stranger in 3..100 {
+            assert!(!queue.push(waiting(stranger)), "no room at all");
+        }
+        assert_eq!(queue.lock().of_merchant.len(), 2);
+        assert_eq!(queue.take().await.map(|taken| taken.len()), Some(3));
+        assert!(queue.lock().of_merchant.is_empty());
+        assert!(queue.push(waiting(1)));
     }
 }
