@@ -75,6 +75,7 @@ impl World {
             shards: NonZeroUsize::new(size(1, 3)).unwrap(),
             queue: size(8, 40),
             queue_per_merchant: size(4, 20),
+            calls_per_merchant: size(4, 20),
             batch: size(1, 16),
         };
         let count = size(1, 3);
