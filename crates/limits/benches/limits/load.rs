@@ -79,8 +79,8 @@ pub fn round(aim: &Aim, connections: usize, pace: Pace, time: Duration) -> anyho
             let appointment = match pace {
                 Pace::Closed => None,
                 Pace::Open(rate) => {
-                    let step = Duration::from_secs_f64(connections as f64 / rate as f64);
-                    Some((started + step.mul_f64(number as f64 / connections as f64), step))
+                    let pause = Duration::from_secs_f64(connections as f64 / rate as f64);
+                    Some((started + pause.mul_f64(number as f64 / connections as f64), pause))
                 }
             };
             runtime.spawn(connection.run(appointment, Arc::clone(&stop)))

@@ -1,6 +1,9 @@
 //! The ways it could have been done: the statements of a service that decides each request by itself.
 
 use axum::extract::State;
+use payops_core::id::new_id;
+use payops_core::random::SystemRandom;
+use payops_core::time::SystemClock;
 use payops_limits::api::wire::Consume;
 use payops_platform::auth::{Authorized, ServiceOnly};
 use payops_platform::error::{Error, ErrorKind, Result};
@@ -62,7 +65,7 @@ async fn log(pool: &PgPool, body: &Consume, daily: i64, monthly: i64) -> Result<
          daily_used_before, daily_used_after, monthly_used_before, monthly_used_after, success) \
          VALUES ($1, $2, $3, 'consume', $4, $5, $6, $7, $8, $9, TRUE)";
     let query = sqlx::query(LOG)
-        .bind(Uuid::now_v7())
+        .bind(fresh_id())
         .bind(body.merchant_id)
         .bind(&body.payment_no)
         .bind(body.amount)
@@ -93,7 +96,7 @@ pub async fn one_statement(
     let row: Option<(i64, i64)> = sqlx::query_as(CONSUME)
         .bind(body.merchant_id)
         .bind(body.amount)
-        .bind(Uuid::now_v7())
+        .bind(fresh_id())
         .bind(&body.payment_no)
         .bind(body.currency.as_str())
         .fetch_optional(&pool)
@@ -104,4 +107,9 @@ pub async fn one_statement(
 
 fn declined() -> Error {
     Error::new(ErrorKind::Unprocessable, "LIMIT_EXCEEDED", "The limit is exceeded.", "超出限额。")
+}
+
+/// As payops makes them.
+pub fn fresh_id() -> Uuid {
+    new_id(&SystemClock, &SystemRandom)
 }

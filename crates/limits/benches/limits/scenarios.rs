@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::Plan;
 use crate::load::{Ask, Found, Pace, round};
+use crate::rivals::fresh_id;
 use crate::servers::{self, MERCHANTS, Server};
 
 /// One line of the table: who is asked what.
@@ -64,7 +65,7 @@ const fn scenario(
 /// Measures every scenario, or the one that is asked for.
 pub fn run(plan: &Plan) -> anyhow::Result<()> {
     servers::make_durable()?;
-    let merchants: Vec<Uuid> = (0..MERCHANTS).map(|_| Uuid::new_v4()).collect();
+    let merchants: Vec<Uuid> = (0..MERCHANTS).map(|_| fresh_id()).collect();
     let servers = [
         servers::empty()?,
         servers::rival("three statements", false, &merchants)?,

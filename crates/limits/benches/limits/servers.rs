@@ -163,7 +163,7 @@ async fn fill(db: &Db, merchants: &[Uuid]) -> anyhow::Result<()> {
     db.write("bench.fill", move |tx| {
         let merchants = merchants.clone();
         Box::pin(async move {
-            let tier = Uuid::now_v7();
+            let tier = rivals::fresh_id();
             let sql = "INSERT INTO merchant_tiers (id, tier_code, tier_name, tier_level, currency, daily_limit, \
                  monthly_limit, single_trans_limit, transaction_fee_rate, withdrawal_fee_rate, alert_thresholds, \
                  created_at, updated_at) \

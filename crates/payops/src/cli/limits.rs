@@ -51,7 +51,7 @@ struct AuditArgs {
     settings: SettingFlags,
 }
 
-/// Print the public keys of PAYOPS_AUDIT_KEY, for PAYOPS_AUDIT_PUBLIC_KEYS.
+/// Print the public keys of the configured audit keys, for those who only verify.
 ///
 /// One a line: the id by which seals and checkpoints name it, the key, and whether this configuration signs with it.
 #[derive(Debug, Args)]

@@ -93,15 +93,15 @@ fn kept<T: Serialize + DeserializeOwned>(
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let made = make();
-    let text = toml::to_string(&made).map_err(io::Error::other)?;
+    let fresh = make();
+    let text = toml::to_string(&fresh).map_err(io::Error::other)?;
     // Whole or not at all, and never over one that another process has just made.
     let draft = path.with_extension(format!("{}.draft", &draw(random)[..16]));
     let written =
         write_private(&draft, &format!("{comment}{text}")).and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     match written {
-        Ok(()) => Ok(made),
+        Ok(()) => Ok(fresh),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
         Err(error) => Err(error),
     }

@@ -22,7 +22,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl 
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), looking).await.expect(what);
+    tokio::time::timeout(Duration::from_mins(1), looking).await.expect(what);
 }
 
 /// A server of a test's own.

@@ -228,7 +228,9 @@ async fn checkpoint_fault(
         return Ok(Some(format!("counted {} seals, and {} are there", checkpoint.seals, seals.len())));
     }
     let mut link = CheckpointLink::begin(number, before, checkpoint.created_at);
-    seals.iter().for_each(|seal| link.add(seal));
+    for seal in &seals {
+        link.add(seal);
+    }
     if link.end()[..] != checkpoint.hash {
         return Ok(Some("does not follow the one before it, or its seals were changed".to_owned()));
     }
