@@ -42,6 +42,7 @@ use metrics::LimitMetrics;
 use ops::check::Checks;
 use store::decider::Transactional;
 use store::hot::Lookup;
+use store::pipelined::Pipelined;
 
 /// The service's tables, the oldest migration first.
 pub const MIGRATIONS: &[Migration] = &[
@@ -122,8 +123,16 @@ impl Limits {
         let bell = Bell::start(outbox.clone());
         let one = coalesce::Options { shards: NonZeroUsize::MIN, ..options.coalescing };
         let coalescing = context.db.backend().pick(one, options.coalescing);
-        let decider = Transactional { db: context.db.clone(), lookup: lookup.clone(), bell: bell.clone() };
-        let coalescer = Coalescer::start(decider, &metrics, coalescing);
+        let (db, time) = (context.db.clone(), lookup.clone());
+        let coalescer = match db.backend() {
+            Backend::Sqlite => {
+                let decider = Transactional { db, lookup: time, bell: bell.clone() };
+                Coalescer::start(decider, &metrics, coalescing)
+            }
+            Backend::Postgres => {
+                Coalescer::start(Pipelined::new(db, time, bell.clone()), &metrics, coalescing)
+            }
+        };
         let checks = Checks::start(&context.db, &lookup);
         let coalescer = Arc::new(coalescer);
         Self { context, lookup, coalescer, checks, keys: options.keys, metrics, outbox, bell }

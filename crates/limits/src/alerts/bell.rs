@@ -26,13 +26,15 @@ impl Bell {
 
     /// Rings once `tx` is committed, if there are alerts among its effects.
     pub(crate) fn ring_after(&self, tx: &Tx, effects: &Effects) {
-        if effects.alerts.is_empty() {
-            return;
+        if !effects.alerts.is_empty() {
+            let bell = self.clone();
+            tx.after_commit(move || bell.ring());
         }
-        let bell = self.0.clone();
-        tx.after_commit(move || {
-            // Full means that a look follows already; closed, that the process ends.
-            let _ = bell.try_send(());
-        });
+    }
+
+    /// Rings now: alerts are committed.
+    pub(crate) fn ring(&self) {
+        // Full means that a look follows already; closed, that the process ends.
+        let _ = self.0.try_send(());
     }
 }

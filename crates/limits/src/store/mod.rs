@@ -7,6 +7,7 @@ pub(crate) mod hot;
 pub(crate) mod limit;
 pub(crate) mod log;
 pub(crate) mod overrides;
+pub(crate) mod pipelined;
 pub(crate) mod rate;
 mod rows;
 pub(crate) mod seal;

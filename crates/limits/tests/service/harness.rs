@@ -106,7 +106,7 @@ impl App {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let context = ServiceContext::new(
             "merchant-limit-service",
-            db.clone(),
+            db,
             shared,
             Arc::new(SystemRandom),
             metrics.clone(),
@@ -123,6 +123,8 @@ impl App {
         let router = service_router(http);
         let client = TestClient::new(router.clone(), authenticator, context.now());
         let runner = jobs::register(&app, Runner::new(context));
+        // What the tests look up themselves goes straight to the database, whichever way the instance takes.
+        let db = keep.db();
         Self { client, clock, router, limits: app, keys, runner, metrics, db, keep }
     }
 

@@ -54,14 +54,7 @@ impl Db {
         T: Send + 'static,
     {
         let db = self.clone();
-        let work = async move {
-            let started = Instant::now();
-            let outcome = db.write_until_settled(name, isolation, &body).await;
-            if let Some(metrics) = db.0.metrics.get() {
-                metrics.ended(name, started.elapsed());
-            }
-            outcome
-        };
+        let work = async move { db.retrying(name, || db.write_once(name, isolation, &body)).await };
         // Spawned: a caller dropped during BEGIN would hand a connection with an open transaction back to
         // the pool (sqlx 0.9), and a client that hangs up would cut an operation in half.
         match self.0.writes.spawn(work.in_current_span()).await {
@@ -70,31 +63,29 @@ impl Db {
         }
     }
 
-    async fn write_until_settled<T, F>(
-        &self,
-        name: &'static str,
-        isolation: Option<IsolationLevel>,
-        body: &F,
-    ) -> Result<T>
+    /// Attempts a transaction called `name`, again and again while it clashes with another one, and measures it. For
+    /// transactions on a connection of [`Db::connect_native`]; every other goes through [`Db::write`].
+    pub async fn retrying<T, A>(&self, name: &'static str, mut attempt: impl FnMut() -> A) -> Result<T>
     where
-        F: for<'t> Fn(&'t Tx) -> BoxFuture<'t, Result<T>> + Send + Sync,
-        T: Send,
+        A: Future<Output = Result<T>>,
     {
+        let started = Instant::now();
         let mut retries = 0;
-        loop {
-            let error = match self.write_once(name, isolation, body).await {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            if !error.is_retryable() || retries == MAX_RETRIES {
-                return Err(error);
+        let outcome = loop {
+            let outcome = attempt().await;
+            if retries == MAX_RETRIES || !outcome.as_ref().is_err_and(Error::is_retryable) {
+                break outcome;
             }
             if let Some(metrics) = self.0.metrics.get() {
                 metrics.retried(name);
             }
             tokio::time::sleep(back_off(retries, &SystemRandom)).await;
             retries += 1;
+        };
+        if let Some(metrics) = self.0.metrics.get() {
+            metrics.ended(name, started.elapsed());
         }
+        outcome
     }
 
     async fn write_once<T, F>(

@@ -11,6 +11,7 @@ pub mod testing;
 mod lock;
 mod metrics;
 mod migrate;
+mod native;
 mod open;
 mod paging;
 mod snapshot;
@@ -84,6 +85,8 @@ struct Inner {
     /// `None` when the database was opened for reading only.
     writer: Option<DatabaseConnection>,
     pools: metrics::Pools,
+    /// Where the server is, for connections of another driver; `None` on SQLite.
+    server: Option<PostgresTarget>,
     /// Set once the database belongs to a service that is measured.
     metrics: OnceLock<metrics::DbMetrics>,
     /// Transactions under way, so that closing can wait for them.

@@ -121,7 +121,7 @@ impl Db {
             DatabaseTarget::Postgres(postgres) => {
                 let pool = postgres_pool(postgres).await.map_err(|source| connect_error(target, source))?;
                 migrate::postgres(&pool, &plan).await?;
-                Ok(Self::over_postgres(pool, true))
+                Ok(Self::over_postgres(pool, true, postgres.clone()))
             }
         }
     }
@@ -145,7 +145,7 @@ impl Db {
             DatabaseTarget::Postgres(postgres) => {
                 let pool = postgres_pool(postgres).await.map_err(|source| connect_error(target, source))?;
                 migrate::check_postgres(&pool, &plan).await?;
-                Ok(Self::over_postgres(pool, false))
+                Ok(Self::over_postgres(pool, false, postgres.clone()))
             }
         }
     }
@@ -157,14 +157,15 @@ impl Db {
             SqlxSqliteConnector::from_sqlx_sqlite_pool(reader),
             writer.map(SqlxSqliteConnector::from_sqlx_sqlite_pool),
             pools,
+            None,
             lock,
         )
     }
 
-    fn over_postgres(pool: PgPool, serving: bool) -> Self {
+    fn over_postgres(pool: PgPool, serving: bool, server: PostgresTarget) -> Self {
         let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
         let writer = serving.then(|| connection.clone());
-        Self::assemble(Backend::Postgres, connection, writer, Pools::Postgres(pool), None)
+        Self::assemble(Backend::Postgres, connection, writer, Pools::Postgres(pool), Some(server), None)
     }
 
     fn assemble(
@@ -172,6 +173,7 @@ impl Db {
         reader: DatabaseConnection,
         writer: Option<DatabaseConnection>,
         pools: Pools,
+        server: Option<PostgresTarget>,
         lock: Option<FolderLock>,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -179,6 +181,7 @@ impl Db {
             reader,
             writer,
             pools,
+            server,
             metrics: OnceLock::new(),
             writes: TaskTracker::new(),
             _lock: lock,
@@ -221,7 +224,7 @@ async fn sqlite_reader(path: &Path) -> sqlx::Result<SqlitePool> {
 /// How the server finds out that this host has vanished: after a minute of silence, and while it works on a
 /// statement, within ten seconds. Not every server that speaks PostgreSQL's protocol has these, and none needs
 /// them. On a Unix socket they have no effect. (The driver offers no keepalives of its own.)
-const VANISHED_CLIENTS: [&str; 2] = [
+pub(super) const VANISHED_CLIENTS: [&str; 2] = [
     "SET tcp_keepalives_idle TO 30; SET tcp_keepalives_interval TO 10; SET tcp_keepalives_count TO 3; \
      SET tcp_user_timeout TO 60000",
     "SET client_connection_check_interval TO 10000",
@@ -231,14 +234,7 @@ const VANISHED_CLIENTS: [&str; 2] = [
 /// refuse unknown start-up options. There is no time-out of statements: reads and purges take what they take,
 /// and one that is working makes progress.
 async fn begin_session(connection: &mut PgConnection, limits: SessionLimits) -> sqlx::Result<()> {
-    // Transactions rely on READ COMMITTED, whatever the server's own default is.
-    let statement = format!(
-        "SET default_transaction_isolation TO 'read committed'; \
-         SET idle_in_transaction_session_timeout TO {}; SET lock_timeout TO {}",
-        limits.idle_in_transaction.as_millis(),
-        limits.lock_wait.as_millis()
-    );
-    connection.execute(AssertSqlSafe(statement)).await?;
+    connection.execute(AssertSqlSafe(session_settings(limits))).await?;
     for wish in VANISHED_CLIENTS {
         match connection.execute(wish).await {
             Ok(_) => {}
@@ -249,6 +245,17 @@ async fn begin_session(connection: &mut PgConnection, limits: SessionLimits) -> 
         }
     }
     Ok(())
+}
+
+/// What a session must be told.
+pub(super) fn session_settings(limits: SessionLimits) -> String {
+    // Transactions rely on READ COMMITTED, whatever the server's own default is.
+    format!(
+        "SET default_transaction_isolation TO 'read committed'; \
+         SET idle_in_transaction_session_timeout TO {}; SET lock_timeout TO {}",
+        limits.idle_in_transaction.as_millis(),
+        limits.lock_wait.as_millis()
+    )
 }
 
 async fn postgres_pool(target: &PostgresTarget) -> sqlx::Result<PgPool> {

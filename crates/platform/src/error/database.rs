@@ -31,6 +31,28 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+impl Error {
+    /// What PostgreSQL answered with this SQLSTATE, by whichever driver; without one, the connection broke.
+    pub(crate) fn of_postgres(code: Option<&str>, cause: impl std::fmt::Display) -> Self {
+        match code.map_or(Trouble::Away, postgres_trouble) {
+            Trouble::Clash => Self::unavailable(cause, BUSY).retryable(),
+            Trouble::Duplicate => duplicate(cause),
+            Trouble::Busy => Self::unavailable(cause, BUSY),
+            Trouble::Away => Self::unavailable(cause, AWAY),
+            Trouble::Ours => Self::internal(cause.to_string()),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let code = error.code().map(|state| state.code().to_owned());
+        // The driver's own text says what failed, its cause says why.
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::of_postgres(code.as_deref(), format!("{error}{cause}"))
+    }
+}
+
 /// What kind of trouble a database's own error code tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -66,7 +88,7 @@ fn from_driver(error: &sqlx::Error) -> Error {
     }
 }
 
-fn duplicate(error: &sqlx::Error) -> Error {
+fn duplicate(error: impl std::fmt::Display) -> Error {
     let mut duplicate =
         Error::new(ErrorKind::Conflict, "ALREADY_EXISTS", "There is such a thing already.", "该记录已存在。")
             .with_internal(error.to_string());

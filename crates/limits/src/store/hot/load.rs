@@ -238,34 +238,34 @@ fn list<T: DeserializeOwned>(
 }
 
 #[derive(Debug, FromQueryResult)]
-pub(super) struct PaymentRow {
-    merchant_id: Uuid,
-    payment_no: String,
-    state: PaymentState,
-    declined_by: Option<Rule>,
-    ttl_seconds: Option<i64>,
-    order_no: Option<String>,
-    channel: Option<String>,
-    amount: i64,
-    currency: String,
-    counted_amount: i64,
-    rate_id: Option<Uuid>,
-    rate: Option<String>,
-    expires_at: Option<Timestamp>,
-    booked_amount: i64,
-    booked_counted_amount: i64,
-    day_start: Option<Timestamp>,
-    month_start: Option<Timestamp>,
-    released_amount: i64,
-    returned_amount: i64,
-    answer: String,
-    end_answer: Option<String>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
+pub(crate) struct PaymentRow {
+    pub(crate) merchant_id: Uuid,
+    pub(crate) payment_no: String,
+    pub(crate) state: PaymentState,
+    pub(crate) declined_by: Option<Rule>,
+    pub(crate) ttl_seconds: Option<i64>,
+    pub(crate) order_no: Option<String>,
+    pub(crate) channel: Option<String>,
+    pub(crate) amount: i64,
+    pub(crate) currency: String,
+    pub(crate) counted_amount: i64,
+    pub(crate) rate_id: Option<Uuid>,
+    pub(crate) rate: Option<String>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) booked_amount: i64,
+    pub(crate) booked_counted_amount: i64,
+    pub(crate) day_start: Option<Timestamp>,
+    pub(crate) month_start: Option<Timestamp>,
+    pub(crate) released_amount: i64,
+    pub(crate) returned_amount: i64,
+    pub(crate) answer: String,
+    pub(crate) end_answer: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
 }
 
 impl PaymentRow {
-    pub(super) fn payment(self) -> Result<Payment> {
+    pub(crate) fn payment(self) -> Result<Payment> {
         let key = format!("{} {}", self.merchant_id, self.payment_no);
         let broken = |column, why: String| Error::impossible_row("limit_payments", column, &key, why);
         let rate = match (self.rate_id, self.rate) {
@@ -320,20 +320,20 @@ async fn payments(source: &Source<'_, Tx>, operations: &[Operation], loaded: &mu
 }
 
 #[derive(Debug, FromQueryResult)]
-pub(super) struct ReleaseRow {
-    merchant_id: Uuid,
-    payment_no: String,
-    release_no: String,
-    asked_amount: Option<i64>,
-    amount: i64,
-    returned_amount: i64,
-    reason: Option<String>,
-    answer: String,
-    created_at: Timestamp,
+pub(crate) struct ReleaseRow {
+    pub(crate) merchant_id: Uuid,
+    pub(crate) payment_no: String,
+    pub(crate) release_no: String,
+    pub(crate) asked_amount: Option<i64>,
+    pub(crate) amount: i64,
+    pub(crate) returned_amount: i64,
+    pub(crate) reason: Option<String>,
+    pub(crate) answer: String,
+    pub(crate) created_at: Timestamp,
 }
 
 impl ReleaseRow {
-    pub(super) fn release(self) -> Release {
+    pub(crate) fn release(self) -> Release {
         Release {
             merchant_id: self.merchant_id,
             payment_no: self.payment_no,
@@ -439,15 +439,26 @@ async fn due_reservations(
 }
 
 #[derive(Debug, FromQueryResult)]
-struct RateRow {
-    id: Uuid,
-    from_currency: String,
-    to_currency: String,
-    rate: String,
+pub(crate) struct RateRow {
+    pub(crate) id: Uuid,
+    pub(crate) from_currency: String,
+    pub(crate) to_currency: String,
+    pub(crate) rate: String,
+}
+
+impl RateRow {
+    /// The pair of currencies, and its rate.
+    pub(crate) fn rate(self) -> Result<((Currency, Currency), AppliedRate)> {
+        let broken = |why: String| Error::impossible_row("limit_rates", "rate", self.id, why);
+        let currency = |code: &str| code.parse::<Currency>().map_err(|error| broken(error.to_string()));
+        let rate = self.rate.parse().map_err(|error| broken(format!("{error}")))?;
+        let pair = (currency(&self.from_currency)?, currency(&self.to_currency)?);
+        Ok((pair, AppliedRate { id: self.id, rate }))
+    }
 }
 
 /// Whether an operation is in another currency than its merchant's limits.
-fn foreign(operations: &[Operation], loaded: &Loaded) -> bool {
+pub(crate) fn foreign(operations: &[Operation], loaded: &Loaded) -> bool {
     operations.iter().any(|operation| match &operation.action {
         Action::Consume(charge) | Action::Reserve(charge, _) => loaded
             .accounts
@@ -460,10 +471,8 @@ fn foreign(operations: &[Operation], loaded: &Loaded) -> bool {
 pub(super) async fn rates(source: &Source<'_, impl ConnectionTrait>, loaded: &mut Loaded) -> Result<()> {
     let sql = "SELECT id, from_currency, to_currency, rate FROM limit_rates WHERE in_force";
     for row in source.rows::<RateRow>(sql, []).await? {
-        let broken = |why: String| Error::impossible_row("limit_rates", "rate", row.id, why);
-        let currency = |code: &str| code.parse::<Currency>().map_err(|error| broken(error.to_string()));
-        let applied = AppliedRate { id: row.id, rate: row.rate.parse().map_err(|e| broken(format!("{e}")))? };
-        loaded.rates.insert((currency(&row.from_currency)?, currency(&row.to_currency)?), applied);
+        let (pair, rate) = row.rate()?;
+        loaded.rates.insert(pair, rate);
     }
     Ok(())
 }
