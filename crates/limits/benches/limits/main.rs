@@ -26,15 +26,17 @@ pub struct Plan {
     rounds: usize,
     seconds: u64,
     only: Option<String>,
+    server: Option<String>,
 }
 
 fn main() -> anyhow::Result<()> {
     scenarios::run(&plan()?)
 }
 
-/// `--rounds N`, `--seconds N` (of each turn) and `--only SCENARIO`. cargo adds `--bench`.
+/// `--rounds N`, `--seconds N` (of each turn), `--only SCENARIO`, and `--server NAME` for a profile of one server alone
+/// (both by how the name begins). cargo adds `--bench`.
 fn plan() -> anyhow::Result<Plan> {
-    let mut plan = Plan { rounds: 5, seconds: 3, only: None };
+    let mut plan = Plan { rounds: 5, seconds: 3, only: None, server: None };
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(name) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{name} needs a value"))?;
@@ -42,6 +44,7 @@ fn plan() -> anyhow::Result<Plan> {
             "--rounds" => plan.rounds = value.parse::<usize>()?.max(1),
             "--seconds" => plan.seconds = value.parse::<u64>()?.max(1),
             "--only" => plan.only = Some(value),
+            "--server" => plan.server = Some(value),
             _ => bail!("unknown option {name}"),
         }
     }

@@ -84,27 +84,29 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
 
 fn measure(plan: &Plan, scenario: &Scenario, servers: &[Server], merchants: &[Uuid]) -> anyhow::Result<()> {
     let merchants = &merchants[..scenario.merchants];
+    let asked = |place: &usize| plan.server.as_ref().is_none_or(|name| servers[*place].name.starts_with(name));
+    let who: Vec<usize> = scenario.who.iter().copied().filter(asked).collect();
     let run = |server: &Server, time| {
         round(&server.aim(merchants, scenario.ask), scenario.connections, scenario.pace, time)
     };
-    let mut found: Vec<Vec<Found>> = scenario.who.iter().map(|_| Vec::new()).collect();
-    for server in scenario.who {
+    let mut found: Vec<Vec<Found>> = who.iter().map(|_| Vec::new()).collect();
+    for server in &who {
         run(&servers[*server], Duration::from_millis(500))?;
     }
     for _ in 0..plan.rounds {
-        for (server, found) in scenario.who.iter().zip(&mut found) {
+        for (server, found) in who.iter().zip(&mut found) {
             found.push(run(&servers[*server], Duration::from_secs(plan.seconds))?);
         }
     }
     println!("\n{} ({} connections, {} merchants)", scenario.name, scenario.connections, scenario.merchants);
     println!("  {:<20} {:>10} {:>9} {:>9}  ratios to the others", "", "a second", "p50 ms", "p99 ms");
-    for (place, server) in scenario.who.iter().enumerate() {
+    for (place, server) in who.iter().enumerate() {
         let of = |value: fn(&Found) -> f64| median(found[place].iter().map(value).collect());
         let ratios: Vec<String> = (0..place)
             .map(|other| {
                 let ratios =
                     found[place].iter().zip(&found[other]).map(|(ours, theirs)| ours.rate / theirs.rate);
-                format!("{:.2} x {}", median(ratios.collect()), servers[scenario.who[other]].name)
+                format!("{:.2} x {}", median(ratios.collect()), servers[who[other]].name)
             })
             .collect();
         println!(
