@@ -18,12 +18,14 @@ mod batch;
 mod error;
 mod metrics;
 mod ops;
+mod parts;
 mod seal;
 #[cfg(test)]
 mod simulation;
 mod store;
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use payops_core::time::Clock;
@@ -40,6 +42,7 @@ use alerts::{Bell, Destinations, Outbox};
 use coalesce::Coalescer;
 use metrics::LimitMetrics;
 use ops::check::Checks;
+use parts::Parts;
 use store::decider::Transactional;
 use store::hot::Lookup;
 use store::pipelined::Pipelined;
@@ -78,17 +81,16 @@ pub struct Options {
     pub keys: Arc<AuditKeys>,
 }
 
-/// The limit service. Clones share everything.
+/// The limit service. Clones share everything, and cost as little as one reference: each request takes some.
 #[derive(Debug, Clone)]
-pub struct Limits {
-    pub(crate) context: ServiceContext,
-    pub(crate) lookup: Lookup,
-    pub(crate) coalescer: Arc<Coalescer>,
-    pub(crate) checks: Checks,
-    pub(crate) keys: Arc<AuditKeys>,
-    pub(crate) metrics: Arc<LimitMetrics>,
-    pub(crate) outbox: Outbox,
-    pub(crate) bell: Bell,
+pub struct Limits(Arc<Parts>);
+
+impl Deref for Limits {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl AsRef<ServiceContext> for Limits {
@@ -134,8 +136,8 @@ impl Limits {
             }
         };
         let checks = Checks::start(&context.db, &lookup);
-        let coalescer = Arc::new(coalescer);
-        Self { context, lookup, coalescer, checks, keys: options.keys, metrics, outbox, bell }
+        let keys = options.keys;
+        Self(Arc::new(Parts { context, lookup, coalescer, checks, keys, metrics, outbox, bell }))
     }
 
     /// Seals the rows of the usage log that are not sealed, beside the job that does so every minute.

@@ -84,7 +84,8 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
 
 fn measure(plan: &Plan, scenario: &Scenario, servers: &[Server], merchants: &[Uuid]) -> anyhow::Result<()> {
     let merchants = &merchants[..scenario.merchants];
-    let asked = |place: &usize| plan.server.as_ref().is_none_or(|name| servers[*place].name.starts_with(name));
+    let asked =
+        |place: &usize| plan.server.as_ref().is_none_or(|name| servers[*place].name.starts_with(name));
     let who: Vec<usize> = scenario.who.iter().copied().filter(asked).collect();
     let run = |server: &Server, time| {
         round(&server.aim(merchants, scenario.ask), scenario.connections, scenario.pace, time)

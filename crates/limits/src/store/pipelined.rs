@@ -1,9 +1,11 @@
-//! Decides a batch on PostgreSQL in three round trips: lock and read, write, commit. Statements of one trip follow one
+//! Decides a batch on PostgreSQL in two round trips: lock and read, then write and commit. Statements of one trip follow one
 //! another without waiting for answers, rows travel as one binary array a column, and every statement is prepared once a
 //! connection.
 
 mod read;
 mod session;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,8 @@
 //! Connections that speak PostgreSQL's protocol without `SeaORM`, for what it has no way to say: statements that follow one
 //! another without waiting for answers.
 
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use secrecy::ExposeSecret;

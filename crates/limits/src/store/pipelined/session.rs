@@ -3,6 +3,7 @@
 use futures::future::try_join_all;
 use payops_platform::db::Db;
 use payops_platform::error::{Error, Result};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
@@ -72,7 +73,6 @@ impl Session {
             self.client.batch_execute("ROLLBACK").await?;
         } else {
             self.save(&effects).await?;
-            self.client.batch_execute("COMMIT").await?;
             if !effects.alerts.is_empty() {
                 bell.ring();
             }
@@ -84,8 +84,8 @@ impl Session {
         Ok(self.client.query(statement, parameters).await?)
     }
 
-    /// Runs a statement that must change `count` rows; none is not asked for.
-    pub(super) async fn change(
+    /// Runs a statement about `count` rows; none is not asked for.
+    pub(super) async fn write(
         &self,
         statement: &Statement,
         parameters: &Parameters<'_>,
@@ -94,11 +94,14 @@ impl Session {
         if count == 0 {
             return Ok(());
         }
-        let done = self.client.execute(statement, parameters).await?;
-        if usize::try_from(done).is_ok_and(|done| done == count) {
-            return Ok(());
+        match self.client.execute(statement, parameters).await {
+            Ok(_) => Ok(()),
+            // As the statements that change rows have it.
+            Err(error) if error.code() == Some(&SqlState::DIVISION_BY_ZERO) => {
+                Err(Error::internal(format!("not all {count} rows that a decision changes are there")))
+            }
+            Err(error) => Err(error.into()),
         }
-        Err(Error::internal(format!("{done} rows instead of {count} were changed by a decision")))
     }
 }
 

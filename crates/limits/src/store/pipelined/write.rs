@@ -10,7 +10,19 @@ use super::session::{Session, prepare};
 use crate::batch::Effects;
 use crate::model::{Alert, LogRow, Payment, Release, Usage};
 
-const USAGES: &str = "/* limits.decide: counters */ UPDATE merchant_limits SET seq = n.seq, daily_used = n.daily_used, \
+/// Updates must change every row that they are given: dividing by zero ends a transaction whose COMMIT is on its way.
+macro_rules! all_changed {
+    ($update:literal) => {
+        concat!(
+            "WITH changed AS (",
+            $update,
+            " RETURNING 1) SELECT 1 / (count(*) = cardinality($1))::int FROM changed"
+        )
+    };
+}
+
+const USAGES: &str = all_changed!(
+    "/* limits.decide: counters */ UPDATE merchant_limits SET seq = n.seq, daily_used = n.daily_used, \
      monthly_used = n.monthly_used, pending_amount = n.pending, day_start = n.day_start, daily_reset_at = n.day_end, \
      month_start = n.month_start, monthly_reset_at = n.month_end, next_expiry_at = n.next_expiry, \
      daily_alert = n.daily_alert, monthly_alert = n.monthly_alert \
@@ -18,7 +30,8 @@ const USAGES: &str = "/* limits.decide: counters */ UPDATE merchant_limits SET s
      $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::smallint[], $12::smallint[]) \
      AS n(merchant_id, seq, daily_used, monthly_used, pending, day_start, day_end, month_start, month_end, \
      next_expiry, daily_alert, monthly_alert) \
-     WHERE merchant_limits.merchant_id = n.merchant_id";
+     WHERE merchant_limits.merchant_id = n.merchant_id"
+);
 
 const NEW_PAYMENTS: &str = "/* limits.decide: new payments */ INSERT INTO limit_payments (merchant_id, payment_no, state, \
      declined_by, ttl_seconds, order_no, channel, amount, currency, counted_amount, rate_id, rate, expires_at, \
@@ -29,7 +42,8 @@ const NEW_PAYMENTS: &str = "/* limits.decide: new payments */ INSERT INTO limit_
      $15::bigint[], $16::timestamptz[], $17::timestamptz[], $18::bigint[], $19::bigint[], $20::text[], $21::text[], \
      $22::timestamptz[], $23::timestamptz[])";
 
-const CHANGED_PAYMENTS: &str = "/* limits.decide: changed payments */ UPDATE limit_payments SET state = n.state, \
+const CHANGED_PAYMENTS: &str = all_changed!(
+    "/* limits.decide: changed payments */ UPDATE limit_payments SET state = n.state, \
      booked_amount = n.booked, booked_counted_amount = n.booked_counted, day_start = n.day_start, \
      month_start = n.month_start, released_amount = n.released, returned_amount = n.returned, \
      end_answer = n.end_answer, updated_at = n.updated_at \
@@ -37,7 +51,8 @@ const CHANGED_PAYMENTS: &str = "/* limits.decide: changed payments */ UPDATE lim
      $7::timestamptz[], $8::bigint[], $9::bigint[], $10::text[], $11::timestamptz[]) \
      AS n(merchant_id, payment_no, state, booked, booked_counted, day_start, month_start, released, returned, \
      end_answer, updated_at) \
-     WHERE limit_payments.merchant_id = n.merchant_id AND limit_payments.payment_no = n.payment_no";
+     WHERE limit_payments.merchant_id = n.merchant_id AND limit_payments.payment_no = n.payment_no"
+);
 
 const RELEASES: &str = "/* limits.decide: releases */ INSERT INTO limit_releases (merchant_id, payment_no, release_no, \
      asked_amount, amount, returned_amount, reason, answer, created_at) \
@@ -81,8 +96,10 @@ fn column<'r, R, T>(rows: &'r [R], value: impl Fn(&'r R) -> T) -> Vec<T> {
 }
 
 impl Session {
-    /// Writes the effects in one round trip. The merchants' rows are locked, so they are as they were read.
+    /// Writes the effects and commits, in one round trip: after a statement that fails, the server takes COMMIT for
+    /// ROLLBACK. The merchants' rows are locked, so they are as they were read.
     pub(super) async fn save(&self, effects: &Effects) -> Result<()> {
+        let commit = async { Ok(self.client.batch_execute("COMMIT").await?) };
         try_join!(
             self.change_usages(&effects.usages),
             self.add_payments(&effects.new_payments),
@@ -90,6 +107,7 @@ impl Session {
             self.add_releases(&effects.releases),
             self.add_log(&effects.log),
             self.add_alerts(&effects.alerts),
+            commit,
         )?;
         Ok(())
     }
@@ -98,7 +116,7 @@ impl Session {
         let usage = |value: fn(&Usage) -> i64| column(rows, |(_, usage)| value(usage));
         let time =
             |value: fn(&Usage) -> payops_core::time::Timestamp| column(rows, |(_, usage)| value(usage));
-        self.change(
+        self.write(
             &self.write.usages,
             &[
                 &column(rows, |(merchant_id, _)| *merchant_id),
@@ -120,7 +138,7 @@ impl Session {
     }
 
     async fn add_payments(&self, rows: &[Payment]) -> Result<()> {
-        self.change(
+        self.write(
             &self.write.new_payments,
             &[
                 &column(rows, |row| row.merchant_id),
@@ -153,7 +171,7 @@ impl Session {
     }
 
     async fn change_payments(&self, rows: &[Payment]) -> Result<()> {
-        self.change(
+        self.write(
             &self.write.changed_payments,
             &[
                 &column(rows, |row| row.merchant_id),
@@ -174,7 +192,7 @@ impl Session {
     }
 
     async fn add_releases(&self, rows: &[Release]) -> Result<()> {
-        self.change(
+        self.write(
             &self.write.releases,
             &[
                 &column(rows, |row| row.merchant_id),
@@ -193,7 +211,7 @@ impl Session {
     }
 
     async fn add_log(&self, rows: &[LogRow]) -> Result<()> {
-        self.change(
+        self.write(
             &self.write.log,
             &[
                 &column(rows, |row| row.merchant_id),
@@ -221,7 +239,7 @@ impl Session {
     }
 
     async fn add_alerts(&self, rows: &[Alert]) -> Result<()> {
-        self.change(
+        self.write(
             &self.write.alerts,
             &[
                 &column(rows, |row| row.merchant_id),
