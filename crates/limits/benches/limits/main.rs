@@ -20,10 +20,6 @@ mod servers;
 
 use anyhow::{Context, bail};
 
-/// As in the binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What is measured, how often and for how long.
 #[derive(Debug, Clone)]
 pub struct Plan {
