@@ -1,7 +1,7 @@
 //! Operations that wait at the same time are decided together.
 //!
-//! An operation goes to the shard of its merchant and waits there. The shard's worker takes everything that waits, never
-//! lingering for more, decides it in one transaction, and answers after the commit. While one batch commits, the next
+//! An operation goes to the shard of its merchant and waits there. The shard's worker takes what waits, the merchants in
+//! turns, never lingering for more, decides it in one transaction, and answers after the commit. While one batch commits, the next
 //! one fills. The rows of the database stay the only truth, so any number of instances may do the same.
 
 mod queue;
@@ -42,6 +42,9 @@ pub struct Options {
     pub calls_per_merchant: usize,
     /// The most operations that are decided in one transaction.
     pub batch: usize,
+    /// The most operations of one merchant among them: a flood makes no transaction so long that all others, who wait
+    /// for its end, feel it.
+    pub batch_per_merchant: usize,
 }
 
 impl Default for Options {
@@ -52,6 +55,7 @@ impl Default for Options {
             queue_per_merchant: 4096,
             calls_per_merchant: 512,
             batch: 1024,
+            batch_per_merchant: 192,
         }
     }
 }

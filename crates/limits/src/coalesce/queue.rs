@@ -1,6 +1,7 @@
 //! What waits in a shard.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ impl Waiting {
     }
 }
 
-/// A bounded queue in which no merchant may take all places.
+/// A bounded queue in which no merchant may take all places, and from which the merchants that wait are taken in turns.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -38,11 +39,29 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Waiting>,
-    of_merchant: AHashMap<Uuid, usize>,
+    /// How many operations wait.
+    count: usize,
+    /// The operations that wait, those of a merchant in their order. None is empty.
+    lines: AHashMap<Uuid, VecDeque<Waiting>>,
+    /// The merchants that wait, in the order of their turns.
+    turns: VecDeque<Uuid>,
     /// Calls with one operation, from their arrival to their answer.
     calls_of_merchant: AHashMap<Uuid, usize>,
     closed: bool,
+}
+
+impl State {
+    /// Takes the first operation of the merchant whose turn it is.
+    fn take_turn(&mut self, taken: &mut Vec<Waiting>) {
+        let Some(merchant_id) = self.turns.pop_front() else { return };
+        let Entry::Occupied(mut line) = self.lines.entry(merchant_id) else { return };
+        taken.extend(line.get_mut().pop_front());
+        if line.get().is_empty() {
+            line.remove();
+        } else {
+            self.turns.push_back(merchant_id);
+        }
+    }
 }
 
 /// A call's place among those of its merchant; given back when it is answered, or given up.
@@ -78,29 +97,34 @@ impl Queue {
     pub(super) fn push(&self, waiting: Waiting) -> bool {
         let mut state = self.lock();
         // Only who waits is counted: what is refused must leave nothing behind, however long the overload lasts.
-        if state.waiting.len() >= self.options.queue {
+        if state.count >= self.options.queue {
             return false;
         }
-        let count = state.of_merchant.entry(waiting.operation.merchant_id).or_default();
-        if *count >= self.options.queue_per_merchant {
+        let merchant_id = waiting.operation.merchant_id;
+        let line = state.lines.entry(merchant_id).or_default();
+        if line.len() >= self.options.queue_per_merchant {
             return false;
         }
-        *count += 1;
-        state.waiting.push_back(waiting);
+        line.push_back(waiting);
+        let is_new = line.len() == 1;
+        state.count += 1;
+        if is_new {
+            state.turns.push_back(merchant_id);
+        }
         drop(state);
         self.metrics.queue_depth.inc();
         self.filled.notify_one();
         true
     }
 
-    /// Everything that waits, at most a batch of it; waits until there is something. `None` once the queue is closed
+    /// What waits, at most a batch of it; waits until there is something. `None` once the queue is closed
     /// and empty.
     pub(super) async fn take(&self) -> Option<Vec<Waiting>> {
         loop {
             let filled = self.filled.notified();
             {
                 let mut state = self.lock();
-                if !state.waiting.is_empty() {
+                if state.count > 0 {
                     return Some(self.drain(&mut state));
                 }
                 if state.closed {
@@ -117,11 +141,23 @@ impl Queue {
         self.filled.notify_one();
     }
 
+    /// One operation of each merchant in turn, until the batch is full, each merchant's share of it is used, or nothing
+    /// waits.
     fn drain(&self, state: &mut State) -> Vec<Waiting> {
-        let count = state.waiting.len().min(self.options.batch);
-        let taken: Vec<Waiting> = state.waiting.drain(..count).collect();
+        let mut taken = Vec::with_capacity(state.count.min(self.options.batch));
+        let mut rounds = 0;
+        while rounds < self.options.batch_per_merchant && taken.len() < self.options.batch {
+            let merchants = state.turns.len().min(self.options.batch - taken.len());
+            if merchants == 0 {
+                break;
+            }
+            for _ in 0..merchants {
+                state.take_turn(&mut taken);
+            }
+            rounds += 1;
+        }
+        state.count -= taken.len();
         for waiting in &taken {
-            take_one(&mut state.of_merchant, waiting.operation.merchant_id);
             self.metrics.queue_wait.observe(waiting.since.elapsed().as_secs_f64());
         }
         self.metrics.queue_depth.dec_by(i64::try_from(taken.len()).unwrap_or(i64::MAX));
@@ -167,6 +203,7 @@ mod tests {
             queue_per_merchant: 3,
             calls_per_merchant: 3,
             batch: 4,
+            batch_per_merchant: 2,
         };
         let queue = Queue::new(options, metrics);
         let room: Vec<bool> = [1, 1, 1, 1, 2, 2, 2].map(|merchant| queue.push(sweep(merchant))).into();
@@ -174,10 +211,11 @@ mod tests {
         let merchants = |taken: Vec<Waiting>| -> Vec<u128> {
             taken.into_iter().map(|waiting| waiting.operation.merchant_id.as_u128()).collect()
         };
-        assert_eq!(merchants(queue.take().await.unwrap()), [1, 1, 1, 2]);
-        assert!(queue.push(sweep(1)), "what was taken makes room");
+        assert_eq!(merchants(queue.take().await.unwrap()), [1, 2, 1, 2], "in turns");
+        assert!(queue.push(sweep(1)) && queue.push(sweep(1)), "what was taken makes room");
+        assert_eq!(merchants(queue.take().await.unwrap()), [1, 1], "its share of a batch");
         queue.close();
-        assert_eq!(merchants(queue.take().await.unwrap()), [2, 1]);
+        assert_eq!(merchants(queue.take().await.unwrap()), [1]);
         assert!(queue.take().await.is_none());
     }
 
@@ -197,6 +235,7 @@ mod tests {
             queue_per_merchant: 2,
             calls_per_merchant: 2,
             batch: 10,
+            batch_per_merchant: 10,
         };
         Queue::new(options, Arc::new(LimitMetrics::register(&Metrics::new("limits"))))
     }
@@ -224,9 +263,11 @@ mod tests {
         for stranger in 3..100 {
             assert!(!queue.push(waiting(stranger)), "no room at all");
         }
-        assert_eq!(queue.lock().of_merchant.len(), 2);
+        assert_eq!(queue.lock().lines.len(), 2);
         assert_eq!(queue.take().await.map(|taken| taken.len()), Some(3));
-        assert!(queue.lock().of_merchant.is_empty());
+        let state = queue.lock();
+        assert!(state.lines.is_empty() && state.turns.is_empty() && state.count == 0);
+        drop(state);
         assert!(queue.push(waiting(1)));
     }
 }

@@ -77,6 +77,7 @@ impl World {
             queue_per_merchant: size(4, 20),
             calls_per_merchant: size(4, 20),
             batch: size(1, 16),
+            batch_per_merchant: size(1, 16),
         };
         let count = size(1, 3);
         let (instances, heard, late) = (Mutex::default(), Mutex::default(), Mutex::default());
