@@ -25,6 +25,8 @@ use crate::proxy::Proxy;
 
 const SERVICE: &str = "payment-gateway";
 const SECRET: &str = "a-secret-for-the-time-of-one-campaign";
+/// Whichever instance seals the log, all of them and the audit believe it.
+const AUDIT_KEY: &str = "5a1d7c0b9e3f48261b4c6d8f0a2e3957c1b3d5f7092a4c6e8f1b3d5c7a9e0f24";
 /// How long an attempt may take before the caller asks elsewhere.
 const ATTEMPT: Duration = Duration::from_secs(2);
 /// How far the clocks of instances are from the database's, in the words of libfaketime.
@@ -110,6 +112,7 @@ impl Site {
     async fn setup(&mut self, payops: &Path, place: usize, more: &[(&str, &str)]) -> Result<Setup> {
         let mut settings = vec![
             ("PAYOPS_SERVICE_SECRETS".to_owned(), format!("{SERVICE}={SECRET}")),
+            ("PAYOPS_AUDIT_KEY".to_owned(), AUDIT_KEY.to_owned()),
             ("PAYOPS_RATE_LIMIT_SERVICE".to_owned(), "100000000".to_owned()),
             ("PAYOPS_LOG".to_owned(), "warn".to_owned()),
         ];
