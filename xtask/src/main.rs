@@ -2,6 +2,7 @@
 
 mod bench;
 mod deny;
+mod faults;
 mod fuzz;
 mod openapi;
 mod process;
@@ -36,6 +37,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Measures payops and its rivals side by side and prints ratios.
     Bench(bench::Arguments),
+    /// Serves merchant limits under load, kills and cuts whatever they stand on, and checks that nothing was lost.
+    Faults(faults::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -56,5 +59,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Deny => deny::run(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Faults(arguments) => faults::run(&arguments),
     }
 }

@@ -16,15 +16,20 @@ pub(crate) fn root() -> PathBuf {
     own_folder.parent().map(Path::to_path_buf).unwrap_or(own_folder)
 }
 
-/// `xtask` inside Cargo's target folder, created if missing: tools and packages that xtask fetched live there, and
-/// `cargo clean` removes them.
-pub(crate) fn cache_folder() -> Result<PathBuf> {
+/// Where Cargo builds.
+pub(crate) fn target_folder() -> Result<PathBuf> {
     let metadata =
         process::output(process::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: serde_json::Value =
         serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
     let target = metadata["target_directory"].as_str().context("cargo metadata names no target folder")?;
-    let folder = Path::new(target).join("xtask");
+    Ok(PathBuf::from(target))
+}
+
+/// `xtask` inside Cargo's target folder, created if missing: tools and packages that xtask fetched live there, and
+/// `cargo clean` removes them.
+pub(crate) fn cache_folder() -> Result<PathBuf> {
+    let folder = target_folder()?.join("xtask");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)
 }

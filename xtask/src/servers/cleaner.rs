@@ -41,14 +41,8 @@ impl Cleaner {
 
     /// At the end this command runs too, if the file is there then.
     pub(super) fn run_if_exists(&mut self, file: &Path, command: &Command) -> Result<()> {
-        let mut lines = vec![format!("if ! [ -f {} ]; then exit 0; fi", quoted(file.as_os_str()))];
-        lines.extend(command.get_envs().map(|(name, value)| match value {
-            Some(value) => format!("export {}={}", name.to_string_lossy(), quoted(value)),
-            None => format!("unset {}", name.to_string_lossy()),
-        }));
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        lines.push(words.map(quoted).collect::<Vec<_>>().join(" "));
-        self.add(&lines.join("\n"))
+        let condition = format!("if ! [ -f {} ]; then exit 0; fi", quoted(file.as_os_str()));
+        self.add(&format!("{condition}\n{}", script(command)))
     }
 
     /// At the end this process and all of its group are ended too. It must lead a group.
@@ -84,6 +78,16 @@ impl Cleaner {
     fn script(&self, number: u32) -> PathBuf {
         self.scripts.join(format!("{number:04}"))
     }
+}
+
+/// Does in a shell what the command does.
+pub(super) fn script(command: &Command) -> String {
+    let settings = command.get_envs().map(|(name, value)| match value {
+        Some(value) => format!("export {}={}\n", name.to_string_lossy(), quoted(value)),
+        None => format!("unset {}\n", name.to_string_lossy()),
+    });
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(quoted);
+    format!("{}{}\n", settings.collect::<String>(), words.collect::<Vec<_>>().join(" "))
 }
 
 /// One word for the shell.

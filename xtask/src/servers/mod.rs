@@ -3,6 +3,7 @@
 //! How a program is come by is in `obtain`, how it is ended in `cleaner`; each server has a module of its own.
 
 mod cleaner;
+pub(crate) mod faketime;
 mod folder;
 mod mail;
 mod obtain;
@@ -24,6 +25,7 @@ use redis::Redis;
 /// All servers, running. They end, and their folder goes, with [`Servers::stop`] or when xtask ends in any other way.
 pub(crate) struct Servers {
     postgres: Postgres,
+    postgres_to_kill: Postgres,
     redis: Redis,
     /// What it is, for people, and the variable that tells the tests where it is.
     mail: (String, (&'static str, String)),
@@ -35,15 +37,16 @@ pub(crate) struct Servers {
 impl Servers {
     /// Makes sure of the programs first, then starts everything. With `keep` the folder stays behind.
     pub(crate) fn start(keep: bool) -> Result<Self> {
-        let postgres = postgres::Programs::find_or_obtain()?;
+        let programs = postgres::Programs::find_or_obtain()?;
         let redis = redis::Program::find_or_obtain()?;
         let mail = MailServer::find_or_obtain()?;
         let folder = PrivateFolder::create()?;
         let mut cleaner = Cleaner::start(folder.path(), keep)?;
-        let postgres = Postgres::start(&postgres, &folder, &mut cleaner)?;
+        let postgres = Postgres::start(&programs, &folder, &mut cleaner)?;
+        let postgres_to_kill = Postgres::start_to_be_killed(&programs, &folder, &mut cleaner)?;
         let redis = Redis::start(&redis, &folder, &mut cleaner)?;
         let mail = (mail.version(), mail.wrap(folder.path())?);
-        Ok(Self { postgres, redis, mail, folder, keep, cleaner })
+        Ok(Self { postgres, postgres_to_kill, redis, mail, folder, keep, cleaner })
     }
 
     /// What runs, for people.
@@ -54,8 +57,12 @@ impl Servers {
 
     /// The variables that tell the tests where the servers are.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
-        let servers = self.postgres.variables().into_iter().chain(self.redis.variables());
-        servers.chain([self.mail.1.clone()]).collect()
+        let to_kill = self.postgres_to_kill.folder().to_string_lossy().into_owned();
+        let postgres = [
+            ("PAYOPS_TEST_POSTGRES_URL", self.postgres.url().to_owned()),
+            ("PAYOPS_TEST_POSTGRES_TO_KILL", to_kill),
+        ];
+        postgres.into_iter().chain(self.redis.variables()).chain([self.mail.1.clone()]).collect()
     }
 
     /// An empty folder for what the tests write; it goes with the servers.

@@ -28,8 +28,9 @@ const MAY_NAME: &[(&str, &[&str], &[&str])] = &[
             "payops-limits",
             "payops-sandbox",
         ],
-        &[],
+        &["payops-faults"],
     ),
+    ("payops-faults", &["payops-core", "payops-client"], &[]),
     ("xtask", &[], &[]),
 ];
 

@@ -4,6 +4,7 @@
 mod answers;
 mod crashes;
 mod disk;
+mod faults;
 mod harness;
 mod holds;
 mod refusals;
