@@ -43,7 +43,7 @@ use coalesce::Coalescer;
 use metrics::LimitMetrics;
 use ops::check::Checks;
 use parts::Parts;
-use store::decider::Transactional;
+use store::embedded::Embedded;
 use store::hot::Lookup;
 use store::pipelined::Pipelined;
 
@@ -115,24 +115,21 @@ impl Limits {
     /// Puts the service together and starts its workers on the present runtime; they end when the last clone is
     /// dropped and everything accepted is answered.
     pub fn start(context: ServiceContext, options: Options) -> Self {
+        let clock = options.clock.clone().unwrap_or_else(|| Arc::clone(&context.clock));
         let lookup = match (options.clock, context.db.backend()) {
-            (Some(clock), _) => Lookup::Clock(clock),
-            (None, Backend::Sqlite) => Lookup::Clock(Arc::clone(&context.clock)),
             (None, Backend::Postgres) => Lookup::Database,
+            _ => Lookup::Clock(Arc::clone(&clock)),
         };
         let metrics = Arc::new(LimitMetrics::register(&context.metrics));
         let outbox = Outbox::new(&context, options.destinations, &metrics);
         let bell = Bell::start(outbox.clone());
         let one = coalesce::Options { shards: NonZeroUsize::MIN, ..options.coalescing };
         let coalescing = context.db.backend().pick(one, options.coalescing);
-        let (db, time) = (context.db.clone(), lookup.clone());
+        let (db, bells) = (context.db.clone(), bell.clone());
         let coalescer = match db.backend() {
-            Backend::Sqlite => {
-                let decider = Transactional { db, lookup: time, bell: bell.clone() };
-                Coalescer::start(decider, &metrics, coalescing)
-            }
+            Backend::Sqlite => Coalescer::start(Embedded::new(db, clock, bells), &metrics, coalescing),
             Backend::Postgres => {
-                Coalescer::start(Pipelined::new(db, time, bell.clone()), &metrics, coalescing)
+                Coalescer::start(Pipelined::new(db, lookup.clone(), bells), &metrics, coalescing)
             }
         };
         let checks = Checks::start(&context.db, &lookup);

@@ -54,9 +54,19 @@ impl Db {
         T: Send + 'static,
     {
         let db = self.clone();
+        // Spawned also because a caller dropped during BEGIN would hand a connection with an open transaction back
+        // to the pool (sqlx 0.9).
         let work = async move { db.retrying(name, || db.write_once(name, isolation, &body)).await };
-        // Spawned: a caller dropped during BEGIN would hand a connection with an open transaction back to
-        // the pool (sqlx 0.9), and a client that hangs up would cut an operation in half.
+        self.carry_through(name, work).await
+    }
+
+    /// Runs `work` in a task of its own, which closing waits for: a client that hangs up must not cut an operation in
+    /// half.
+    pub(super) async fn carry_through<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
         match self.0.writes.spawn(work.in_current_span()).await {
             Ok(outcome) => outcome,
             Err(ended) => Err(Error::internal(format!("transaction {name}: {ended}"))),
@@ -88,6 +98,12 @@ impl Db {
         outcome
     }
 
+    pub(super) fn began(&self, name: &'static str, asked: Instant) {
+        if let Some(metrics) = self.0.metrics.get() {
+            metrics.began(name, asked.elapsed());
+        }
+    }
+
     async fn write_once<T, F>(
         &self,
         name: &'static str,
@@ -108,9 +124,7 @@ impl Db {
         };
         let asked = Instant::now();
         let transaction = self.writer()?.begin_with_options(options).await?;
-        if let Some(metrics) = self.0.metrics.get() {
-            metrics.began(name, asked.elapsed());
-        }
+        self.began(name, asked);
         let tx = Tx::new(transaction, self.backend());
         let outcome = body(&tx).await;
         let (value, hooks) = tx.finish(outcome).await?;

@@ -77,6 +77,14 @@ pub(super) enum Pools {
 }
 
 impl Pools {
+    /// The pool of the one connection that writes to a SQLite file; `None` where there is none.
+    pub(super) fn sqlite_writer(&self) -> Option<&SqlitePool> {
+        match self {
+            Self::Sqlite { writer, .. } => writer.as_ref(),
+            Self::Postgres(_) => None,
+        }
+    }
+
     fn counts(&self) -> Vec<(PoolState, i64)> {
         match self {
             Self::Sqlite { reader, writer } => {

@@ -28,6 +28,7 @@ use sea_orm::{DatabaseConnection, DbBackend, Statement, Value};
 use tokio_util::task::TaskTracker;
 
 pub use self::migrate::Migration;
+pub use self::native::sqlite::NativeWriter;
 pub use self::open::DbOpenError;
 pub use self::paging::fetch_page;
 pub use self::target::{DatabaseTarget, PostgresTarget, SessionLimits, SslMode};

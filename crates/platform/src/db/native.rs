@@ -1,6 +1,7 @@
 //! Connections that speak PostgreSQL's protocol without `SeaORM`, for what it has no way to say: statements that follow one
 //! another without waiting for answers.
 
+pub(super) mod sqlite;
 #[cfg(test)]
 mod tests;
 mod tls;

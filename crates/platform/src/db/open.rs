@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
 use sqlx::pool::PoolOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool};
 use tokio_util::task::TaskTracker;
 
@@ -15,7 +15,9 @@ use super::metrics::Pools;
 use super::{Backend, DatabaseTarget, Db, Inner, Migration, PostgresTarget, SessionLimits, migrate};
 
 /// How long a statement waits for another process that holds the SQLite file.
-const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// What every connection to a SQLite file is told. (That its journal is a WAL, the file itself remembers.)
+pub(super) const SQLITE_SETTINGS: [(&str, &str); 2] = [("synchronous", "FULL"), ("foreign_keys", "ON")];
 /// How long a transaction waits for its turn at the one SQLite writer before it is answered 503.
 const SQLITE_WRITER_PATIENCE: Duration = Duration::from_secs(30);
 /// Readers of a SQLite file; more would only share the same cores.
@@ -194,12 +196,11 @@ fn connect_error(target: &DatabaseTarget, source: sqlx::Error) -> DbOpenError {
 }
 
 fn sqlite_options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
+    let options = SqliteConnectOptions::new()
         .filename(path)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
         .busy_timeout(SQLITE_BUSY_TIMEOUT)
-        .disable_statement_logging()
+        .disable_statement_logging();
+    SQLITE_SETTINGS.into_iter().fold(options, |options, (name, value)| options.pragma(name, value))
 }
 
 /// Connections to a local file never go stale, so they are neither tested nor closed.

@@ -34,13 +34,26 @@ impl From<sqlx::Error> for Error {
 impl Error {
     /// What PostgreSQL answered with this SQLSTATE, by whichever driver; without one, the connection broke.
     pub(crate) fn of_postgres(code: Option<&str>, cause: impl std::fmt::Display) -> Self {
-        match code.map_or(Trouble::Away, postgres_trouble) {
+        Self::of_trouble(code.map_or(Trouble::Away, postgres_trouble), cause)
+    }
+
+    fn of_trouble(trouble: Trouble, cause: impl std::fmt::Display) -> Self {
+        match trouble {
             Trouble::Clash => Self::unavailable(cause, BUSY).retryable(),
             Trouble::Duplicate => duplicate(cause),
             Trouble::Busy => Self::unavailable(cause, BUSY),
             Trouble::Away => Self::unavailable(cause, AWAY),
             Trouble::Ours => Self::internal(cause.to_string()),
         }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let trouble = error
+            .sqlite_error()
+            .map_or(Trouble::Ours, |failure| sqlite_trouble(&failure.extended_code.to_string()));
+        Self::of_trouble(trouble, error)
     }
 }
 
@@ -72,13 +85,8 @@ fn from_driver(error: &sqlx::Error) -> Error {
     match error {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
-            match trouble(&code, database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some()) {
-                Trouble::Clash => Error::unavailable(error, BUSY).retryable(),
-                Trouble::Duplicate => duplicate(error),
-                Trouble::Busy => Error::unavailable(error, BUSY),
-                Trouble::Away => Error::unavailable(error, AWAY),
-                Trouble::Ours => Error::internal(error.to_string()),
-            }
+            let sqlite = database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
+            Error::of_trouble(trouble(&code, sqlite), error)
         }
         sqlx::Error::PoolTimedOut => Error::unavailable(error, BUSY),
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {

@@ -8,36 +8,17 @@ use payops_core::time::Timestamp;
 use payops_platform::error::{Error, Result};
 use sea_orm::ActiveEnum;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::session::{Locking, Session, prepare};
 use crate::batch::Loaded;
 use crate::decide::{Action, Operation};
-use crate::model::{LimitKind, Override, PaymentState, Rule};
+use crate::model::{LimitKind, Override};
 use crate::store::hot::{AccountRow, Lookup, PaymentRow, RateRow, ReleaseRow, foreign};
-
-/// In the order of [`account`].
-const ACCOUNT: &str = "m.merchant_id, m.timezone, m.daily_used, m.monthly_used, m.pending_amount, m.day_start, \
-     m.daily_reset_at, m.month_start, m.monthly_reset_at, m.next_expiry_at, m.custom_daily_limit, \
-     m.custom_monthly_limit, m.custom_single_trans_limit, m.has_overrides, m.is_suspended, m.suspended_reason, \
-     m.daily_alert, m.monthly_alert, m.seq, t.currency, t.daily_limit, t.monthly_limit, t.single_trans_limit, \
-     t.allowed_channels, t.allowed_currencies, t.alert_thresholds \
-     FROM merchant_limits m JOIN merchant_tiers t ON t.id = m.tier_id";
+use crate::store::native::{ACCOUNT, PAYMENT, RELEASE, account, payment, release};
 
 const NOW: &str = "SELECT clock_timestamp()";
-
-/// In the order of [`payment`].
-const PAYMENT: &str = "p.merchant_id, p.payment_no, p.state, p.declined_by, p.ttl_seconds, p.order_no, p.channel, \
-     p.amount, p.currency, p.counted_amount, p.rate_id, p.rate, p.expires_at, p.booked_amount, \
-     p.booked_counted_amount, p.day_start, p.month_start, p.released_amount, p.returned_amount, p.answer, \
-     p.end_answer, p.created_at, p.updated_at";
-
-const RELEASES: &str = "SELECT r.merchant_id, r.payment_no, r.release_no, r.asked_amount, r.amount, r.returned_amount, \
-     r.reason, r.answer, r.created_at \
-     FROM (SELECT DISTINCT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u(merchant_id, payment_no, release_no)) k \
-     JOIN limit_releases r ON r.merchant_id = k.merchant_id AND r.payment_no = k.payment_no \
-     AND r.release_no = k.release_no";
 
 /// Those that are not over: one that is binds nobody any more, and there may be many.
 const OVERRIDES: &str = "SELECT o.merchant_id, o.limit_kind, o.value, o.starts_at, o.ends_at \
@@ -75,15 +56,19 @@ impl Statements {
             "/* limits.decide: account */ SELECT {ACCOUNT} WHERE m.merchant_id = $1::uuid FOR UPDATE OF m"
         );
         let payments = format!(
-            "/* limits.decide: payments */ SELECT {PAYMENT} FROM unnest($1::uuid[], $2::text[]) AS k(merchant_id, payment_no) \
-             JOIN limit_payments p ON p.merchant_id = k.merchant_id AND p.payment_no = k.payment_no"
+            "/* limits.decide: payments */ SELECT {PAYMENT} FROM unnest($1::uuid[], $2::text[]) AS k(m, n) \
+             JOIN limit_payments ON merchant_id = k.m AND payment_no = k.n"
         );
         let due = format!(
-            "SELECT {PAYMENT} FROM unnest($1::uuid[]) AS k(merchant_id) \
-             JOIN limit_payments p ON p.merchant_id = k.merchant_id AND p.state = 'reserved' AND p.expires_at <= $2 \
-             ORDER BY p.expires_at, p.payment_no"
+            "SELECT {PAYMENT} FROM unnest($1::uuid[]) AS k(m) \
+             JOIN limit_payments ON merchant_id = k.m AND state = 'reserved' AND expires_at <= $2 \
+             ORDER BY expires_at, payment_no"
         );
-        let texts = [&accounts, &one_account, NOW, &payments, RELEASES, OVERRIDES, &due, NEXT_EXPIRY, RATES];
+        let releases = format!(
+            "SELECT {RELEASE} FROM (SELECT DISTINCT * FROM unnest($1::uuid[], $2::text[], $3::text[]) AS u(m, n, r)) k \
+             JOIN limit_releases ON merchant_id = k.m AND payment_no = k.n AND release_no = k.r"
+        );
+        let texts = [&accounts, &one_account, NOW, &payments, &releases, OVERRIDES, &due, NEXT_EXPIRY, RATES];
         let [accounts, one_account, now, payments, releases, overrides, due, next_expiry, rates] =
             prepare(client, texts).await?;
         Ok(Self { accounts, one_account, now, payments, releases, overrides, due, next_expiry, rates })
@@ -261,78 +246,4 @@ fn keep(rows: Vec<AccountRow>, loaded: &mut Loaded) -> Result<Vec<Uuid>> {
         loaded.accounts.insert(row.merchant_id, row.account()?);
     }
     Ok(overridden)
-}
-
-fn account(row: &Row) -> Result<AccountRow> {
-    Ok(AccountRow {
-        merchant_id: row.try_get(0)?,
-        timezone: row.try_get(1)?,
-        daily_used: row.try_get(2)?,
-        monthly_used: row.try_get(3)?,
-        pending_amount: row.try_get(4)?,
-        day_start: row.try_get(5)?,
-        daily_reset_at: row.try_get(6)?,
-        month_start: row.try_get(7)?,
-        monthly_reset_at: row.try_get(8)?,
-        next_expiry_at: row.try_get(9)?,
-        custom_daily_limit: row.try_get(10)?,
-        custom_monthly_limit: row.try_get(11)?,
-        custom_single_trans_limit: row.try_get(12)?,
-        has_overrides: row.try_get(13)?,
-        is_suspended: row.try_get(14)?,
-        suspended_reason: row.try_get(15)?,
-        daily_alert: row.try_get(16)?,
-        monthly_alert: row.try_get(17)?,
-        seq: row.try_get(18)?,
-        currency: row.try_get(19)?,
-        daily_limit: row.try_get(20)?,
-        monthly_limit: row.try_get(21)?,
-        single_trans_limit: row.try_get(22)?,
-        allowed_channels: row.try_get(23)?,
-        allowed_currencies: row.try_get(24)?,
-        alert_thresholds: row.try_get(25)?,
-    })
-}
-
-fn payment(row: &Row) -> Result<PaymentRow> {
-    let (state, declined_by): (String, Option<String>) = (row.try_get(2)?, row.try_get(3)?);
-    Ok(PaymentRow {
-        merchant_id: row.try_get(0)?,
-        payment_no: row.try_get(1)?,
-        state: PaymentState::try_from_value(&state)?,
-        declined_by: declined_by.map(|rule| Rule::try_from_value(&rule)).transpose()?,
-        ttl_seconds: row.try_get(4)?,
-        order_no: row.try_get(5)?,
-        channel: row.try_get(6)?,
-        amount: row.try_get(7)?,
-        currency: row.try_get(8)?,
-        counted_amount: row.try_get(9)?,
-        rate_id: row.try_get(10)?,
-        rate: row.try_get(11)?,
-        expires_at: row.try_get(12)?,
-        booked_amount: row.try_get(13)?,
-        booked_counted_amount: row.try_get(14)?,
-        day_start: row.try_get(15)?,
-        month_start: row.try_get(16)?,
-        released_amount: row.try_get(17)?,
-        returned_amount: row.try_get(18)?,
-        answer: row.try_get(19)?,
-        end_answer: row.try_get(20)?,
-        created_at: row.try_get(21)?,
-        updated_at: row.try_get(22)?,
-    })
-}
-
-fn release(row: &Row) -> Result<ReleaseRow> {
-    Ok(ReleaseRow {
-        merchant_id: row.try_get(0)?,
-        payment_no: row.try_get(1)?,
-        release_no: row.try_get(2)?,
-        asked_amount: row.try_get(3)?,
-        amount: row.try_get(4)?,
-        returned_amount: row.try_get(5)?,
-        reason: row.try_get(6)?,
-        answer: row.try_get(7)?,
-        created_at: row.try_get(8)?,
-    })
 }

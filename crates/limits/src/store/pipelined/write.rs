@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::session::{Session, prepare};
 use crate::batch::Effects;
 use crate::model::{Alert, LogRow, Payment, Release, Usage};
+use crate::store::native::{ALERT, LOG, PAYMENT, RELEASE};
 
 /// Updates must change every row that they are given: dividing by zero ends a transaction whose COMMIT is on its way.
 macro_rules! all_changed {
@@ -33,15 +34,6 @@ const USAGES: &str = all_changed!(
      WHERE merchant_limits.merchant_id = n.merchant_id"
 );
 
-const NEW_PAYMENTS: &str = "/* limits.decide: new payments */ INSERT INTO limit_payments (merchant_id, payment_no, state, \
-     declined_by, ttl_seconds, order_no, channel, amount, currency, counted_amount, rate_id, rate, expires_at, \
-     booked_amount, booked_counted_amount, day_start, month_start, released_amount, returned_amount, answer, \
-     end_answer, created_at, updated_at) \
-     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], \
-     $8::bigint[], $9::text[], $10::bigint[], $11::uuid[], $12::text[], $13::timestamptz[], $14::bigint[], \
-     $15::bigint[], $16::timestamptz[], $17::timestamptz[], $18::bigint[], $19::bigint[], $20::text[], $21::text[], \
-     $22::timestamptz[], $23::timestamptz[])";
-
 const CHANGED_PAYMENTS: &str = all_changed!(
     "/* limits.decide: changed payments */ UPDATE limit_payments SET state = n.state, \
      booked_amount = n.booked, booked_counted_amount = n.booked_counted, day_start = n.day_start, \
@@ -53,23 +45,6 @@ const CHANGED_PAYMENTS: &str = all_changed!(
      end_answer, updated_at) \
      WHERE limit_payments.merchant_id = n.merchant_id AND limit_payments.payment_no = n.payment_no"
 );
-
-const RELEASES: &str = "/* limits.decide: releases */ INSERT INTO limit_releases (merchant_id, payment_no, release_no, \
-     asked_amount, amount, returned_amount, reason, answer, created_at) \
-     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], \
-     $8::text[], $9::timestamptz[])";
-
-const LOG: &str = "/* limits.decide: log */ INSERT INTO limit_usage_logs (merchant_id, seq, created_at, action_type, \
-     payment_no, order_no, release_no, amount, currency, counted_amount, daily_used_before, daily_used_after, \
-     monthly_used_before, monthly_used_after, pending_before, pending_after, success, failure_reason) \
-     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], \
-     $7::text[], $8::bigint[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], \
-     $14::bigint[], $15::bigint[], $16::bigint[], $17::boolean[], $18::text[])";
-
-const ALERTS: &str = "/* limits.decide: alerts */ INSERT INTO limit_alerts (merchant_id, seq, limit_kind, threshold, \
-     crossed, window_start, used_amount, limit_amount, created_at) \
-     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::smallint[], $5::boolean[], $6::timestamptz[], \
-     $7::bigint[], $8::bigint[], $9::timestamptz[])";
 
 /// The statements that write.
 #[derive(Debug)]
@@ -84,10 +59,42 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self> {
-        let texts = [USAGES, NEW_PAYMENTS, CHANGED_PAYMENTS, RELEASES, LOG, ALERTS];
+        let new_payments = insert(
+            "new payments",
+            "limit_payments",
+            PAYMENT,
+            "uuid text text text bigint text text bigint text bigint uuid text timestamptz bigint bigint timestamptz timestamptz bigint bigint text text timestamptz timestamptz",
+        );
+        let releases = insert(
+            "releases",
+            "limit_releases",
+            RELEASE,
+            "uuid text text bigint bigint bigint text text timestamptz",
+        );
+        let log = insert(
+            "log",
+            "limit_usage_logs",
+            LOG,
+            "uuid bigint timestamptz text text text text bigint text bigint bigint bigint bigint bigint bigint bigint boolean text",
+        );
+        let alerts = insert(
+            "alerts",
+            "limit_alerts",
+            ALERT,
+            "uuid bigint text smallint boolean timestamptz bigint bigint timestamptz",
+        );
+        let texts = [USAGES, &new_payments, CHANGED_PAYMENTS, &releases, &log, &alerts];
         let [usages, new_payments, changed_payments, releases, log, alerts] = prepare(client, texts).await?;
         Ok(Self { usages, new_payments, changed_payments, releases, log, alerts })
     }
+}
+
+/// The statement that adds rows, given as one array a column, of these types.
+fn insert(what: &str, table: &str, columns: &str, types: &str) -> String {
+    let arrays = types.split(' ').enumerate().map(|(index, kind)| format!("${}::{kind}[]", index + 1));
+    let arrays: Vec<String> = arrays.collect();
+    let arrays = arrays.join(", ");
+    format!("/* limits.decide: {what} */ INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays})")
 }
 
 /// One value of each row, in their order.
