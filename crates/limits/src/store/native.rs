@@ -14,21 +14,21 @@ pub(super) const ACCOUNT: &str = "m.merchant_id, m.timezone, m.daily_used, m.mon
      t.allowed_channels, t.allowed_currencies, t.alert_thresholds \
      FROM merchant_limits m JOIN merchant_tiers t ON t.id = m.tier_id";
 
-/// Of limit_payments, in the order of [`payment`] and of both drivers' inserts.
+/// Of `limit_payments`, in the order of [`payment`] and of both drivers' inserts.
 pub(super) const PAYMENT: &str = "merchant_id, payment_no, state, declined_by, ttl_seconds, order_no, channel, amount, \
      currency, counted_amount, rate_id, rate, expires_at, booked_amount, booked_counted_amount, day_start, \
      month_start, released_amount, returned_amount, answer, end_answer, created_at, updated_at";
 
-/// Of limit_releases, in the order of [`release`] and of both drivers' inserts.
+/// Of `limit_releases`, in the order of [`release`] and of both drivers' inserts.
 pub(super) const RELEASE: &str = "merchant_id, payment_no, release_no, asked_amount, amount, returned_amount, reason, \
      answer, created_at";
 
-/// Of limit_usage_logs, in the order of both drivers' inserts.
+/// Of `limit_usage_logs`, in the order of both drivers' inserts.
 pub(super) const LOG: &str = "merchant_id, seq, created_at, action_type, payment_no, order_no, release_no, amount, \
      currency, counted_amount, daily_used_before, daily_used_after, monthly_used_before, monthly_used_after, \
      pending_before, pending_after, success, failure_reason";
 
-/// Of limit_alerts, in the order of both drivers' inserts.
+/// Of `limit_alerts`, in the order of both drivers' inserts.
 pub(super) const ALERT: &str =
     "merchant_id, seq, limit_kind, threshold, crossed, window_start, used_amount, limit_amount, created_at";
 
