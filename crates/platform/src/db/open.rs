@@ -17,7 +17,9 @@ use super::{Backend, DatabaseTarget, Db, Inner, Migration, PostgresTarget, Sessi
 /// How long a statement waits for another process that holds the SQLite file.
 pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What every connection to a SQLite file is told. (That its journal is a WAL, the file itself remembers.)
-pub(super) const SQLITE_SETTINGS: [(&str, &str); 2] = [("synchronous", "FULL"), ("foreign_keys", "ON")];
+/// The WAL is written back after 32 MiB: pages that many transactions change are then written back once.
+pub(super) const SQLITE_SETTINGS: [(&str, &str); 3] =
+    [("synchronous", "FULL"), ("foreign_keys", "ON"), ("wal_autocheckpoint", "8192")];
 /// How long a transaction waits for its turn at the one SQLite writer before it is answered 503.
 const SQLITE_WRITER_PATIENCE: Duration = Duration::from_secs(30);
 /// Readers of a SQLite file; more would only share the same cores.
