@@ -171,7 +171,7 @@ pub(crate) async fn recount(
     merchants: &[Uuid],
 ) -> Result<Timestamp> {
     let sweeps: Vec<Operation> = merchants.iter().map(|merchant| sweep(*merchant)).collect();
-    let (mut loaded, now) = hot::load(tx, &sweeps, &app.lookup).await?;
+    let (mut loaded, now) = hot::load(tx, merchants, &app.lookup).await?;
     let (_, mut effects) = batch::decide(&mut loaded, &sweeps, now);
     effects.usages.clear();
     for merchant in merchants {
@@ -197,7 +197,7 @@ pub(super) struct Opened {
 /// Locks a merchant for an edit: 404 when it has no limits, 412 when it is another version.
 pub(super) async fn open(by: &Change<'_>, merchant_id: Uuid) -> Result<Opened> {
     let sweep = sweep(merchant_id);
-    let (mut loaded, now) = hot::load(by.tx, std::slice::from_ref(&sweep), &by.app.lookup).await?;
+    let (mut loaded, now) = hot::load(by.tx, &[merchant_id], &by.app.lookup).await?;
     let (_, effects) = batch::decide(&mut loaded, [&sweep], now);
     let account = loaded.accounts.remove(&merchant_id).ok_or_else(error::merchant_not_found)?;
     let limit = limit::lock(by.tx, merchant_id).await?;

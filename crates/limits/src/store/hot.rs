@@ -1,4 +1,4 @@
-//! What a decision reads and writes: a fixed number of statements, whatever the size of the batch.
+//! What edits and views read and write: a fixed number of statements, however many merchants there are.
 
 mod load;
 mod peek;

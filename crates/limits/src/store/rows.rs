@@ -1,6 +1,6 @@
 //! Many rows in one parameter, so that a batch of any size is one statement of one text.
 //!
-//! The parameter is a JSON array of arrays. Each database unpacks it in its own words; [`Unpack`] writes them.
+//! The parameter is a JSON array of arrays. Each database unpacks it in its own words; [`unpack`] writes them.
 
 use payops_core::time::Timestamp;
 use payops_platform::db::Backend;

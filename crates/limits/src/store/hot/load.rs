@@ -1,4 +1,4 @@
-//! Reads what is known of the merchants and payments of a batch.
+//! Reads what is known of merchants: for edits, which lock them, and for answers that decide nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,12 +62,11 @@ impl<'c, C: ConnectionTrait> Source<'c, C> {
     }
 }
 
-/// Locks the merchants' rows in the order of their ids, then reads the clock, then everything else that the
-/// operations need to know.
-pub(crate) async fn load(tx: &Tx, operations: &[Operation], lookup: &Lookup) -> Result<(Loaded, Timestamp)> {
+/// Locks merchants' rows in the order of their ids, for an edit, then reads the clock, then what the present does to them.
+pub(crate) async fn load(tx: &Tx, merchants: &[Uuid], lookup: &Lookup) -> Result<(Loaded, Timestamp)> {
     let source = Source::locking(tx);
     let mut loaded = Loaded::default();
-    let merchants: BTreeSet<Uuid> = operations.iter().map(|operation| operation.merchant_id).collect();
+    let merchants: BTreeSet<Uuid> = merchants.iter().copied().collect();
     let mut overridden = accounts(&source, &merchants, &mut loaded).await?;
     let missing: BTreeSet<Uuid> =
         merchants.into_iter().filter(|merchant| !loaded.accounts.contains_key(merchant)).collect();
@@ -77,14 +76,7 @@ pub(crate) async fn load(tx: &Tx, operations: &[Operation], lookup: &Lookup) -> 
         overridden.extend(accounts(&source, &missing, &mut loaded).await?);
     }
     let now = now(&source, lookup).await?;
-    payments(&source, operations, &mut loaded).await?;
-    if operations.iter().any(|operation| matches!(operation.action, Action::Release(_))) {
-        releases(&source, operations, &mut loaded).await?;
-    }
     particulars(&source, &overridden, now, &mut loaded).await?;
-    if foreign(operations, &loaded) {
-        rates(&source, &mut loaded).await?;
-    }
     Ok((loaded, now))
 }
 
@@ -301,24 +293,6 @@ impl PaymentRow {
     }
 }
 
-async fn payments(source: &Source<'_, Tx>, operations: &[Operation], loaded: &mut Loaded) -> Result<()> {
-    let keys: BTreeSet<(Uuid, &str)> = operations
-        .iter()
-        .filter(|operation| operation.action != Action::Sweep)
-        .map(|operation| (operation.merchant_id, operation.payment_no.as_str()))
-        .collect();
-    let unpacked = unpack(source.backend, &[Kind::Uuid, Kind::Text]);
-    let sql = format!(
-        "SELECT p.* FROM ({unpacked}) k JOIN limit_payments p ON p.merchant_id = k.c0 AND p.payment_no = k.c1"
-    );
-    let keys = pack(keys.into_iter().map(|(merchant, number)| json!([id(merchant), number])));
-    for row in source.select::<PaymentRow>(&sql, keys).await? {
-        let payment = row.payment()?;
-        loaded.payments.insert((payment.merchant_id, payment.payment_no.clone()), payment);
-    }
-    Ok(())
-}
-
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct ReleaseRow {
     pub(crate) merchant_id: Uuid,
@@ -346,26 +320,6 @@ impl ReleaseRow {
             created_at: self.created_at,
         }
     }
-}
-
-async fn releases(source: &Source<'_, Tx>, operations: &[Operation], loaded: &mut Loaded) -> Result<()> {
-    let keys = operations.iter().filter_map(|operation| match &operation.action {
-        Action::Release(request) => {
-            Some(json!([id(operation.merchant_id), operation.payment_no, request.release_no]))
-        }
-        _ => None,
-    });
-    let unpacked = unpack(source.backend, &[Kind::Uuid, Kind::Text, Kind::Text]);
-    let sql = format!(
-        "SELECT r.* FROM (SELECT DISTINCT * FROM ({unpacked}) u) k JOIN limit_releases r \
-         ON r.merchant_id = k.c0 AND r.payment_no = k.c1 AND r.release_no = k.c2"
-    );
-    for row in source.select::<ReleaseRow>(&sql, pack(keys)).await? {
-        let release = row.release();
-        let key = (release.merchant_id, release.payment_no.clone(), release.release_no.clone());
-        loaded.releases.insert(key, release);
-    }
-    Ok(())
 }
 
 #[derive(Debug, FromQueryResult)]

@@ -1,4 +1,4 @@
-//! Writes down what a batch has changed.
+//! Writes down what an edit has changed.
 
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
@@ -6,15 +6,16 @@ use sea_orm::{ActiveEnum, ConnectionTrait};
 use serde_json::{Value, json};
 
 use crate::batch::Effects;
-use crate::model::{Alert, LogRow, Payment, Release, Usage};
+use crate::model::{Alert, LogRow, Payment, Usage};
 use crate::store::rows::{Kind, id, optional_time, pack, time, unpack};
 
-/// Writes the effects. The merchants' rows are locked, so they are as they were read.
+/// Writes what the present and an edit do to merchants. Their rows are locked, so they are as they were read.
 pub(crate) async fn save(tx: &Tx, effects: &Effects) -> Result<()> {
+    if !(effects.new_payments.is_empty() && effects.releases.is_empty()) {
+        return Err(Error::internal("payments are decided by the coalescer, not by an edit"));
+    }
     usages(tx, effects).await?;
-    insert(tx, PAYMENTS, effects.new_payments.iter().map(payment)).await?;
     change_payments(tx, &effects.changed_payments).await?;
-    insert(tx, RELEASES, effects.releases.iter().map(release)).await?;
     insert(tx, LOG, effects.log.iter().map(log_row)).await?;
     insert(tx, ALERTS, effects.alerts.iter().map(alert)).await
 }
@@ -53,63 +54,6 @@ fn usage_row(merchant: uuid::Uuid, usage: &Usage) -> Value {
 /// A table and its columns, in the order in which rows are packed.
 pub(in crate::store) type Table = (&'static str, &'static [(&'static str, Kind)]);
 
-const PAYMENTS: Table = (
-    "limit_payments",
-    &[
-        ("merchant_id", Kind::Uuid),
-        ("payment_no", Kind::Text),
-        ("state", Kind::Text),
-        ("declined_by", Kind::Text),
-        ("ttl_seconds", Kind::Number),
-        ("order_no", Kind::Text),
-        ("channel", Kind::Text),
-        ("amount", Kind::Number),
-        ("currency", Kind::Text),
-        ("counted_amount", Kind::Number),
-        ("rate_id", Kind::Uuid),
-        ("rate", Kind::Text),
-        ("expires_at", Kind::Time),
-        ("booked_amount", Kind::Number),
-        ("booked_counted_amount", Kind::Number),
-        ("day_start", Kind::Time),
-        ("month_start", Kind::Time),
-        ("released_amount", Kind::Number),
-        ("returned_amount", Kind::Number),
-        ("answer", Kind::Text),
-        ("end_answer", Kind::Text),
-        ("created_at", Kind::Time),
-        ("updated_at", Kind::Time),
-    ],
-);
-
-fn payment(payment: &Payment) -> Value {
-    json!([
-        id(payment.merchant_id),
-        payment.payment_no,
-        payment.state.to_value(),
-        payment.declined_by.map(|rule| rule.to_value()),
-        payment.ttl_seconds,
-        payment.order_no,
-        payment.channel,
-        payment.amount,
-        payment.currency,
-        payment.counted,
-        payment.rate.as_ref().map(|applied| id(applied.id)),
-        payment.rate.as_ref().map(|applied| applied.rate.to_string()),
-        optional_time(payment.expires_at),
-        payment.booked,
-        payment.booked_counted,
-        optional_time(payment.day_start),
-        optional_time(payment.month_start),
-        payment.released,
-        payment.returned,
-        payment.answer,
-        payment.end_answer,
-        time(payment.created_at),
-        time(payment.updated_at),
-    ])
-}
-
 async fn change_payments(tx: &Tx, payments: &[Payment]) -> Result<()> {
     use Kind::{Number, Text, Time, Uuid};
     let columns = [Uuid, Text, Text, Number, Number, Time, Time, Number, Number, Text, Time];
@@ -136,35 +80,6 @@ async fn change_payments(tx: &Tx, payments: &[Payment]) -> Result<()> {
         ])
     });
     changed(tx, &sql, pack(rows), payments.len()).await
-}
-
-const RELEASES: Table = (
-    "limit_releases",
-    &[
-        ("merchant_id", Kind::Uuid),
-        ("payment_no", Kind::Text),
-        ("release_no", Kind::Text),
-        ("asked_amount", Kind::Number),
-        ("amount", Kind::Number),
-        ("returned_amount", Kind::Number),
-        ("reason", Kind::Text),
-        ("answer", Kind::Text),
-        ("created_at", Kind::Time),
-    ],
-);
-
-fn release(release: &Release) -> Value {
-    json!([
-        id(release.merchant_id),
-        release.payment_no,
-        release.release_no,
-        release.asked,
-        release.amount,
-        release.returned,
-        release.reason,
-        release.answer,
-        time(release.created_at),
-    ])
 }
 
 const LOG: Table = (
