@@ -33,11 +33,13 @@ async fn speak_tls(target: &PostgresTarget, authority: &Authority) {
         server.execute(AssertSqlSafe(format!("ALTER SYSTEM SET {setting}"))).await.unwrap();
     }
     server.execute("SELECT pg_reload_conf()").await.unwrap();
-    // The postmaster takes the order a little later, and a session sees it from its next statement.
+    // The postmaster takes the order a little later.
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
-    while sqlx::query_scalar::<_, String>("SHOW ssl").fetch_one(&mut connect(target).await).await.unwrap()
-        != "on"
-    {
+    let speaks = async || {
+        let shown = sqlx::query_scalar::<_, String>("SHOW ssl").fetch_one(&mut connect(target).await).await;
+        shown.unwrap() == "on"
+    };
+    while !speaks().await {
         assert!(tokio::time::Instant::now() < deadline, "the server does not speak TLS");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
