@@ -6,6 +6,7 @@ mod crashes;
 mod disk;
 mod harness;
 mod holds;
+mod payments;
 mod refusals;
 mod sandbox;
 mod stops;
