@@ -1,4 +1,6 @@
-//! The payment gateway's reconciliation feed: `GET /internal/payments/reconciliation`.
+//! The payment gateway: its reconciliation feed (`GET /internal/payments/reconciliation`), and payments that it takes.
+
+pub(crate) mod payments;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -32,12 +34,16 @@ struct Refusal {
     code: &'static str,
     message: String,
     retry_after: Option<u64>,
+    data: Option<Value>,
 }
 
 impl Refusal {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after: None, data: None }
+    }
+
     fn invalid(message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { status: StatusCode::BAD_REQUEST, code: "INVALID_REQUEST", message, retry_after: None }
+        Self::new(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message)
     }
 
     fn from_fault(status: u16, retry_after: Option<u64>) -> Self {
@@ -48,13 +54,16 @@ impl Refusal {
             status if status.is_client_error() => "REFUSED",
             _ => "INTERNAL_ERROR",
         };
-        Self { status, code, message: "a fault of the sandbox".to_owned(), retry_after }
+        Self { retry_after, ..Self::new(status, code, "a fault of the sandbox") }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = json!({ "code": self.code, "message": self.message });
+        let mut body = json!({ "code": self.code, "message": self.message });
+        if let Some(data) = self.data {
+            body["data"] = data;
+        }
         let mut response = (self.status, Json(body)).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -131,12 +140,8 @@ fn check_caller(expected: &str, headers: &HeaderMap) -> Result<(), Refusal> {
     if !given("x-service-name").is_empty() && given("x-service-secret") == expected {
         return Ok(());
     }
-    Err(Refusal {
-        status: StatusCode::UNAUTHORIZED,
-        code: "UNAUTHORIZED",
-        message: "X-Service-Name and X-Service-Secret of a known service are required".to_owned(),
-        retry_after: None,
-    })
+    let message = "X-Service-Name and X-Service-Secret of a known service are required";
+    Err(Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message))
 }
 
 fn read_query(shared: &Shared, query: &str, headers: &HeaderMap) -> Result<Query, Refusal> {

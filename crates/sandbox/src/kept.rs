@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::days::DayPlan;
 use crate::faults::ActiveFault;
+use crate::gateway::payments::{Charge, Payment};
 use crate::stripe::{KeptAnswer, KeptRun};
 
 /// The file in the folder.
@@ -35,6 +36,12 @@ pub(crate) struct State {
     pub(crate) faults: Vec<ActiveFault>,
     pub(crate) runs: Vec<KeptRun>,
     pub(crate) idempotency_keys: Vec<KeptAnswer>,
+    /// Payments that were taken through the gateway; the days' are not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) live_payments: Vec<Payment>,
+    /// What the channel knows of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) charges: Vec<Charge>,
 }
 
 /// The state as it lies on disk. The hash tells a file that was cut off or changed from a good one.

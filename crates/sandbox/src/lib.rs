@@ -25,6 +25,7 @@ pub use files::{
     DayFiles, write_balance_summary_csv, write_files, write_payouts_csv, write_platform_csv,
     write_settlement_csv,
 };
+pub use gateway::payments::Charge;
 pub use requests::LoggedRequest;
 pub use server::{
     DEFAULT_GATEWAY_SECRET, DEFAULT_PORT, DEFAULT_SEED, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET,

@@ -15,6 +15,7 @@ use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use chrono::{NaiveDate, TimeDelta};
 use http::StatusCode;
+use payops_client::LimitsClient;
 use payops_core::random::{Random, SystemRandom};
 use payops_core::time::{Clock, NoSuchDay, SystemClock, Timestamp, Zone};
 use serde_json::json;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::VirtualClock;
 use crate::days::{Channel, Day, DayPlan, Truth, Variant, World};
 use crate::faults::{ActiveFault, Fault, Faults, InvalidFault};
+use crate::gateway::payments::{self, Charge, LivePayments, Payment};
 use crate::kept::{Keeper, State as KeptState, refused};
 use crate::requests::{LoggedRequest, RequestLog, log_request};
 use crate::stripe::{
@@ -47,7 +49,7 @@ pub const DEFAULT_SEED: u64 = 20_241_024;
 /// Data become available in steps of half a day.
 const AVAILABILITY_STEP_SECONDS: i64 = 12 * 3600;
 /// How often the sandbox looks whether runs or webhooks are due, in real time.
-const TICK: Duration = Duration::from_millis(20);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 /// How long a shutdown waits for calls that are being answered.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -74,6 +76,8 @@ pub struct SandboxConfig {
     pub stripe_api_key: String,
     /// The `X-Service-Secret` that the gateway accepts, from any service name.
     pub gateway_secret: String,
+    /// The limit service that the gateway asks about payments; without one it takes none.
+    pub limits: Option<payops_client::Settings>,
     /// Who is told about report runs.
     pub webhooks: Vec<WebhookTarget>,
     /// How long a run is pending, by the sandbox's clock.
@@ -109,6 +113,7 @@ impl SandboxConfig {
             plans: BTreeMap::new(),
             stripe_api_key: DEFAULT_STRIPE_API_KEY.to_owned(),
             gateway_secret: DEFAULT_GATEWAY_SECRET.to_owned(),
+            limits: None,
             webhooks: Vec::new(),
             report_delay: TimeDelta::seconds(2),
             availability_lag: TimeDelta::hours(12),
@@ -138,6 +143,9 @@ pub(crate) struct Shared {
     pub(crate) idempotency: IdempotencyKeys,
     pub(crate) webhooks: Webhooks,
     pub(crate) http: reqwest::Client,
+    pub(crate) limits: Option<LimitsClient>,
+    pub(crate) payments: LivePayments,
+    pub(crate) stop: CancellationToken,
     keeper: Option<Keeper>,
 }
 
@@ -155,6 +163,8 @@ impl Shared {
             faults,
             runs: self.runs.all().iter().map(KeptRun::of).collect(),
             idempotency_keys: self.idempotency.answers(),
+            live_payments: self.payments.all(),
+            charges: self.payments.channel.charges(),
         }
     }
 
@@ -233,6 +243,8 @@ impl Sandbox {
         let base_url = config.public_url.unwrap_or_else(|| format!("http://{address}"));
         let http = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
         let world = World::new(config.seed, config.payments).with_plans(config.plans);
+        let limits = config.limits.map(LimitsClient::new).transpose().map_err(io::Error::other)?;
+        let stop = CancellationToken::new();
         let (keeper, kept) = match &config.data {
             Some(folder) => restore(folder, &world)?,
             None => (None, Restored::default()),
@@ -257,11 +269,14 @@ impl Sandbox {
             idempotency: IdempotencyKeys::new(kept.answers),
             webhooks: Webhooks::new(config.webhooks),
             http,
+            limits,
+            payments: LivePayments::new(kept.live_payments, kept.charges),
+            stop: stop.clone(),
             keeper,
         });
-        let stop = CancellationToken::new();
         let settling = tokio::spawn(settle_in_the_background(Arc::clone(&shared), stop.clone()));
         let delivering = tokio::spawn(deliver_in_the_background(Arc::clone(&shared), stop.clone()));
+        let paying = tokio::spawn(payments::carry_on_in_the_background(Arc::clone(&shared)));
         let router = router(&shared);
         let listener = config.listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {
@@ -277,7 +292,7 @@ impl Sandbox {
             address,
             handle: SandboxHandle { shared },
             serving,
-            background: [settling, delivering],
+            background: [settling, delivering, paying],
             guard,
         })
     }
@@ -287,6 +302,7 @@ fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .nest("/v1", stripe::routes(shared))
         .route("/internal/payments/reconciliation", get(gateway::reconciliation_feed))
+        .merge(payments::routes())
         .merge(control::routes())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(shared), log_request))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(shared), keep_what_changed))
@@ -301,6 +317,8 @@ struct Restored {
     faults: Faults,
     runs: Vec<Run>,
     answers: Vec<KeptAnswer>,
+    live_payments: Vec<Payment>,
+    charges: Vec<Charge>,
 }
 
 /// Claims a folder and takes up what is kept in it, provided that it belongs to such a world.
@@ -322,6 +340,8 @@ fn restore(folder: &Path, world: &World) -> io::Result<(Option<Keeper>, Restored
         faults: Faults::new(state.last_fault, state.faults),
         runs: runs.ok_or_else(|| refused(folder, "a run in this folder is of a report that there is not"))?,
         answers: state.idempotency_keys,
+        live_payments: state.live_payments,
+        charges: state.charges,
     };
     Ok((Some(keeper), restored))
 }
@@ -376,7 +396,7 @@ pub struct RunningSandbox {
     address: SocketAddr,
     handle: SandboxHandle,
     serving: JoinHandle<io::Result<()>>,
-    background: [JoinHandle<()>; 2],
+    background: [JoinHandle<()>; 3],
     guard: StopOnDrop,
 }
 
@@ -406,6 +426,8 @@ impl RunningSandbox {
         }
         for task in self.background {
             task.abort();
+            // Only then does nobody hold the folder any more.
+            drop(task.await);
         }
         if let Err(error) = Shared::keep(&self.handle.shared).await {
             tracing::error!(%error, "the state could not be kept");
@@ -478,6 +500,11 @@ impl SandboxHandle {
     /// Forgets the calls that came in.
     pub fn clear_requests(&self) {
         self.shared.requests.clear();
+    }
+
+    /// What the simulated channel has charged for payments of the gateway.
+    pub fn charges(&self) -> Vec<Charge> {
+        self.shared.payments.channel.charges()
     }
 
     /// Tells one more receiver about report runs; one with the same URL is replaced.

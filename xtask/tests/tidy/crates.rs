@@ -9,12 +9,13 @@ use crate::files::root;
 /// Which crates of the workspace a crate may name, in its build and, after that, only in its tests.
 ///
 /// `core ← platform ← services ← payops`. The three services never name each other: they meet over HTTP. The sandbox
-/// stands in for other people's systems, so it shares nothing with the platform it is there to test.
+/// stands in for other people's systems, so it shares nothing with the platform it is there to test; its gateway uses the
+/// client that is made for gateways.
 const MAY_NAME: &[(&str, &[&str], &[&str])] = &[
     ("payops-core", &[], &[]),
     ("payops-platform", &["payops-core"], &[]),
     ("payops-channels", &["payops-core"], &["payops-sandbox"]),
-    ("payops-sandbox", &["payops-core", "payops-channels"], &[]),
+    ("payops-sandbox", &["payops-core", "payops-channels", "payops-client"], &[]),
     ("payops-recon", &["payops-core", "payops-platform", "payops-channels"], &["payops-sandbox"]),
     ("payops-limits", &["payops-core", "payops-platform"], &[]),
     ("payops-client", &["payops-core"], &["payops-platform", "payops-limits"]),
@@ -26,6 +27,7 @@ const MAY_NAME: &[(&str, &[&str], &[&str])] = &[
             "payops-channels",
             "payops-recon",
             "payops-limits",
+            "payops-client",
             "payops-sandbox",
         ],
         &["payops-faults"],
