@@ -1,16 +1,20 @@
-//! `payops demo`: everything on SQLite with the sandbox, one day reconciled through the real service.
+//! `payops demo`: everything on SQLite with the sandbox, one day reconciled and payments taken through the
+//! real services.
 
 mod api;
+mod payments;
 mod story;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use payops_core::random::SystemRandom;
 use payops_platform::auth::{Caller, Role};
 use payops_platform::config::{ConfigSource, Scope, Service, Settings};
 use payops_platform::http::ServeOptions;
@@ -18,6 +22,7 @@ use payops_sandbox::{
     DEFAULT_GATEWAY_SECRET, DEFAULT_PORT, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, RunningSandbox,
     Sandbox, SandboxConfig, WebhookTarget,
 };
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -26,13 +31,15 @@ use crate::services::OpenService;
 use crate::startup;
 use api::Api;
 
+/// The name of the sandbox's payment gateway among the services.
+const GATEWAY: &str = "payment-gateway";
 /// Tokens of the demo are good for a working day.
 const TOKEN_LIFETIME: Duration = Duration::from_hours(12);
 
-/// Start everything on SQLite with the sandbox, reconcile a seeded day and stay up.
+/// Start everything on SQLite with the sandbox, reconcile a seeded day, take payments and stay up.
 ///
-/// With --once it ends after the verdict: 0 when the result equals what the sandbox knows of the day, 1 when
-/// it does not.
+/// With --once it ends after that: 0 when the result equals what the sandbox knows of the day and every payment ended
+/// as it must, 1 when not.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// End after the verdict
@@ -44,6 +51,9 @@ pub(crate) struct DemoArgs {
     /// The port of the reconciliation service; 0 takes any free one, as --once does [default: 40020]
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// The port of the limit service; 0 takes any free one, as --once does [default: 40022]
+    #[arg(long, value_name = "PORT")]
+    limits_port: Option<u16>,
     /// The port of the sandbox; 0 takes any free one, as --once does [default: 40091]
     #[arg(long, value_name = "PORT")]
     sandbox_port: Option<u16>,
@@ -52,56 +62,79 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     startup::block_on(async {
         let usual = |port: u16| if args.once { 0 } else { port };
-        let service = listen(args.port.unwrap_or_else(|| usual(40_020)), "--port").await?;
+        let listeners = Listeners {
+            reconciliation: listen(args.port.unwrap_or_else(|| usual(40_020)), "--port").await?,
+            limits: listen(args.limits_port.unwrap_or_else(|| usual(40_022)), "--limits-port").await?,
+        };
         let sandbox =
             listen(args.sandbox_port.unwrap_or_else(|| usual(DEFAULT_PORT)), "--sandbox-port").await?;
-        let base_url = format!("http://{}", service.local_addr()?);
-        let sandbox = start_sandbox(sandbox, &base_url)?;
-        let settings = settings(&args.data, sandbox.base_url())?;
+        let settings = settings(&args.data, &url_of(&sandbox)?)?;
+        let sandbox = start_sandbox(sandbox, &listeners, &settings)?;
         let telemetry = startup::start_telemetry("payops-demo", &settings)?;
         let stop = startup::until_told_to_stop()?;
-        let result = show(args, &settings, service, &sandbox, stop).await;
+        let result = show(args, &settings, listeners, &sandbox, stop).await;
         sandbox.shutdown().await;
         telemetry.shutdown().await;
         result
     })
 }
 
-/// Serves, tells the story, and stays up unless it is to be told once.
+/// Where the services will listen.
+struct Listeners {
+    reconciliation: TcpListener,
+    limits: TcpListener,
+}
+
+/// Serves, tells the stories, and stays up unless they are to be told once.
 async fn show(
     args: &DemoArgs,
     settings: &Settings,
-    listener: TcpListener,
+    listeners: Listeners,
     sandbox: &RunningSandbox,
     stop: CancellationToken,
 ) -> Result<ExitCode> {
-    let base_url = format!("http://{}", listener.local_addr()?);
-    let service = OpenService::open(Service::Reconciliation, settings).await?;
-    let options = ServeOptions { drain: settings.drain, ..ServeOptions::default() };
-    let serving = tokio::spawn(service.run(listener, stop.clone(), options));
+    let (base_url, limits_url) = (url_of(&listeners.reconciliation)?, url_of(&listeners.limits)?);
+    let reconciliation = OpenService::open(Service::Reconciliation, settings).await?;
+    let limits = OpenService::open(Service::Limits, settings).await?;
+    let options = || ServeOptions { drain: settings.drain, ..ServeOptions::default() };
+    let serving = [
+        tokio::spawn(reconciliation.run(listeners.reconciliation, stop.clone(), options())),
+        tokio::spawn(limits.run(listeners.limits, stop.clone(), options())),
+    ];
     let operator = person(settings, "demo-operator", Role::Operator)?;
     let admin = person(settings, "demo-admin", Role::Admin)?;
-    let api = Api::new(base_url.clone(), operator.clone())?;
-    let told = tokio::select! {
-        told = story::tell(&api, sandbox) => told,
-        () = stop.cancelled() => Ok(false),
+    let stories = async {
+        let api = Api::new(format!("{base_url}/api/v1/reconciliation"), operator.clone())?;
+        let reconciled = story::tell(&api, sandbox).await?;
+        let api = Api::new(format!("{limits_url}/api/v1/limits"), admin.clone())?;
+        let paid = payments::tell(&api, sandbox.base_url()).await?;
+        Ok((reconciled && paid.as_expected, Some(paid)))
     };
-    if args.once || told.is_err() {
-        stop.cancel();
-    } else {
-        links(&base_url, sandbox.base_url(), &operator, &admin);
+    let told: Result<(bool, Option<payments::Told>)> = tokio::select! {
+        told = stories => told,
+        () = stop.cancelled() => Ok((false, None)),
+    };
+    match &told {
+        Ok((_, Some(paid))) if !args.once => {
+            links([&base_url, &limits_url, sandbox.base_url()], &operator, &admin);
+            payments::calls(&limits_url, sandbox.base_url(), &paid.merchant, gateway_secret(settings)?);
+            println!("Everything stays up until Ctrl-C.");
+        }
+        _ => stop.cancel(),
     }
-    serving.await.context("the service ended by a fault")?;
-    Ok(if told? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    for service in serving {
+        service.await.context("the service ended by a fault")?;
+    }
+    Ok(if told?.0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn links(base_url: &str, sandbox: &str, operator: &str, admin: &str) {
+fn links([base_url, limits_url, sandbox]: [&str; 3], operator: &str, admin: &str) {
     println!();
-    println!("API to read and try    {base_url}/docs");
-    println!("Health, metrics        {base_url}/health  {base_url}/metrics");
+    println!("Reconciliation         {base_url}/docs  {base_url}/health  {base_url}/metrics");
+    println!("Merchant limits        {limits_url}/docs  {limits_url}/health  {limits_url}/metrics");
     println!("Sandbox                {sandbox}/");
     println!();
-    println!("Paste this to call the API as an operator (ADMIN_TOKEN: as an admin):");
+    println!("Paste this to call the APIs as an operator (ADMIN_TOKEN: as an admin):");
     println!("  TOKEN={operator}");
     println!("  ADMIN_TOKEN={admin}");
     println!();
@@ -109,8 +142,6 @@ fn links(base_url: &str, sandbox: &str, operator: &str, admin: &str) {
     println!(
         "  curl -H \"Authorization: Bearer $TOKEN\" \"{base_url}/api/v1/reconciliation/records?status=open\""
     );
-    println!();
-    println!("Everything stays up until Ctrl-C.");
 }
 
 /// The demo depends on nothing that is set outside.
@@ -127,17 +158,35 @@ fn settings(data: &Path, sandbox: &str) -> Result<Settings> {
     let flags: BTreeMap<String, String> =
         flags.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let source = ConfigSource { flags, ..ConfigSource::default() };
-    startup::complete(Settings::load(&source, Scope::One(Service::Reconciliation))?)
+    startup::complete(Settings::load(&source, Scope::All)?)
 }
 
-fn start_sandbox(listener: TcpListener, service: &str) -> Result<RunningSandbox> {
+fn start_sandbox(listener: TcpListener, services: &Listeners, settings: &Settings) -> Result<RunningSandbox> {
     let mut config = SandboxConfig::listening(listener);
     config.report_delay = chrono::TimeDelta::seconds(1);
     config.webhooks.push(WebhookTarget {
-        url: format!("{service}/api/v1/webhooks/stripe"),
+        url: format!("{}/api/v1/webhooks/stripe", url_of(&services.reconciliation)?),
         secret: DEFAULT_WEBHOOK_SECRET.to_owned(),
     });
+    let limits = url_of(&services.limits)?.parse()?;
+    let secret = gateway_secret(settings)?.clone();
+    let limits = payops_client::Settings::new(limits, GATEWAY, secret, Arc::new(SystemRandom));
+    config.limits = Some(payops_client::Settings {
+        // The machine may be busy, and the demo shows decisions rather than patience.
+        attempt_time: Duration::from_secs(10),
+        total_time: Duration::from_secs(30),
+        ..limits
+    });
     Sandbox::start(config).context("the sandbox cannot start")
+}
+
+/// What the payment gateway shows to the limit service.
+fn gateway_secret(settings: &Settings) -> Result<&SecretString> {
+    settings.service_secret(GATEWAY).context("the payment gateway has no secret")
+}
+
+fn url_of(listener: &TcpListener) -> Result<String> {
+    Ok(format!("http://{}", listener.local_addr()?))
 }
 
 fn person(settings: &Settings, name: &str, role: Role) -> Result<String> {

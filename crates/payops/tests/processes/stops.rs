@@ -63,6 +63,8 @@ async fn the_demo_meets_the_truth_and_may_be_run_again() {
         let ran = bare(&folder, &["demo", "--once"], &[]).await;
         assert_eq!(ran.code, 0, "{ran:?}");
         assert!(ran.stdout.contains("the result equals it"), "{ran:?}");
+        assert!(ran.stdout.contains("ended as they must, each of them"), "{ran:?}");
+        assert!(ran.stdout.contains("Exceeds daily limit"), "{ran:?}");
         assert!(!ran.stdout.contains("DIFFERENT") && !ran.stdout.contains("NOT MET"), "{ran:?}");
     }
 }

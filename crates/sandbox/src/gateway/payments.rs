@@ -18,7 +18,7 @@ use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
 use payops_client::LimitsClient;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Refusal, check_caller};
 use crate::server::Shared;
@@ -98,9 +98,9 @@ async fn show(
     State(shared): State<Arc<Shared>>,
     Path(payment_no): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Payment>, Refusal> {
+) -> Result<Json<Value>, Refusal> {
     check_caller(&shared.gateway_secret, &headers)?;
-    Ok(Json(shared.payments.find(&payment_no)?.payment()))
+    Ok(Json(shown(&shared.payments.find(&payment_no)?.payment())))
 }
 
 async fn refund(
@@ -142,12 +142,19 @@ fn add_refund(payment: &mut Payment, wanted: &NewRefund) -> Result<bool, Refusal
 
 /// 201 for what this call has brought to its end, 200 for what was there, 202 for what is still under way.
 fn answer(payment: &Payment, is_new: bool) -> Response {
-    let status = match (payment.is_at_rest(), is_new) {
+    let status = match (payment.is_finished(), is_new) {
         (false, _) => StatusCode::ACCEPTED,
         (true, true) => StatusCode::CREATED,
         (true, false) => StatusCode::OK,
     };
-    (status, Json(payment)).into_response()
+    (status, Json(shown(payment))).into_response()
+}
+
+fn shown(payment: &Payment) -> Value {
+    let mut shown = json!(payment);
+    shown["finished"] = payment.is_finished().into();
+    shown["refundable_amount"] = payment.refundable().into();
+    shown
 }
 
 fn limits(shared: &Shared) -> Result<&LimitsClient, Refusal> {

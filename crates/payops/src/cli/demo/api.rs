@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
-/// The service's API.
+/// A service's API below one path.
 pub(super) struct Api {
+    /// With the path, without a slash at the end.
     base_url: String,
     token: String,
     http: Client,
@@ -38,7 +39,7 @@ impl Api {
 
     /// Any answer.
     pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let url = format!("{}/api/v1/reconciliation/{path}", self.base_url);
+        let url = format!("{}/{path}", self.base_url);
         let mut request = self.http.request(method, url).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);

@@ -165,7 +165,7 @@ impl Payment {
     }
 
     /// Whether nothing is left to be done.
-    pub(super) fn is_at_rest(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         self.state.is_final() && self.refunds.iter().all(|refund| refund.state != RefundState::Releasing)
     }
 
@@ -239,6 +239,6 @@ impl Entry {
 
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         let again_at = *self.again_at.lock().unwrap_or_else(PoisonError::into_inner);
-        again_at.is_none_or(|instant| instant <= now) && !self.payment().is_at_rest()
+        again_at.is_none_or(|instant| instant <= now) && !self.payment().is_finished()
     }
 }
