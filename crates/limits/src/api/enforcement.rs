@@ -148,7 +148,7 @@ pub(super) struct BatchAnswer {
     /// In words, for an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
-    /// Whether this repeats an earlier answer.
+    /// Whether this repeats an earlier answer, a decline included.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
     /// What the single operation would have answered as data.
@@ -197,19 +197,20 @@ fn item_of(item: &RawValue) -> Result<BatchItem> {
 
 impl From<Result<Outcome>> for BatchAnswer {
     fn from(outcome: Result<Outcome>) -> Self {
+        let replayed = enforce::is_replayed(&outcome);
         match enforce::approved(outcome) {
             Ok(approval) => Self {
                 code: "SUCCESS".to_owned(),
                 status: 200,
                 message: None,
-                replayed: approval.replayed,
+                replayed,
                 data: RawValue::from_string(approval.answer.to_string()).ok(),
             },
             Err(error) => Self {
                 code: error.code().to_owned(),
                 status: error.kind().status(),
                 message: Some(error.text().en.to_string()),
-                replayed: false,
+                replayed,
                 data: error.data().and_then(|data| serde_json::value::to_raw_value(&data).ok()),
             },
         }
@@ -218,10 +219,16 @@ impl From<Result<Outcome>> for BatchAnswer {
 
 async fn decide(app: &Limits, operation: Operation) -> Result<Response> {
     let outcome = enforce::decide(app, operation).await;
-    let approval = enforce::approved(outcome)?;
-    let data = RawValue::from_string(approval.answer.to_string()).map_err(Error::internal)?;
-    let mut response = Answer::ok(data).into_response();
-    if approval.replayed {
+    let replayed = enforce::is_replayed(&outcome);
+    let mut response = match enforce::approved(outcome) {
+        Ok(approval) => {
+            let data = RawValue::from_string(approval.answer.to_string()).map_err(Error::internal)?;
+            Answer::ok(data).into_response()
+        }
+        // A no has the header too, so it does not leave by the other door.
+        Err(error) => error.into_response(),
+    };
+    if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)

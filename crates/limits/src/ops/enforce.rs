@@ -37,6 +37,15 @@ pub(crate) fn approved(outcome: Result<Outcome>) -> Result<Approval> {
     }
 }
 
+/// Whether this is what an earlier call was answered, be it a yes or a no.
+pub(crate) fn is_replayed(outcome: &Result<Outcome>) -> bool {
+    match outcome {
+        Ok(Outcome::Approved(approval)) => approval.replayed,
+        Ok(Outcome::Declined { replayed, .. }) => *replayed,
+        _ => false,
+    }
+}
+
 /// Whether an operation asks for a decision that the metrics count.
 fn decides(action: &Action) -> bool {
     matches!(action, Action::Consume(_) | Action::Reserve(..))

@@ -105,7 +105,9 @@ async fn declines_are_final_and_explained(db: TestDb) {
         merchant,
     )
     .await;
-    assert_eq!(app.consume(merchant, "p1", 120).await.data(), declined.data());
+    let again = app.consume(merchant, "p1", 120).await;
+    assert_eq!((again.status, again.code(), again.data()), (422, declined.code(), declined.data()));
+    assert_eq!((declined.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
     assert_eq!(app.consume(merchant, "p2", 120).await.status, 200);
     app.change(
         "UPDATE merchant_limits SET is_suspended = TRUE, suspended_reason = 'risk' WHERE merchant_id = $1",
@@ -147,6 +149,8 @@ async fn a_batch_answers_each_on_its_own(db: TestDb) {
         item("reserve", charge(merchant, "p5", 50)),
         item("confirm", json!({ "merchant_id": merchant, "payment_no": "p5" })),
         item("consume", charge(merchant, "p6", 1)),
+        item("consume", charge(merchant, "p2", i64::MAX)),
+        item("consume", charge(merchant, "p1", 60)),
     ]);
     let answer = app.ask("batch", &json!({ "operations": operations })).await;
     assert_eq!(answer.status, 200);
@@ -163,8 +167,13 @@ async fn a_batch_answers_each_on_its_own(db: TestDb) {
         "SUCCESS",
         "SUCCESS",
         "LIMIT_EXCEEDED",
+        "LIMIT_EXCEEDED",
+        "SUCCESS",
     ];
     assert_eq!(codes, expected);
+    let repeated = |index: usize| results[index]["replayed"] == true;
+    let repeated: Vec<usize> = (0..codes.len()).filter(|index| repeated(*index)).collect();
+    assert_eq!(repeated, [10, 11], "a no is repeated as a yes is: {results}");
     assert_eq!(app.counters(merchant).await, (100, 100, 0));
     app.prove(merchant).await;
 }

@@ -3,13 +3,16 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
+use payops_core::random::SystemRandom;
 use payops_core::time::Zone;
 use payops_sandbox::days::{Channel, DayPlan, Variant, World};
 use payops_sandbox::{DEFAULT_PORT, DEFAULT_SEED, Sandbox, SandboxConfig, WebhookTarget, write_files};
+use secrecy::SecretString;
 
 use crate::startup;
 
@@ -25,8 +28,8 @@ pub(crate) struct SandboxArgs {
     /// What the days follow from
     #[arg(long, default_value_t = DEFAULT_SEED)]
     seed: u64,
-    /// Keep report runs, clock, changed days, faults and idempotency keys in this folder between runs, instead of
-    /// in memory
+    /// Keep report runs, clock, changed days, faults, idempotency keys and payments in this folder between runs,
+    /// instead of in memory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Tell this address about report runs, as Stripe would by webhook
@@ -35,6 +38,12 @@ pub(crate) struct SandboxArgs {
     /// What webhooks are signed with
     #[arg(long, value_name = "SECRET")]
     webhook_secret: Option<String>,
+    /// Where the limit service is that the gateway asks about payments; without one it takes none
+    #[arg(long, value_name = "URL", requires = "limits_secret")]
+    limits_url: Option<reqwest::Url>,
+    /// The secret of `payment-gateway` among PAYOPS_SERVICE_SECRETS of the limit service
+    #[arg(long, value_name = "SECRET", requires = "limits_url")]
+    limits_secret: Option<SecretString>,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -96,6 +105,10 @@ fn serve(args: SandboxArgs) -> Result<ExitCode> {
         config.data = args.data;
         if let (Some(url), Some(secret)) = (args.webhook_url, args.webhook_secret) {
             config.webhooks.push(WebhookTarget { url, secret });
+        }
+        if let (Some(url), Some(secret)) = (args.limits_url, args.limits_secret) {
+            let random = Arc::new(SystemRandom);
+            config.limits = Some(payops_client::Settings::new(url, "payment-gateway", secret, random));
         }
         let (key, secret) = (config.stripe_api_key.clone(), config.gateway_secret.clone());
         let sandbox = Sandbox::start(config).context("the sandbox cannot start")?;

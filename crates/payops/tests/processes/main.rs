@@ -7,6 +7,7 @@ mod disk;
 mod faults;
 mod harness;
 mod holds;
+mod payments;
 mod refusals;
 mod sandbox;
 mod stops;
