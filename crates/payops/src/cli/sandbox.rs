@@ -41,7 +41,7 @@ pub(crate) struct SandboxArgs {
     /// Where the limit service is that the gateway asks about payments; without one it takes none
     #[arg(long, value_name = "URL", requires = "limits_secret")]
     limits_url: Option<reqwest::Url>,
-    /// The secret of `payment-gateway` among PAYOPS_SERVICE_SECRETS of the limit service
+    /// The secret of `payment-gateway` among the service secrets of the limit service
     #[arg(long, value_name = "SECRET", requires = "limits_url")]
     limits_secret: Option<SecretString>,
     #[command(subcommand)]

@@ -29,6 +29,7 @@ both_databases!(MIGRATIONS;
     each_payment_ends_as_it_must,
     without_the_limit_service_nothing_is_taken_and_all_is_taken_back,
     a_lost_answer_is_asked_for_again_after_a_restart_and_charged_once,
+    a_refund_without_the_limit_service_is_given_back_later_and_once,
     duplicates_in_parallel_charge_once,
 );
 
@@ -109,6 +110,14 @@ async fn sandbox(folder: &Path, clock: &ManualClock, limits: SocketAddr) -> Runn
     started.unwrap()
 }
 
+/// An address on which nobody listens, nor can as long as the socket is kept.
+fn nobody() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 struct Gateway {
     sandbox: RunningSandbox,
     http: reqwest::Client,
@@ -182,10 +191,8 @@ async fn each_payment_ends_as_it_must(db: TestDb) {
 
 async fn without_the_limit_service_nothing_is_taken_and_all_is_taken_back(db: TestDb) {
     let bed = Bed::new(&db).await;
-    // Nobody listens there, nor can as long as the socket is kept.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let gateway = bed.gateway(socket.local_addr().unwrap()).await;
+    let (_socket, nobody) = nobody();
+    let gateway = bed.gateway(nobody).await;
     let payment = bed.payment("lost", 600, "good");
     let (status, cancelling) = gateway.post("", &payment).await;
     assert_eq!((status, &cancelling["state"]), (202, &json!("cancelling")), "{cancelling}");
@@ -202,6 +209,27 @@ async fn without_the_limit_service_nothing_is_taken_and_all_is_taken_back(db: Te
     assert_eq!((bed.used().await, gateway.charges()), (0, vec![]));
     let (status, same) = gateway.post("", &payment).await;
     assert_eq!((status, &same["state"]), (200, &json!("not_taken")), "it is final for its number");
+}
+
+async fn a_refund_without_the_limit_service_is_given_back_later_and_once(db: TestDb) {
+    let bed = Bed::new(&db).await;
+    let limits = bed.serve().await;
+    let gateway = bed.gateway(limits).await;
+    gateway.post("", &bed.payment("paid", 600, "good")).await;
+    gateway.sandbox.shutdown().await;
+
+    let (_socket, nobody) = nobody();
+    let gateway = bed.gateway(nobody).await;
+    let refund = json!({ "refund_no": "r1", "amount": 200 });
+    let (status, releasing) = gateway.post("/paid/refunds", &refund).await;
+    assert_eq!((status, &releasing["refunds"][0]["state"]), (202, &json!("releasing")), "{releasing}");
+    assert_eq!((&releasing["refundable_amount"], bed.used().await), (&json!(400), 600));
+    gateway.sandbox.shutdown().await;
+
+    let gateway = bed.gateway(limits).await;
+    until("it is given back", async || gateway.payment("paid").await["finished"] == true).await;
+    assert_eq!(gateway.payment("paid").await["refunds"][0]["state"], "succeeded");
+    assert_eq!((gateway.post("/paid/refunds", &refund).await.0, bed.used().await), (200, 400));
 }
 
 async fn a_lost_answer_is_asked_for_again_after_a_restart_and_charged_once(db: TestDb) {

@@ -127,3 +127,48 @@ async fn a_large_feed_is_streamed() {
     assert_eq!(lines - 1, bed.day(SEEDED).truth().platform_totals.rows);
     assert!(largest < size / 10);
 }
+
+async fn pay(bed: &Bed, body: &str, secret: &str) -> (u16, Value) {
+    let call = bed.http.post(bed.url("/internal/payments")).body(body.to_owned());
+    let call = call.header("x-service-name", "shop").header("x-service-secret", secret);
+    let answer = call.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn without_a_limit_service_no_payment_is_taken() {
+    let bed = Bed::start().await;
+    let (status, said) = pay(&bed, "{}", DEFAULT_GATEWAY_SECRET).await;
+    assert_eq!((status, said["code"].as_str()), (503, Some("LIMITS_NOT_CONFIGURED")));
+    assert!(said["message"].as_str().unwrap().contains("--limits-url"), "{said}");
+    assert_eq!(pay(&bed, "{}", "guess").await.0, 401);
+}
+
+#[tokio::test]
+async fn payments_that_cannot_be_read_are_refused_with_the_reason() {
+    let bed = Bed::start_with(|config| {
+        // Nothing is sent there.
+        let url = "http://127.0.0.1:9".parse().unwrap();
+        let random = Arc::new(SeededRandom::new(1));
+        config.limits =
+            Some(payops_client::Settings::new(url, "gateway", "secret".to_owned().into(), random));
+    })
+    .await;
+    let good = json!({ "merchant_id": "01930000-0000-7000-8000-000000000001", "payment_no": "P-1", "amount": 5,
+                       "currency": "USD", "channel": "stripe" });
+    for (field, value, reason) in [
+        ("amount", json!(0), "above zero"),
+        ("amount", json!("5"), "expected i64"),
+        ("payment_no", json!("a/b"), "payment_no must be 1 to 64"),
+        ("payment_no", json!("x".repeat(65)), "payment_no must be 1 to 64"),
+        ("card", json!("gold"), "unknown variant `gold`"),
+        ("tip", json!(1), "unknown field `tip`"),
+        ("merchant_id", json!(null), "invalid type: null"),
+    ] {
+        let mut body = good.clone();
+        body[field] = value;
+        let (status, said) = pay(&bed, &body.to_string(), DEFAULT_GATEWAY_SECRET).await;
+        assert_eq!((status, said["code"].as_str()), (400, Some("INVALID_REQUEST")), "{said}");
+        assert!(said["message"].as_str().unwrap().contains(reason), "{reason}: {said}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use chrono::{Timelike, Utc};
+use chrono::Timelike;
 use payops_core::id::new_id;
 use payops_sandbox::DEFAULT_GATEWAY_SECRET;
 use reqwest::{Client, Method, RequestBuilder};
@@ -47,7 +47,7 @@ struct Case {
 /// Takes the payments and prints what came out.
 pub(super) async fn tell(limits: &Api, gateway: &str) -> Result<Told> {
     let (clock, random) = clock_and_random();
-    let zone = zone_where_it_is_noon(Utc::now().hour());
+    let zone = zone_where_it_is_noon(clock.now().hour());
     let merchants = [(); 3].map(|()| new_id(&*clock, &*random));
     for merchant in merchants {
         let wanted = json!({ "merchant_id": merchant, "tier_code": "starter", "timezone": zone,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use futures::stream::{self, StreamExt};
 use payops_client::{Admission, CallError, Decision, LimitsClient, Release, WhenAway};
 use payops_core::time::Clock;
 
@@ -15,6 +16,9 @@ use crate::server::{Shared, TICK};
 
 /// After how long an answer that did not come is asked for again, by the sandbox's clock.
 const PAUSE: TimeDelta = TimeDelta::seconds(1);
+
+/// How many payments are carried on at once in the background: one that waits for an answer holds no other up.
+const AT_ONCE: usize = 16;
 
 /// What comes of one step.
 enum Step {
@@ -44,12 +48,15 @@ pub(super) async fn carry_on_detached(shared: &Arc<Shared>, client: &LimitsClien
 pub(crate) async fn carry_on_in_the_background(shared: Arc<Shared>) {
     let Some(client) = &shared.limits else { return };
     while shared.stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
-        for entry in shared.payments.entries() {
-            // One that somebody else carries on is left to them.
-            if entry.is_due(shared.clock.now()) && entry.turn.try_lock().is_ok() {
-                shared.stop.run_until_cancelled(carry_on(&shared, client, &entry)).await;
-            }
-        }
+        let mut due = shared.payments.entries();
+        // One that somebody else carries on is left to them.
+        due.retain(|entry| entry.is_due(shared.clock.now()) && entry.turn.try_lock().is_ok());
+        let carry = |entry: Arc<Entry>| {
+            let (shared, client) = (Arc::clone(&shared), client.clone());
+            async move { carry_on(&shared, &client, &entry).await }
+        };
+        let work = stream::iter(due).for_each_concurrent(AT_ONCE, carry);
+        shared.stop.run_until_cancelled(work).await;
     }
 }
 
@@ -79,7 +86,7 @@ fn take(payment: &mut Payment, step: Step) {
             payment.reason = Some(reason);
         }
         Step::Refunded { refund_no, state, reason } => {
-            for refund in payment.refunds.iter_mut().filter(|refund| refund.refund_no == refund_no) {
+            for refund in payment.refunds.iter_mut().filter(|refund| refund.number == refund_no) {
                 (refund.state, refund.reason) = (state, reason.clone());
             }
         }
@@ -149,8 +156,8 @@ async fn take_back(client: &LimitsClient, payment: &Payment) -> Step {
 async fn refund(client: &LimitsClient, payment: &Payment) -> Step {
     let waiting = payment.refunds.iter().find(|refund| refund.state == RefundState::Releasing);
     let Some(waiting) = waiting else { return Step::To(payment.state) };
-    let done = |state, reason| Step::Refunded { refund_no: waiting.refund_no.clone(), state, reason };
-    match client.release(&give_back(payment, Some((&waiting.refund_no, waiting.amount)))).await {
+    let done = |state, reason| Step::Refunded { refund_no: waiting.number.clone(), state, reason };
+    match client.release(&give_back(payment, Some((&waiting.number, waiting.amount)))).await {
         Ok(Some(_)) => done(RefundState::Succeeded, None),
         Ok(None) => done(RefundState::NotReleased, Some("nothing was counted under the number".to_owned())),
         Err(error) if is_final(&error) => done(RefundState::NotReleased, Some(error.to_string())),

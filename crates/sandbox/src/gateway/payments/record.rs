@@ -127,7 +127,8 @@ pub(super) enum RefundState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refund {
-    pub(super) refund_no: String,
+    #[serde(rename = "refund_no")]
+    pub(super) number: String,
     pub(super) amount: i64,
     pub(super) state: RefundState,
     pub(super) reason: Option<String>,
@@ -136,7 +137,7 @@ pub(crate) struct Refund {
 impl Refund {
     pub(super) fn new(wanted: &NewRefund) -> Self {
         let state = RefundState::Releasing;
-        Self { refund_no: wanted.refund_no.clone(), amount: wanted.amount, state, reason: None }
+        Self { number: wanted.refund_no.clone(), amount: wanted.amount, state, reason: None }
     }
 }
 
@@ -170,7 +171,7 @@ impl Payment {
     }
 
     pub(super) fn refund(&self, refund_no: &str) -> Option<&Refund> {
-        self.refunds.iter().find(|refund| refund.refund_no == refund_no)
+        self.refunds.iter().find(|refund| refund.number == refund_no)
     }
 
     /// What may still be refunded. Refunds are never more than the payment.
