@@ -9,15 +9,21 @@ mod tests;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use payops_platform::db::Db;
-use payops_platform::error::Result;
+use payops_platform::error::{Error, Result};
 
 use super::hot::Lookup;
 use crate::alerts::Bell;
 use crate::coalesce::Decider;
 use crate::decide::{Operation, Outcome};
 use session::Session;
+
+/// A batch is given up after this: longer than a statement may wait for a lock, shorter than a request may take.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// When a database that is away is worth another try.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// Locks and reads, decides, writes and commits on connections of its own, one for each batch at a time.
 #[derive(Debug)]
@@ -34,14 +40,21 @@ impl Pipelined {
         Self { db, lookup, bell, idle: Mutex::default() }
     }
 
-    /// One attempt. A session that has failed is not used again: the server rolls back what it had begun.
+    /// One attempt, with an end: a server that has vanished answers nothing. A session that has failed is not used again: the server rolls back what it had begun.
     async fn attempt(&self, operations: &[Operation]) -> Result<Vec<Outcome>> {
         let idle = self.idle().pop().filter(Session::is_open);
-        let session = match idle {
-            Some(session) => session,
-            None => Session::connect(&self.db).await?,
+        let decided = async {
+            let session = match idle {
+                Some(session) => session,
+                // Whatever keeps a connection from being made keeps every operation from being decided.
+                None => Session::connect(&self.db).await.map_err(|error| Error::unavailable(error, AWAY))?,
+            };
+            let outcomes = session.decide(operations, &self.lookup, &self.bell).await?;
+            Ok::<_, Error>((session, outcomes))
         };
-        let outcomes = session.decide(operations, &self.lookup, &self.bell).await?;
+        let (session, outcomes) = tokio::time::timeout(PATIENCE, decided)
+            .await
+            .map_err(|_| Error::unavailable("a batch was not decided in time", AWAY))??;
         self.idle().push(session);
         Ok(outcomes)
     }

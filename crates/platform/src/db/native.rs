@@ -6,6 +6,8 @@ pub(super) mod sqlite;
 mod tests;
 mod tls;
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret;
 use tokio_postgres::config::SslMode as Tls;
 use tokio_postgres::{Client, Config, NoTls};
@@ -26,7 +28,7 @@ impl Db {
             self.0.server.as_ref().ok_or_else(|| Error::internal("SQLite has no native connection"))?;
         let client = tokio::time::timeout(target.acquire_timeout, connect(target))
             .await
-            .map_err(|_| Error::of_postgres(None, "no connection in time"))??;
+            .map_err(|_| Error::database_away("no connection in time"))??;
         client.batch_execute(&session_settings(target.session)).await?;
         for wish in VANISHED_CLIENTS {
             match client.batch_execute(wish).await {
@@ -48,6 +50,11 @@ async fn connect(target: &PostgresTarget) -> Result<Client> {
         .user(&target.user)
         .dbname(&target.database)
         .application_name("payops")
+        // A host that has vanished answers nothing, not even that it has.
+        .keepalives_idle(Duration::from_secs(10))
+        .keepalives_interval(Duration::from_secs(5))
+        .keepalives_retries(3)
+        .tcp_user_timeout(Duration::from_secs(20))
         .ssl_mode(match target.ssl_mode {
             SslMode::Disable => Tls::Disable,
             SslMode::Prefer => Tls::Prefer,

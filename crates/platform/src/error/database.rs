@@ -32,9 +32,9 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
-    /// What PostgreSQL answered with this SQLSTATE, by whichever driver; without one, the connection broke.
-    pub(crate) fn of_postgres(code: Option<&str>, cause: impl std::fmt::Display) -> Self {
-        Self::of_trouble(code.map_or(Trouble::Away, postgres_trouble), cause)
+    /// The database did not answer in time.
+    pub(crate) fn database_away(cause: impl std::fmt::Display) -> Self {
+        Self::of_trouble(Trouble::Away, cause)
     }
 
     fn of_trouble(trouble: Trouble, cause: impl std::fmt::Display) -> Self {
@@ -59,10 +59,16 @@ impl From<rusqlite::Error> for Error {
 
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
-        let code = error.code().map(|state| state.code().to_owned());
+        let source = std::error::Error::source(&error);
+        let is_away = error.is_closed() || source.is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        let trouble = match error.code() {
+            Some(state) => postgres_trouble(state.code()),
+            None if is_away => Trouble::Away,
+            None => Trouble::Ours,
+        };
         // The driver's own text says what failed, its cause says why.
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        Self::of_postgres(code.as_deref(), format!("{error}{cause}"))
+        let cause = source.map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::of_trouble(trouble, format!("{error}{cause}"))
     }
 }
 
@@ -111,8 +117,9 @@ fn trouble(code: &str, sqlite: bool) -> Trouble {
 /// SQLSTATE, see PostgreSQL's appendix A. Distributed engines answer with the same codes.
 fn postgres_trouble(code: &str) -> Trouble {
     match code {
-        // serialization_failure, deadlock_detected
-        "40001" | "40P01" => Trouble::Clash,
+        // serialization_failure, deadlock_detected, in_failed_sql_transaction (of pipelined statements, the one after the
+        // one that failed may be heard first)
+        "40001" | "40P01" | "25P02" => Trouble::Clash,
         // lock_not_available
         "55P03" => Trouble::Busy,
         "23505" => Trouble::Duplicate,
@@ -150,6 +157,7 @@ mod tests {
             ("40P01", false, Trouble::Clash),
             ("55P03", false, Trouble::Busy),
             ("25P03", false, Trouble::Away),
+            ("25P02", false, Trouble::Clash),
             ("23505", false, Trouble::Duplicate),
             ("53100", false, Trouble::Away),
             ("57P01", false, Trouble::Away),
