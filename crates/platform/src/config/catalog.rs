@@ -98,7 +98,7 @@ pub(super) const GROUPS: &[Group] = &[
             plain(
                 "PAYOPS_DB_MAX_CONNECTIONS",
                 "16",
-                "The most connections to each PostgreSQL database, 2 to 1000.",
+                "The most connections of the pool to each PostgreSQL database, 2 to 1000. Limits has two more, which decide.",
             ),
             plain(
                 "PAYOPS_DB_ACQUIRE_TIMEOUT",
