@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Words of this shape that no caller ever gets as a code: what a job tells the queue, levels, methods, SQL types, and
+/// Words of this shape that no caller ever gets as a code: what a job tells the queue, levels, methods, SQL's types
+/// and commands, and
 /// the beginnings of readable numbers.
-const NO_CODES: [&str; 13] = [
+const NO_CODES: [&str; 16] = [
     "LEASE_LOST",
     "ERROR",
     "DELETE",
@@ -16,6 +17,9 @@ const NO_CODES: [&str; 13] = [
     "POST",
     "BIGINT",
     "UUID",
+    "COMMIT",
+    "FULL",
+    "ROLLBACK",
     "BALANCE",
     "PLATFORM",
     "RECON",
