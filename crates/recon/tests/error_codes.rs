@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Words of this shape that no caller ever gets as a code: what a job tells the queue, levels, methods, SQL's types
-/// and commands, and
-/// the beginnings of readable numbers.
+/// Words of this shape that no caller ever gets as a code: what a job tells the queue, levels, methods, types and
+/// commands of SQL, and the beginnings of readable numbers.
 const NO_CODES: [&str; 16] = [
     "LEASE_LOST",
     "ERROR",
