@@ -40,7 +40,8 @@ impl Pipelined {
         Self { db, lookup, bell, idle: Mutex::default() }
     }
 
-    /// One attempt, with an end: a server that has vanished answers nothing. A session that has failed is not used again: the server rolls back what it had begun.
+    /// One attempt, with an end: a server that has vanished answers nothing. A session that has failed is not used
+    /// again: the server rolls back what it had begun.
     async fn attempt(&self, operations: &[Operation]) -> Result<Vec<Outcome>> {
         let idle = self.idle().pop().filter(Session::is_open);
         let decided = async {
