@@ -73,12 +73,13 @@ impl Db {
         }
     }
 
-    /// Attempts a transaction called `name`, again and again while it clashes with another one, and measures it. For
-    /// transactions on a connection of [`Db::connect_native`]; every other goes through [`Db::write`].
+    /// Attempts a transaction called `name`, again and again while it clashes with another one, and measures it; closing
+    /// waits for it. For transactions on a connection of [`Db::connect_native`]; every other goes through [`Db::write`].
     pub async fn retrying<T, A>(&self, name: &'static str, mut attempt: impl FnMut() -> A) -> Result<T>
     where
         A: Future<Output = Result<T>>,
     {
+        let _under_way = self.0.writes.token();
         let started = Instant::now();
         let mut retries = 0;
         let outcome = loop {

@@ -361,6 +361,33 @@ async fn closing_waits_for_running_transactions(db: TestDb) {
     assert_eq!(db.ping().await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
+/// PostgreSQL only: SQLite's native transactions are tasks that closing waits for.
+#[tokio::test]
+async fn closing_waits_for_native_transactions() {
+    let db = testing::postgres(COUNTERS).await;
+    let client = db.connect_native().await.unwrap();
+    let begun = Arc::new(Barrier::new(2));
+    let ended = Arc::new(AtomicU32::new(0));
+    let caller = tokio::spawn({
+        let (db, begun, ended) = (db.db(), Arc::clone(&begun), Arc::clone(&ended));
+        async move {
+            let attempt = async || {
+                begun.wait().await;
+                for _ in 0..500 {
+                    client.batch_execute("UPDATE counters SET value = value + 1 WHERE name = 'a'").await?;
+                }
+                ended.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            };
+            db.retrying("slow", attempt).await
+        }
+    });
+    begun.wait().await;
+    db.close(Duration::from_secs(20)).await;
+    assert_eq!(ended.load(Ordering::SeqCst), 1, "it was closed over a native transaction");
+    caller.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_second_serving_process_on_a_sqlite_file_is_refused() {
     let place = testing::sqlite_place();
