@@ -11,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{PgPool, Pool};
+use tokio_util::task::TaskTracker;
 
 use crate::telemetry::{HistogramFamily, LATENCY_BUCKETS, Metrics};
 
@@ -72,8 +73,15 @@ impl DbMetrics {
 /// The pools of one database, counted when somebody looks.
 #[derive(Debug, Clone)]
 pub(super) enum Pools {
-    Sqlite { reader: SqlitePool, writer: Option<SqlitePool> },
-    Postgres(PgPool),
+    Sqlite {
+        reader: SqlitePool,
+        writer: Option<SqlitePool>,
+    },
+    /// The pool, and the connections of the native driver: a task each, as long as they are open.
+    Postgres {
+        pool: PgPool,
+        natives: TaskTracker,
+    },
 }
 
 impl Pools {
@@ -81,7 +89,7 @@ impl Pools {
     pub(super) fn sqlite_writer(&self) -> Option<&SqlitePool> {
         match self {
             Self::Sqlite { writer, .. } => writer.as_ref(),
-            Self::Postgres(_) => None,
+            Self::Postgres { .. } => None,
         }
     }
 
@@ -92,7 +100,12 @@ impl Pools {
                 counts.extend(writer.iter().flat_map(|writer| states("writer", writer)));
                 counts
             }
-            Self::Postgres(pool) => states("shared", pool),
+            Self::Postgres { pool, natives } => {
+                let mut counts = states("shared", pool);
+                let open = i64::try_from(natives.len()).unwrap_or(i64::MAX);
+                counts.push((PoolState { pool: "native", state: "used" }, open));
+                counts
+            }
         }
     }
 }

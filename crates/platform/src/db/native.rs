@@ -11,7 +11,9 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tokio_postgres::config::SslMode as Tls;
 use tokio_postgres::{Client, Config, NoTls};
+use tokio_util::task::TaskTracker;
 
+use super::metrics::Pools;
 use super::open::{VANISHED_CLIENTS, session_settings};
 use super::{Db, PostgresTarget, SslMode};
 use crate::error::{Error, Result};
@@ -24,9 +26,10 @@ impl Db {
     /// # Errors
     /// 503 when the server does not answer. On SQLite there is none, which is a mistake of the caller's.
     pub async fn connect_native(&self) -> Result<Client> {
-        let target =
-            self.0.server.as_ref().ok_or_else(|| Error::internal("SQLite has no native connection"))?;
-        let client = tokio::time::timeout(target.acquire_timeout, connect(target))
+        let (Some(target), Pools::Postgres { natives, .. }) = (&self.0.server, &self.0.pools) else {
+            return Err(Error::internal("SQLite has no native connection"));
+        };
+        let client = tokio::time::timeout(target.acquire_timeout, connect(target, natives))
             .await
             .map_err(|_| Error::database_away("no connection in time"))??;
         client.batch_execute(&session_settings(target.session)).await?;
@@ -42,7 +45,7 @@ impl Db {
     }
 }
 
-async fn connect(target: &PostgresTarget) -> Result<Client> {
+async fn connect(target: &PostgresTarget, connections: &TaskTracker) -> Result<Client> {
     let mut config = Config::new();
     config
         .host(&target.host)
@@ -66,11 +69,11 @@ async fn connect(target: &PostgresTarget) -> Result<Client> {
     // What a connection is for ends with its client; what it says before is logged.
     let client = if target.ssl_mode == SslMode::Disable {
         let (client, connection) = config.connect(NoTls).await?;
-        tokio::spawn(async move { report(connection.await) });
+        connections.spawn(async move { report(connection.await) });
         client
     } else {
         let (client, connection) = config.connect(tls::connector(target)?).await?;
-        tokio::spawn(async move { report(connection.await) });
+        connections.spawn(async move { report(connection.await) });
         client
     };
     Ok(client)

@@ -169,7 +169,8 @@ impl Db {
     fn over_postgres(pool: PgPool, serving: bool, server: PostgresTarget) -> Self {
         let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
         let writer = serving.then(|| connection.clone());
-        Self::assemble(Backend::Postgres, connection, writer, Pools::Postgres(pool), Some(server), None)
+        let pools = Pools::Postgres { pool, natives: TaskTracker::new() };
+        Self::assemble(Backend::Postgres, connection, writer, pools, Some(server), None)
     }
 
     fn assemble(

@@ -113,6 +113,8 @@ impl PostgresTarget {
             .port(self.port)
             .username(&self.user)
             .database(&self.database)
+            // Told in any case: the driver would look for one in its own variables of the environment.
+            .password(self.password.as_ref().map_or("", |password| password.expose_secret()))
             .application_name("payops")
             .ssl_mode(match self.ssl_mode {
                 SslMode::Disable => PgSslMode::Disable,
@@ -121,9 +123,6 @@ impl PostgresTarget {
                 SslMode::VerifyCa => PgSslMode::VerifyCa,
                 SslMode::VerifyFull => PgSslMode::VerifyFull,
             });
-        if let Some(password) = &self.password {
-            options = options.password(password.expose_secret());
-        }
         if let Some(path) = &self.ssl_root_cert {
             options = options.ssl_root_cert(path);
         }

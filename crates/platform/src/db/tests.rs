@@ -11,7 +11,7 @@ use super::testing::{self, TestDb};
 use super::*;
 use crate::error::{Error, ErrorKind};
 
-const COUNTERS: &[Migration] = &[Migration::portable(
+pub(super) const COUNTERS: &[Migration] = &[Migration::portable(
     "test_0001",
     "CREATE TABLE counters (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
      INSERT INTO counters (name, value) VALUES ('a', 0), ('b', 0);",
@@ -36,7 +36,7 @@ crate::both_databases!(COUNTERS;
     closing_waits_for_running_transactions,
 );
 
-async fn add(tx: &Tx, name: &str, by: i64) -> Result<i64> {
+pub(super) async fn add(tx: &Tx, name: &str, by: i64) -> Result<i64> {
     let select = format!("SELECT value FROM counters WHERE name = $1{}", tx.for_update());
     let row = tx.query_one_raw(tx.statement(&select, [name.into()])).await?;
     let value: i64 = row.ok_or_else(|| Error::internal("no counter"))?.try_get_by("value")?;
@@ -45,13 +45,13 @@ async fn add(tx: &Tx, name: &str, by: i64) -> Result<i64> {
     Ok(value + by)
 }
 
-async fn value(db: &Db, name: &str) -> i64 {
+pub(super) async fn value(db: &Db, name: &str) -> i64 {
     let statement = db.backend().statement("SELECT value FROM counters WHERE name = $1", [name.into()]);
     let row = db.read().query_one_raw(statement).await.unwrap().unwrap();
     row.try_get_by("value").unwrap()
 }
 
-async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+pub(super) async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while !holds().await {
         assert!(std::time::Instant::now() < deadline, "it did not happen within 20 s");
@@ -581,109 +581,4 @@ async fn sessions_tell_the_server_when_to_give_them_up() {
     let DatabaseTarget::Postgres(target) = &place.target else { panic!("PostgreSQL") };
     let over_tcp = !target.host.starts_with('/');
     assert_eq!(shown("tcp_keepalives_idle").await, if over_tcp { "30" } else { "0" });
-}
-
-/// A SQLite database with the counters, and a native writer of it.
-async fn natively_written() -> (tempfile::TempDir, Db, NativeWriter) {
-    let folder = tempfile::tempdir().unwrap();
-    let target = DatabaseTarget::Sqlite { path: folder.path().join("native.db") };
-    let db = Db::open(&target, COUNTERS).await.unwrap();
-    let writer = db.native_writer().unwrap();
-    (folder, db, writer)
-}
-
-/// Reads, then writes what it read and one more: two of these at once would lose something.
-fn add_natively(connection: &rusqlite::Connection) -> Result<()> {
-    let value: i64 = connection
-        .prepare_cached("SELECT value FROM counters WHERE name = 'a'")?
-        .query_row([], |row| row.get(0))?;
-    connection.prepare_cached("UPDATE counters SET value = ?1 WHERE name = 'a'")?.execute([value + 1])?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn native_and_other_transactions_exclude_each_other() {
-    let (_folder, db, writer) = natively_written().await;
-    let tasks: Vec<_> = (0..20)
-        .map(|_| {
-            let (db, writer) = (db.clone(), writer.clone());
-            tokio::spawn(async move {
-                for _ in 0..20 {
-                    db.write("increment", |tx| Box::pin(add(tx, "a", 1))).await.unwrap();
-                    writer.write("increment", add_natively).await.unwrap();
-                }
-            })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
-    assert_eq!(value(&db, "a").await, 800);
-}
-
-#[tokio::test]
-async fn a_native_transaction_that_fails_keeps_nothing_and_the_writer_goes_on() {
-    let (_folder, db, writer) = natively_written().await;
-    let panicked = writer.write("increment", |connection| -> Result<()> {
-        add_natively(connection)?;
-        panic!("on purpose")
-    });
-    assert_eq!(panicked.await.unwrap_err().kind(), ErrorKind::Internal);
-    let twice = writer.write("increment", |connection| {
-        add_natively(connection)?;
-        connection.execute("INSERT INTO counters (name, value) VALUES ('a', 0)", [])?;
-        Ok(())
-    });
-    assert_eq!(twice.await.unwrap_err().kind(), ErrorKind::Conflict);
-    assert_eq!(value(&db, "a").await, 0);
-    writer.write("increment", add_natively).await.unwrap();
-    db.write("increment", |tx| Box::pin(add(tx, "a", 1))).await.unwrap();
-    assert_eq!(value(&db, "a").await, 2);
-}
-
-#[tokio::test]
-async fn a_full_file_keeps_nothing_and_the_writer_goes_on() {
-    let (_folder, db, writer) = natively_written().await;
-    let full = writer.write("fill", |connection| {
-        add_natively(connection)?;
-        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-        connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
-        connection.execute("INSERT INTO counters (name, value) VALUES (hex(zeroblob(100000)), 0)", [])?;
-        Ok(())
-    });
-    assert_eq!(full.await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(value(&db, "a").await, 0);
-    writer.write("increment", add_natively).await.unwrap();
-    assert_eq!(value(&db, "a").await, 1);
-}
-
-#[tokio::test]
-async fn a_native_transaction_outlives_its_caller_and_the_file_closes() {
-    let (folder, db, writer) = natively_written().await;
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
-    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
-    let signals = Mutex::new(Some((begun, may_go_on)));
-    let handle = writer.clone();
-    let caller = tokio::spawn(async move {
-        let body = move |connection: &rusqlite::Connection| {
-            let (begun, may_go_on) = signals.lock().unwrap().take().unwrap();
-            begun.send(()).unwrap();
-            may_go_on.recv().unwrap();
-            add_natively(connection)
-        };
-        handle.write("increment", body).await
-    });
-    has_begun.await.unwrap();
-    caller.abort();
-    assert!(caller.await.unwrap_err().is_cancelled());
-    go_on.send(()).unwrap();
-    eventually(async || value(&db, "a").await == 1).await;
-    db.close(Duration::from_secs(20)).await;
-    assert_eq!(writer.write("increment", add_natively).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    drop((writer, db));
-    let target = DatabaseTarget::Sqlite { path: folder.path().join("native.db") };
-    let again = Db::open(&target, COUNTERS).await.unwrap();
-    assert_eq!(value(&again, "a").await, 1);
-    let reading = Db::open_read_only(&target, COUNTERS).await.unwrap();
-    assert_eq!(reading.native_writer().unwrap_err().kind(), ErrorKind::Internal);
 }

@@ -201,6 +201,11 @@ impl App {
             .await
     }
 
+    /// Waits until a task's feed is asked for: until the gateway, told to be slow, has the call.
+    pub async fn fetching(&self, id: &str) {
+        self.until(id, |task| task["phase"] == "fetching" && self.sandbox.handle().faults().is_empty()).await;
+    }
+
     /// Waits until a task looks as wanted.
     pub async fn until(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let path = format!("/api/v1/reconciliation/tasks/{id}");

@@ -170,7 +170,7 @@ async fn a_balance_summary_that_comes_during_a_run_starts_the_day_again(db: Test
     app.fault(no_summary());
     app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::Slow { ms: 1500 }));
     let id = app.begin(DATE).await;
-    app.until(&id, |task| task["phase"] == "fetching").await;
+    app.fetching(&id).await;
     let (date, channel) = (DATE.parse().unwrap(), "stripe".parse().unwrap());
     let day = app.sandbox.handle().day(date, channel, &payops_core::time::Zone::utc()).unwrap();
     let mut summary = Vec::new();
@@ -190,7 +190,7 @@ async fn a_balance_summary_that_is_fetched_during_a_run_starts_the_day_again(db:
     app.fault(no_summary());
     app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::Slow { ms: 1500 }));
     let id = app.begin(DATE).await;
-    app.until(&id, |task| task["phase"] == "fetching").await;
+    app.fetching(&id).await;
     assert_eq!(fetched_as(&app, "balance_summary").await["status"], "stored");
     let again = ended_run(&app, &id, 2).await;
     assert_eq!(app.report(&again).await["summary"]["tie"]["proof"], "PROVEN");
@@ -253,7 +253,7 @@ async fn a_file_that_came_during_a_run_that_failed_starts_the_day_again(db: Test
     let refused = FaultKind::Status { status: 403, retry_after: None };
     app.fault(Fault::once(FaultTarget::GatewayFeed, refused));
     let id = app.begin(DATE).await;
-    app.until(&id, |task| task["phase"] == "fetching").await;
+    app.fetching(&id).await;
     let (platform, _) = app.day_files(DATE, Variant::Seeded);
     let uploaded = app.upload("platform-files", &about(DATE), &platform).await.data();
     assert_eq!((&uploaded["outcome"], &uploaded["rerun_task_id"]), (&json!("new"), &Value::Null));

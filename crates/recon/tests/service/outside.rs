@@ -159,7 +159,7 @@ async fn a_run_that_is_handed_back_says_so(db: TestDb) {
     let app = App::start(db).await;
     app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::Slow { ms: 600_000 }));
     let id = app.begin(DATE).await;
-    app.until(&id, |task| task["phase"] == "fetching").await;
+    app.fetching(&id).await;
     app.stop_jobs().await;
     let task = app.until(&id, |task| task["phase"] == "waiting").await;
     let message = task["status_message"].as_str().unwrap();
@@ -170,7 +170,7 @@ async fn a_cancelled_task_stores_nothing(db: TestDb) {
     let app = App::start(db).await;
     app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::Slow { ms: 1500 }));
     let id = app.begin(DATE).await;
-    app.until(&id, |task| task["phase"] == "fetching").await;
+    app.fetching(&id).await;
     let cancelled = app.post(&format!("/api/v1/reconciliation/tasks/{id}/cancel"), &json!({})).await;
     assert_eq!(cancelled.data()["status"], "cancelled");
     // Another task takes the day; once it is done, the run of the first has had its chance.

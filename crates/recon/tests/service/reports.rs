@@ -84,7 +84,7 @@ async fn a_report_during_a_rerun_shows_the_files_of_its_figures(db: TestDb) {
     app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::Slow { ms: 1500 }));
     let id = task["id"].as_str().unwrap();
     app.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
-    app.until(id, |task| task["phase"] == "fetching").await;
+    app.fetching(id).await;
     let during = app.report(&task).await;
     assert_eq!((&during["run_no"], &during["newer_run"]["run_no"]), (&json!(1), &json!(2)));
     assert_eq!(during["newer_run"]["status"], "processing");

@@ -211,7 +211,7 @@ async fn the_overview_keeps_a_day_whose_rerun_is_under_way_or_failed(db: TestDb)
     let before = day().await;
     app.fault(Fault::once(FaultTarget::GatewayFeed, FaultKind::Slow { ms: 600_000 }));
     app.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
-    app.until(id, |task| task["phase"] == "fetching").await;
+    app.fetching(id).await;
     let during = day().await;
     let newer = &during["newer_run"];
     assert_eq!((&newer["run_no"], &newer["status"]), (&json!(2), &json!("processing")));

@@ -1,5 +1,8 @@
 //! A writer of SQLite without `SeaORM`, for what binds many rows: statements that are prepared once, on one thread.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -19,7 +22,7 @@ const PREPARED: usize = 64;
 /// order, and each page that it has forgotten is read again.
 const CACHE: i64 = -64 * 1024;
 
-type Work = Box<dyn FnOnce(&Connection) + Send>;
+type Work = Box<dyn FnOnce(Result<&Connection>) + Send>;
 
 /// A connection that writes to a SQLite file, and its thread. Clones share it; with the last one both end.
 #[derive(Debug, Clone)]
@@ -48,13 +51,23 @@ impl Db {
         let (work, waiting) = mpsc::channel::<Work>();
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || {
-                for work in waiting {
-                    work(&connection);
-                }
-            })
+            .spawn(move || work_on(&path, connection, waiting))
             .map_err(|error| Error::internal(format!("no thread for the native writer: {error}")))?;
         Ok(NativeWriter(Arc::new(Writer { db: self.clone(), work: Some(work), thread: Some(thread) })))
+    }
+}
+
+fn work_on(path: &Path, connection: Connection, waiting: mpsc::Receiver<Work>) {
+    let mut connection = Some(connection);
+    for work in waiting {
+        match connection.take().map_or_else(|| open(path), Ok) {
+            Ok(opened) => {
+                work(Ok(&opened));
+                // A transaction that could not be rolled back ends with its connection, and keeps nobody from writing.
+                connection = opened.is_autocommit().then_some(opened);
+            }
+            Err(error) => work(Err(error)),
+        }
     }
 }
 
@@ -102,7 +115,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let work: Work = Box::new(move |connection| {
             // Nobody listens when the runtime is shutting down.
-            let _ = reply.send(transact(name, connection, &*body));
+            let _ = reply.send(connection.and_then(|connection| transact(name, connection, &*body)));
         });
         let ended = || Error::internal(format!("transaction {name}: the writer's thread has ended"));
         self.work.as_ref().ok_or_else(ended)?.send(work).map_err(|_| ended())?;

@@ -1,12 +1,15 @@
-//! How much of a PostgreSQL server's certificate is believed: both drivers must agree.
+//! Connections of the native driver: counted, and trusting the same servers as those of the pool.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sea_orm::ConnectionTrait;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
+use tokio_util::task::TaskTracker;
 
 use crate::db::testing::postgres;
+use crate::db::tests::eventually;
 use crate::db::{DatabaseTarget, Db, PostgresTarget, SslMode};
+use crate::telemetry::Metrics;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -62,7 +65,7 @@ async fn both(target: &PostgresTarget) -> [Option<bool>; 2] {
         }
         Err(_) => None,
     };
-    let native = match super::connect(target).await {
+    let native = match super::connect(target, &TaskTracker::new()).await {
         Ok(client) => Some(client.query_one(spoken, &[]).await.unwrap().get(0)),
         Err(_) => None,
     };
@@ -101,4 +104,20 @@ async fn both_drivers_believe_the_same_servers() {
         };
         assert_eq!(both(&target).await, [expected; 2], "{mode:?} {host} {trusted:?}");
     }
+}
+
+#[tokio::test]
+async fn connections_of_the_native_driver_are_counted() {
+    let db = postgres(&[]).await;
+    let metrics = Metrics::new("test-service");
+    db.measure(&metrics);
+    let line = |count: u32| {
+        format!("db_pool_connections{{service=\"test-service\",pool=\"native\",state=\"used\"}} {count}\n")
+    };
+    let shows = |count: u32| metrics.render().unwrap().contains(&line(count));
+    assert!(shows(0));
+    let clients = (db.connect_native().await.unwrap(), db.connect_native().await.unwrap());
+    assert!(shows(2));
+    drop(clients);
+    eventually(async || shows(0)).await;
 }
