@@ -60,15 +60,8 @@ pub struct NewDelivery {
 
 const DELIVERIES: Table = (
     "limit_alert_deliveries",
-    &[
-        ("merchant_id", Kind::Uuid),
-        ("alert_no", Kind::Number),
-        ("channel", Kind::Text),
-        ("recipient", Kind::Text),
-        ("state", Kind::Text),
-        ("next_attempt_at", Kind::Time),
-        ("created_at", Kind::Time),
-    ],
+    "merchant_id, alert_no, channel, recipient, state, next_attempt_at, created_at",
+    &[Kind::Uuid, Kind::Number, Kind::Text, Kind::Text, Kind::Text, Kind::Time, Kind::Time],
 );
 
 /// Adds deliveries that are due at once.

@@ -23,12 +23,12 @@ pub(super) const PAYMENT: &str = "merchant_id, payment_no, state, declined_by, t
 pub(super) const RELEASE: &str = "merchant_id, payment_no, release_no, asked_amount, amount, returned_amount, reason, \
      answer, created_at";
 
-/// Of `limit_usage_logs`, in the order of both drivers' inserts.
+/// Of `limit_usage_logs`, in the order of every insert.
 pub(super) const LOG: &str = "merchant_id, seq, created_at, action_type, payment_no, order_no, release_no, amount, \
      currency, counted_amount, daily_used_before, daily_used_after, monthly_used_before, monthly_used_after, \
      pending_before, pending_after, success, failure_reason";
 
-/// Of `limit_alerts`, in the order of both drivers' inserts.
+/// Of `limit_alerts`, in the order of every insert.
 pub(super) const ALERT: &str =
     "merchant_id, seq, limit_kind, threshold, crossed, window_start, used_amount, limit_amount, created_at";
 

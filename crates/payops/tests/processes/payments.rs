@@ -6,6 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse;
 use chrono::TimeDelta;
 use payops_core::random::SystemRandom;
 use payops_core::time::{ManualClock, SystemClock};
@@ -29,6 +33,7 @@ both_databases!(MIGRATIONS;
     each_payment_ends_as_it_must,
     without_the_limit_service_nothing_is_taken_and_all_is_taken_back,
     a_lost_answer_is_asked_for_again_after_a_restart_and_charged_once,
+    a_failed_charge_whose_limit_service_has_left_is_given_back_later_and_once,
     a_refund_without_the_limit_service_is_given_back_later_and_once,
     duplicates_in_parallel_charge_once,
 );
@@ -67,9 +72,25 @@ impl Bed {
 
     /// The limit service on a port.
     async fn serve(&self) -> SocketAddr {
+        Self::listen(self.service.clone()).await
+    }
+
+    /// The limit service on a port, which goes away before it can do `what`.
+    async fn serve_until(&self, what: &'static str) -> SocketAddr {
+        let away = middleware::from_fn(move |request: Request, next: Next| async move {
+            if request.uri().path().ends_with(what) {
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            } else {
+                next.run(request).await
+            }
+        });
+        Self::listen(self.service.clone().layer(away)).await
+    }
+
+    async fn listen(service: axum::Router) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, self.service.clone(), CancellationToken::new(), Duration::ZERO));
+        tokio::spawn(serve(listener, service, CancellationToken::new(), Duration::ZERO));
         address
     }
 
@@ -209,6 +230,22 @@ async fn without_the_limit_service_nothing_is_taken_and_all_is_taken_back(db: Te
     assert_eq!((bed.used().await, gateway.charges()), (0, vec![]));
     let (status, same) = gateway.post("", &payment).await;
     assert_eq!((status, &same["state"]), (200, &json!("not_taken")), "it is final for its number");
+}
+
+async fn a_failed_charge_whose_limit_service_has_left_is_given_back_later_and_once(db: TestDb) {
+    let bed = Bed::new(&db).await;
+    let gateway = bed.gateway(bed.serve_until("/release").await).await;
+    let payment = bed.payment("card", 600, "declined");
+    let (status, releasing) = gateway.post("", &payment).await;
+    assert_eq!((status, &releasing["finished"]), (202, &json!(false)), "{releasing}");
+    assert_eq!((bed.used().await, gateway.charges()), (600, vec![("card".to_owned(), 1, false)]));
+    gateway.sandbox.shutdown().await;
+
+    let gateway = bed.gateway(bed.serve().await).await;
+    until("it is given back", async || gateway.payment("card").await["finished"] == true).await;
+    assert_eq!((gateway.state("card").await.as_str(), bed.used().await), ("failed", 0));
+    assert_eq!(gateway.post("", &payment).await.0, 200);
+    assert_eq!((bed.used().await, gateway.charges()), (0, vec![("card".to_owned(), 1, false)]));
 }
 
 async fn a_refund_without_the_limit_service_is_given_back_later_and_once(db: TestDb) {

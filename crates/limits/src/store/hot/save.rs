@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::batch::Effects;
 use crate::model::{Alert, LogRow, Payment, Usage};
+use crate::store::native::{ALERT, LOG};
 use crate::store::rows::{Kind, id, optional_time, pack, time, unpack};
 
 /// Writes what the present and an edit do to merchants. Their rows are locked, so they are as they were read.
@@ -16,7 +17,7 @@ pub(crate) async fn save(tx: &Tx, effects: &Effects) -> Result<()> {
     }
     usages(tx, effects).await?;
     change_payments(tx, &effects.changed_payments).await?;
-    insert(tx, LOG, effects.log.iter().map(log_row)).await?;
+    insert(tx, LOG_ROWS, effects.log.iter().map(log_row)).await?;
     insert(tx, ALERTS, effects.alerts.iter().map(alert)).await
 }
 
@@ -51,8 +52,8 @@ fn usage_row(merchant: uuid::Uuid, usage: &Usage) -> Value {
     ])
 }
 
-/// A table and its columns, in the order in which rows are packed.
-pub(in crate::store) type Table = (&'static str, &'static [(&'static str, Kind)]);
+/// A table and its columns, in the order in which rows are packed, and what each of them holds.
+pub(in crate::store) type Table = (&'static str, &'static str, &'static [Kind]);
 
 async fn change_payments(tx: &Tx, payments: &[Payment]) -> Result<()> {
     use Kind::{Number, Text, Time, Uuid};
@@ -82,29 +83,14 @@ async fn change_payments(tx: &Tx, payments: &[Payment]) -> Result<()> {
     changed(tx, &sql, pack(rows), payments.len()).await
 }
 
-const LOG: Table = (
-    "limit_usage_logs",
-    &[
-        ("merchant_id", Kind::Uuid),
-        ("seq", Kind::Number),
-        ("created_at", Kind::Time),
-        ("action_type", Kind::Text),
-        ("payment_no", Kind::Text),
-        ("order_no", Kind::Text),
-        ("release_no", Kind::Text),
-        ("amount", Kind::Number),
-        ("currency", Kind::Text),
-        ("counted_amount", Kind::Number),
-        ("daily_used_before", Kind::Number),
-        ("daily_used_after", Kind::Number),
-        ("monthly_used_before", Kind::Number),
-        ("monthly_used_after", Kind::Number),
-        ("pending_before", Kind::Number),
-        ("pending_after", Kind::Number),
-        ("success", Kind::Bool),
-        ("failure_reason", Kind::Text),
-    ],
-);
+const LOG_ROWS: Table = {
+    use Kind::{Bool, Number, Text, Time, Uuid};
+    let kinds = &[
+        Uuid, Number, Time, Text, Text, Text, Text, Number, Text, Number, Number, Number, Number, Number,
+        Number, Number, Bool, Text,
+    ];
+    ("limit_usage_logs", LOG, kinds)
+};
 
 fn log_row(row: &LogRow) -> Value {
     json!([
@@ -129,20 +115,10 @@ fn log_row(row: &LogRow) -> Value {
     ])
 }
 
-const ALERTS: Table = (
-    "limit_alerts",
-    &[
-        ("merchant_id", Kind::Uuid),
-        ("seq", Kind::Number),
-        ("limit_kind", Kind::Text),
-        ("threshold", Kind::Small),
-        ("crossed", Kind::Bool),
-        ("window_start", Kind::Time),
-        ("used_amount", Kind::Number),
-        ("limit_amount", Kind::Number),
-        ("created_at", Kind::Time),
-    ],
-);
+const ALERTS: Table = {
+    use Kind::{Bool, Number, Small, Text, Time, Uuid};
+    ("limit_alerts", ALERT, &[Uuid, Number, Text, Small, Bool, Time, Number, Number, Time])
+};
 
 fn alert(alert: &Alert) -> Value {
     json!([
@@ -161,12 +137,10 @@ fn alert(alert: &Alert) -> Value {
 /// Adds rows; none is not asked for.
 pub(in crate::store) async fn insert(
     tx: &Tx,
-    (table, columns): Table,
+    (table, columns, kinds): Table,
     rows: impl ExactSizeIterator<Item = Value>,
 ) -> Result<()> {
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let kinds: Vec<Kind> = columns.iter().map(|(_, kind)| *kind).collect();
-    let sql = format!("INSERT INTO {table} ({}) {}", names.join(", "), unpack(tx.backend(), &kinds));
+    let sql = format!("INSERT INTO {table} ({columns}) {}", unpack(tx.backend(), kinds));
     let count = rows.len();
     changed(tx, &sql, pack(rows), count).await
 }
