@@ -28,6 +28,19 @@ pub enum Format {
     PlatformNdjson,
 }
 
+/// What proves that a file is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProvenBy {
+    /// A report of its own beside it: the balance summary.
+    BalanceSummary,
+    /// Its last line, with count and sums.
+    Trailer,
+    /// A row of totals, which its mapping speaks of.
+    Totals,
+    /// Nothing: a person hands it over, and it has no means of proof.
+    Nothing,
+}
+
 impl Format {
     /// The mapping that the format is read by, where it is one.
     fn mapping(&self) -> Option<Mapping> {
@@ -35,6 +48,16 @@ impl Format {
             Self::Mapped(mapping) => Some(mapping.clone()),
             Self::PlatformCsv => Some(Mapping::platform()),
             Self::StripeItemized | Self::PlatformNdjson => None,
+        }
+    }
+
+    /// What proves that a file of this format is whole.
+    pub fn proven_by(&self) -> ProvenBy {
+        match self {
+            Self::StripeItemized => ProvenBy::BalanceSummary,
+            Self::PlatformNdjson => ProvenBy::Trailer,
+            Self::Mapped(mapping) if mapping.has_proof() => ProvenBy::Totals,
+            Self::Mapped(_) | Self::PlatformCsv => ProvenBy::Nothing,
         }
     }
 

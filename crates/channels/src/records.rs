@@ -33,6 +33,11 @@ impl<'b> Record<'b> {
         self.spans.len()
     }
 
+    /// Whether a carriage return stands in it that no line feed follows.
+    pub(crate) fn lone_carriage_return(&self) -> bool {
+        memchr::memchr_iter(b'\r', self.text).any(|at| self.text.get(at + 1) != Some(&b'\n'))
+    }
+
     /// A field, or nothing (an empty text) beyond the last one.
     #[inline]
     pub(crate) fn field(&self, index: usize) -> &'b [u8] {

@@ -179,6 +179,8 @@ pub enum RejectReason {
     MissingColumn,
     /// A header names one needed column twice.
     DuplicateColumn,
+    /// The lines end in a carriage return alone.
+    BadLineEnd,
     /// The row ends before a column that it needs.
     ShortRow,
     /// The row has more fields than the header.

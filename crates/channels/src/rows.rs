@@ -167,6 +167,13 @@ pub(crate) fn read_header<R: Read>(
     wanted: &[(&str, bool)],
 ) -> Result<Binding, Vec<Reject>> {
     let rejects = match records.next() {
+        // Left alone, rows would be taken for a part of the header, and the file for one without rows.
+        Next::Record(record) if record.lone_carriage_return() => vec![Reject {
+            line: record.position.line,
+            column: None,
+            reason: RejectReason::BadLineEnd,
+            message: "the header contains a carriage return: lines must end in LF or CR LF".into(),
+        }],
         Next::Record(record) => return Binding::find(Header::read(&record), wanted),
         Next::Broken(broken) => vec![broken.into_reject()],
         Next::End => match records.take_error() {

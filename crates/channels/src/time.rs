@@ -1,5 +1,7 @@
 //! Reads the times that files print, and tells whether they fall on the day asked about.
 
+use std::fmt::Write;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use payops_core::time::{DayWindow, NoSuchDay, Zone};
 
@@ -59,6 +61,15 @@ impl DayTest {
 }
 
 impl TimeFormat {
+    /// Whether a time that is written in this way can be read again: a pattern without a date, or with half of a clock,
+    /// tells no time.
+    pub(crate) fn reads_what_it_writes(&self) -> bool {
+        let Self::Pattern(pattern) = self else { return true };
+        let mut text = String::new();
+        let written = write!(text, "{}", DateTime::UNIX_EPOCH.format(pattern));
+        written.is_ok() && self.read(text.as_bytes()).is_some()
+    }
+
     fn read(&self, text: &[u8]) -> Option<Reading> {
         match self {
             Self::Iso8601 => iso8601(text),

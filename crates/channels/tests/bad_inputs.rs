@@ -129,6 +129,8 @@ fn feed_lines() {
         (changed("PAY1", ""), (1, Some("payment_no"), EmptyField)),
         (changed("2026-01-30T10:00:00Z", "10 o'clock"), (1, Some("created_at"), BadTime)),
         (id, (1, Some("channel_trade_no"), FieldTooLong)),
+        (changed("ch_1", "ch\\u0000_1"), (1, Some("channel_trade_no"), NulByte)),
+        (changed("PAY1", "PAY\\u00001"), (1, Some("payment_no"), NulByte)),
         (long, (1, None, RowTooLong)),
     ];
     for (bad, refusal) in cases {
@@ -142,7 +144,7 @@ fn feed_lines() {
 
 #[test]
 fn headers() {
-    let cases: [(&str, Vec<Refusal>); 5] = [
+    let cases: [(&str, Vec<Refusal>); 6] = [
         ("", vec![(0, None, MissingColumn)]),
         (
             "\n\nbalance_transaction_id,currency,gross,fee,net,description\n",
@@ -154,6 +156,10 @@ fn headers() {
         ),
         ("a,\"b\n", vec![(1, None, BadQuoting)]),
         ("a\0b\n", vec![(1, None, NulByte)]),
+        (
+            "balance_transaction_id,currency,gross,fee,net,reporting_category,source_id,description\r",
+            vec![(1, None, BadLineEnd)],
+        ),
     ];
     for (header, expected) in cases {
         let text = format!("{header}{STRIPE_GOOD}");

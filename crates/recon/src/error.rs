@@ -38,6 +38,32 @@ pub(crate) fn file_not_found(file_no: &str) -> Error {
     )
 }
 
+pub(crate) fn stored_file_missing(file: &file::Model) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "STORED_FILE_MISSING",
+        format!("{} is no longer in the folder of files; hand the file over again", file.file_no),
+        format!("文件 {} 已不在文件目录中；请重新上传", file.file_no),
+    )
+}
+
+pub(crate) fn stored_file_changed(file: &file::Model) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "STORED_FILE_CHANGED",
+        format!(
+            "the bytes of {} are no longer those that were stored; hand the file over again",
+            file.file_no
+        ),
+        format!("文件 {} 的内容已与入库时不同；请重新上传", file.file_no),
+    )
+}
+
+/// Whether a run failed for want of a stored file's bytes, so that the same file, handed over again, lets it go on.
+pub(crate) fn is_cured_by_the_same_file(code: &str) -> bool {
+    matches!(code, "STORED_FILE_MISSING" | "STORED_FILE_CHANGED")
+}
+
 pub(crate) fn schedule_not_found(id: Uuid) -> Error {
     Error::new(
         ErrorKind::NotFound,

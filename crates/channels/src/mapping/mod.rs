@@ -59,6 +59,11 @@ impl Mapping {
         [Status::Failed, Status::Cancelled].iter().any(|status| self.rules.statuses.has(*status))
     }
 
+    /// Whether a row of totals proves that a file is whole.
+    pub fn has_proof(&self) -> bool {
+        self.rules.proof.is_some()
+    }
+
     pub(crate) fn rules(&self) -> &Arc<Rules> {
         &self.rules
     }

@@ -50,6 +50,7 @@ fn what_a_mapping_says_wrongly_is_told() {
         (sound("", "status = \"s\"", "[status]\nfailed = [\" \"]"), Some(10), "an empty word"),
         (sound("", "", "[time]\nzone = \"Mars/Olympus\""), Some(11), "is not a time zone"),
         (sound("", "", "[time]\nformat = \"%Q\""), Some(11), "or a pattern such as"),
+        (sound("", "", "[time]\nformat = \"%H:%M\""), Some(11), "tells no date and time"),
         (sound("", "row_id = \" \"", ""), Some(3), "'row_id' names no column"),
         (sound("", "", "[optional_columns]\namount = \"sum\""), Some(3), "both in [columns] and in"),
         (sound("", "", "[proof]\nmarker = \"T\""), Some(10), "needs 'count_field' or 'amount_field'"),

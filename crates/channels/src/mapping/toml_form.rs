@@ -360,7 +360,16 @@ fn time_format(errors: &Errors<'_>, value: Option<Spanned<String>>) -> Result<Ti
         "iso8601" => Ok(TimeFormat::Iso8601),
         "unix_seconds" => Ok(TimeFormat::UnixSeconds),
         "unix_milliseconds" => Ok(TimeFormat::UnixMilliseconds),
-        pattern if pattern.contains('%') && is_pattern(pattern) => Ok(TimeFormat::Pattern(pattern.into())),
+        pattern if pattern.contains('%') && is_pattern(pattern) => {
+            let format = TimeFormat::Pattern(pattern.into());
+            if format.reads_what_it_writes() {
+                return Ok(format);
+            }
+            let message = format!(
+                "[time] format: '{text}' tells no date and time that could be read: no row could be placed on a day"
+            );
+            Err(errors.at(value.span(), message))
+        }
         _ => {
             let message = format!(
                 "[time] format is 'iso8601', 'unix_seconds', 'unix_milliseconds' or a pattern such as \

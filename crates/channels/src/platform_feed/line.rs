@@ -162,6 +162,9 @@ impl Fields<'_> {
 /// An id of a bearable length, trimmed; empty when the line does not have it.
 pub(super) fn id<'s>(name: &str, value: Option<&'s str>, longest: usize) -> Result<&'s [u8], Fault> {
     let text = value.unwrap_or_default().trim().as_bytes();
+    if text.contains(&0) {
+        return Err(Fault::value(RejectReason::NulByte, name, "contains a NUL", text));
+    }
     if text.len() > longest {
         let what = format!("{} bytes are longer than the {longest} that are accepted", text.len());
         return Err(Fault::value(RejectReason::FieldTooLong, name, &what, text));

@@ -141,7 +141,7 @@ impl Feed {
             true if !status.money_moved() => row_id,
             true => return Err(Fault::empty("channel_trade_no")),
         };
-        let occurred_at = fields.created_at.as_deref().unwrap_or_default().trim().as_bytes();
+        let occurred_at = id("created_at", fields.created_at.as_deref())?;
         let row = Row {
             kind,
             channel_trade_no: trade_no,

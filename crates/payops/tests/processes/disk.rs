@@ -44,6 +44,16 @@ async fn a_task_waits_for_room_and_an_upload_is_refused() {
     make_room(&instance).await;
     let task = instance.ended(&id).await;
     site.assert_whole(&instance, &task).await;
+
+    let report = async || {
+        let path = format!("reports/{id}/download?format=csv");
+        instance.request(Method::GET, &path).send().await.unwrap()
+    };
+    leave_room(&instance, 0).await;
+    let refused = report().await;
+    assert_eq!(refused.status().as_u16(), 503);
+    make_room(&instance).await;
+    assert!(report().await.bytes().await.unwrap().len() > 1000);
     assert_eq!(upload(&instance, file).await.status().as_u16(), 201);
 }
 
@@ -77,7 +87,15 @@ async fn upload(instance: &Instance, file: Vec<u8>) -> Response {
 }
 
 async fn make_room(instance: &Instance) {
-    let pid = instance.pid().to_string();
-    let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().await;
-    assert!(raised.unwrap().success());
+    limit_files(instance, "unlimited").await;
+}
+
+async fn leave_room(instance: &Instance, bytes: usize) {
+    limit_files(instance, &format!("{bytes}:unlimited")).await;
+}
+
+async fn limit_files(instance: &Instance, limits: &str) {
+    let (pid, limits) = (instance.pid().to_string(), format!("--fsize={limits}"));
+    let set = Command::new("prlimit").args(["--pid", &pid, &limits]).status().await;
+    assert!(set.unwrap().success());
 }

@@ -53,6 +53,26 @@ fn a_row_that_the_summary_knows_and_the_report_lacks_is_seen() {
 }
 
 #[test]
+fn a_mapped_file_without_the_totals_that_its_mapping_speaks_of_is_not_proven() {
+    let folder = Folder::new();
+    let mapping = folder.read("bank.toml");
+    folder.write("bank.toml", format!("{mapping}\n[proof]\nmarker = \"SUMME\"\ncount_field = 2\n"));
+    let rows =
+        "Buchung;Referenz;Betrag;Waehrung;Status\n1;ch_1;10,00;USD;gebucht\n2;pi_2;20,00;USD;gebucht\n";
+    for (name, totals) in [("whole.csv", "SUMME;2;;;\n"), ("ours.csv", "SUMME;2;;;\n"), ("cut.csv", "")] {
+        folder.write(name, format!("{rows}{totals}"));
+    }
+    let verdict = |theirs: &str, ours: &str| {
+        folder.verdict(&format!(
+            "--channel generic --mapping bank.toml --settlement {theirs} --platform-mapping bank.toml --platform {ours}"
+        ))
+    };
+    expect(&verdict("whole.csv", "ours.csv"), "reconciled", &[]);
+    expect(&verdict("cut.csv", "ours.csv"), "not_provable", &["totals_missing"]);
+    expect(&verdict("whole.csv", "cut.csv"), "not_provable", &["totals_missing"]);
+}
+
+#[test]
 fn a_feed_without_its_trailer_is_not_proven() {
     let trailer = "{\"trailer\":{\"count\":3,\"sums\":{\"USD\":3500}}}\n";
     let verdict = after("agreeing_feed.ndjson", trailer, "", &[FEED, SUMMARY]);

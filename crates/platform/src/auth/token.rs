@@ -57,7 +57,7 @@ pub(super) enum TokenFault {
     Issuer,
     #[error("meant for another")]
     Audience,
-    #[error("has no subject")]
+    #[error("has no subject of 1 to 255 bytes without control characters")]
     Subject,
     #[error("has no role that payops knows, or a merchant without its id")]
     Role,
@@ -175,7 +175,7 @@ impl Claims {
         if !self.aud.includes(audience) {
             return Err(TokenFault::Audience);
         }
-        if self.sub.is_empty() || self.sub.len() > 255 {
+        if self.sub.is_empty() || self.sub.len() > 255 || self.sub.contains(char::is_control) {
             return Err(TokenFault::Subject);
         }
         let subject = self.sub.into();

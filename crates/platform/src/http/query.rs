@@ -96,7 +96,15 @@ fn pairs(parts: &Parts) -> Result<Vec<Pair<'_>>> {
             let name = if intact(name) { name.to_string() } else { String::from("query") };
             Err(Error::invalid_field(name, "is not valid UTF-8", "不是有效的 UTF-8 文本"))
         }
-        None => Ok(pairs),
+        // A variable that was never set must not turn one into all.
+        None => match pairs.iter().find(|(_, value)| value.is_empty()) {
+            Some((name, _)) => Err(Error::invalid_field(
+                name.to_string(),
+                "is empty: give it a value, or leave it out",
+                "不能为空：请给出值，或省略该参数",
+            )),
+            None => Ok(pairs),
+        },
     }
 }
 
@@ -177,6 +185,8 @@ mod tests {
             ("least=many", "least", "must be a whole number within range"),
             ("least=9223372036854775808", "least", "must be a whole number within range"),
             ("paid=maybe", "paid", "must be true or false"),
+            ("channel=", "channel", "is empty: give it a value, or leave it out"),
+            ("tag=x&tag=", "tag", "is empty: give it a value, or leave it out"),
             ("channel=%FF", "channel", "is not valid UTF-8"),
             ("%FF=1", "query", "is not valid UTF-8"),
         ] {

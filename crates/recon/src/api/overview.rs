@@ -32,7 +32,11 @@ pub(super) async fn get_summary(
     let today = app.context.now().date_naive();
     let to = query.date_to.unwrap_or(today);
     let from = query.date_from.unwrap_or_else(|| to.checked_sub_days(Days::new(30)).unwrap_or(to));
-    if from > to || (to - from).num_days() > MOST_DAYS {
+    if from > to {
+        let (en, zh) = ("date_from lies after date_to", "date_from 晚于 date_to");
+        return Err(Error::invalid_field("date_from", en, zh));
+    }
+    if (to - from).num_days() > MOST_DAYS {
         return Err(Error::invalid_field(
             "date_from",
             format!("date_from lies at most {MOST_DAYS} days before date_to"),

@@ -258,7 +258,7 @@ fn check_ids(ids: &[Uuid]) -> Result<()> {
     }
     Err(Error::invalid_field(
         "record_ids",
-        format!("1 to {MOST_AT_ONCE} different records are accepted; {} were given", ids.len()),
+        format!("1 to {MOST_AT_ONCE} records are accepted, each once; {} were given", ids.len()),
         format!("允许 1 到 {MOST_AT_ONCE} 个不同的记录；收到 {} 个", ids.len()),
     ))
 }

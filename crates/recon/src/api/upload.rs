@@ -246,8 +246,11 @@ impl About {
         match (subject.role, &self.mapping) {
             (FileRole::Settlement, None) if !stripe => Err(Error::invalid_field(
                 "mapping",
-                format!("files of {channel} need a mapping: only stripe's files are read without one"),
-                format!("{channel} 的文件需要 mapping：只有 stripe 的文件无需映射即可读取"),
+                format!(
+                    "files of {channel} need a mapping, in a part before the file: only stripe's files are read \
+                     without one"
+                ),
+                format!("{channel} 的文件需要 mapping，且须放在文件之前：只有 stripe 的文件无需映射即可读取"),
             )),
             (FileRole::BalanceSummary, _) if !stripe => Err(Error::invalid_field(
                 "role",

@@ -205,8 +205,8 @@ pub fn reconcile(
         platform: (&our_report, ours.rejects),
         channel: (&their_report, theirs.rejects),
         tie: Tie::new(balance, &their_report),
-        platform_must_prove: must_prove(&platform.format),
-        channel_must_prove: must_prove(&channel.format),
+        platform_proven_by: platform.format.proven_by(),
+        channel_proven_by: channel.format.proven_by(),
     });
     Ok(Outcome {
         summary,
@@ -250,10 +250,4 @@ fn read(
 
 fn row_source(file: OpenFile, index: RowIndex, report: FileReport, input: &Input) -> RowSource {
     RowSource { file, index, bound: report.bound, options: input.options.clone() }
-}
-
-/// Whether a file of this format is expected to be proven complete: an itemised report by a balance summary,
-/// a feed by its trailer. A file that a person hands over has no means of proof and needs none.
-fn must_prove(format: &Format) -> bool {
-    matches!(format, Format::StripeItemized | Format::PlatformNdjson)
 }

@@ -68,6 +68,11 @@ impl DiffType {
         !matches!(self, Self::Matched | Self::Timing | Self::NotExpected)
     }
 
+    /// The names of the types that nobody has to do anything about, listed only when everything is kept.
+    pub fn unlisted() -> [&'static str; 2] {
+        [Self::Matched.as_str(), Self::NotExpected.as_str()]
+    }
+
     /// Whether it is listed row by row even when matched rows are not kept. `timing` is no difference, but
     /// its rows are carried into the next run.
     pub fn is_listed(self) -> bool {

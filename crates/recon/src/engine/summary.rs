@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use payops_channels::read::ProvenBy;
 use payops_channels::report::{CategoryTotal, ControlReport, FeeTotal, FileReport, PayoutGroup, Unbalanced};
 use payops_channels::row::{Kind, Proof};
 use payops_core::currency::Currency;
@@ -204,8 +205,8 @@ pub(super) struct Parts<'a> {
     pub(super) platform: (&'a FileReport, Rejects),
     pub(super) channel: (&'a FileReport, Rejects),
     pub(super) tie: Tie,
-    pub(super) platform_must_prove: bool,
-    pub(super) channel_must_prove: bool,
+    pub(super) platform_proven_by: ProvenBy,
+    pub(super) channel_proven_by: ProvenBy,
 }
 
 /// Puts the figures of a run together and judges them.
@@ -218,8 +219,8 @@ pub(super) fn summarise(parts: Parts<'_>) -> Summary {
         channel: &channel,
         tie: &parts.tie,
         differences: differences.map(|diff_type| parts.tally.count(diff_type)).sum(),
-        platform_must_prove: parts.platform_must_prove,
-        channel_must_prove: parts.channel_must_prove,
+        platform_proven_by: parts.platform_proven_by,
+        channel_proven_by: parts.channel_proven_by,
     });
     Summary {
         verdict,

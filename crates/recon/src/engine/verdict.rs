@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use payops_channels::read::ProvenBy;
 use payops_channels::row::Proof;
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +92,11 @@ pub enum Reason {
     SummaryMissing,
     /// The platform's feed ends without its count and sums.
     TrailerMissing,
+    /// A file lacks the row of totals that its mapping speaks of.
+    TotalsMissing {
+        /// Whose file.
+        side: Side,
+    },
     /// No row of either file lies on the day asked about, though the files have rows.
     NothingOnTheDay,
 }
@@ -100,7 +106,10 @@ impl Reason {
     pub fn verdict(self) -> Verdict {
         match self {
             Self::Differences { .. } => Verdict::Differences,
-            Self::SummaryMissing | Self::TrailerMissing | Self::NothingOnTheDay => Verdict::NotProvable,
+            Self::SummaryMissing
+            | Self::TrailerMissing
+            | Self::TotalsMissing { .. }
+            | Self::NothingOnTheDay => Verdict::NotProvable,
             _ => Verdict::Incomplete,
         }
     }
@@ -139,6 +148,9 @@ impl fmt::Display for Reason {
             Self::TrailerMissing => {
                 f.write_str("the platform's feed ends without its trailer of count and sums")
             }
+            Self::TotalsMissing { side } => {
+                write!(f, "the {} file lacks the row of totals that its mapping speaks of", side.as_str())
+            }
             Self::NothingOnTheDay => f.write_str("no row of either file lies on the day asked about"),
         }
     }
@@ -151,10 +163,8 @@ pub(super) struct Evidence<'a> {
     pub(super) channel: &'a SideSummary,
     pub(super) tie: &'a Tie,
     pub(super) differences: u64,
-    /// The platform's format ends with a trailer.
-    pub(super) platform_must_prove: bool,
-    /// The channel's format is proven by a balance summary.
-    pub(super) channel_must_prove: bool,
+    pub(super) platform_proven_by: ProvenBy,
+    pub(super) channel_proven_by: ProvenBy,
 }
 
 /// The verdict and its reasons, the weightiest first.
@@ -179,11 +189,19 @@ pub(super) fn judge(evidence: Evidence<'_>) -> (Verdict, Vec<Reason>) {
         (evidence.differences, Reason::Differences { count: evidence.differences }),
     ];
     reasons.extend(counted.into_iter().filter(|(count, _)| *count > 0).map(|(_, reason)| reason));
-    if evidence.channel_must_prove && tie.proof == Proof::NotProvable {
-        reasons.push(Reason::SummaryMissing);
-    }
-    if evidence.platform_must_prove && evidence.platform.control.proof == Proof::NotProvable {
-        reasons.push(Reason::TrailerMissing);
+    for (side, summary, proven_by) in [
+        (Side::Channel, evidence.channel, evidence.channel_proven_by),
+        (Side::Platform, evidence.platform, evidence.platform_proven_by),
+    ] {
+        let (proof, missing) = match proven_by {
+            ProvenBy::BalanceSummary => (tie.proof, Reason::SummaryMissing),
+            ProvenBy::Trailer => (summary.control.proof, Reason::TrailerMissing),
+            ProvenBy::Totals => (summary.control.proof, Reason::TotalsMissing { side }),
+            ProvenBy::Nothing => continue,
+        };
+        if proof == Proof::NotProvable {
+            reasons.push(missing);
+        }
     }
     let rows = evidence.platform.rows + evidence.channel.rows;
     if rows > 0 && rows == evidence.platform.rows_outside_window + evidence.channel.rows_outside_window {

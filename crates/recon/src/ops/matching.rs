@@ -1,13 +1,13 @@
 //! Comparing the files of a run: on threads that may block, with the run's progress shown as it goes.
 
-use std::io::{BufWriter, Write, sink};
+use std::io::{self, BufWriter, Write, sink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions};
-use payops_platform::error::{Error, ErrorKind, Result};
+use payops_platform::error::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::Reconciliation;
@@ -15,6 +15,7 @@ use crate::engine::{
     self, Certificate, CertifiedInput, EngineError, Hashed, Input, Observer, Outcome, Progress, Settings,
     export,
 };
+use crate::error;
 use crate::file_store::disk;
 use crate::formats::{self, Inspection};
 use crate::model::{FileRole, Phase};
@@ -112,21 +113,18 @@ impl Opened {
 
 /// Makes sure that the bytes on disk are the ones that were taken in: the certificate speaks for them.
 fn verify(app: &Reconciliation, file: &StoredFile) -> Result<()> {
-    let source = std::fs::File::open(app.files.path_of(file)).map_err(disk)?;
+    let source = match std::fs::File::open(app.files.path_of(file)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(error::stored_file_missing(file));
+        }
+        opened => opened.map_err(disk)?,
+    };
     let found = CertifiedInput::read("", source).map_err(disk)?;
     if file.file_hash.as_ref() == Some(&found.sha256) {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Unprocessable,
-        "STORED_FILE_CHANGED",
-        format!(
-            "the bytes of {} are no longer those that were stored; hand the file over again",
-            file.file_no
-        ),
-        format!("文件 {} 的内容已与入库时不同；请重新上传", file.file_no),
-    )
-    .with_internal(format!("expected {:?}, found {}", file.file_hash, found.sha256)))
+    Err(error::stored_file_changed(file)
+        .with_internal(format!("expected {:?}, found {}", file.file_hash, found.sha256)))
 }
 
 fn certify(task: &Task, files: &Inputs, outcome: &Outcome) -> Result<Certificate> {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::Reconciliation;
 use crate::api::wire::{AgeBucket, MoneyAtRisk, NewerRun, Overview, OverviewDay};
+use crate::engine::DiffType;
 use crate::model::{Channel, RecordStatus, TaskStatus};
 use crate::store::record::{self, Standing};
 use crate::store::task::{self, Model as Task};
@@ -57,7 +58,8 @@ pub fn match_rate(matched: i64, differing: i64) -> Option<String> {
 }
 
 fn is_open(standing: &Standing) -> bool {
-    matches!(standing.status, RecordStatus::Open | RecordStatus::Assigned) && standing.diff_type != "matched"
+    matches!(standing.status, RecordStatus::Open | RecordStatus::Assigned)
+        && !DiffType::unlisted().contains(&standing.diff_type.as_str())
 }
 
 fn at_risk(open: &[Standing]) -> Vec<MoneyAtRisk> {

@@ -64,9 +64,13 @@ pub async fn export(app: &Reconciliation, task_id: Uuid, format: Format) -> Resu
             db.snapshot(move |conn| {
                 async move {
                     let report = gather(conn, task_id).await?;
+                    let mut file = File::from_std(tempfile::tempfile_in(app.files.scratch()).map_err(disk)?);
+                    file.write_all(&format.head(&report)?).await.map_err(disk)?;
+                    // What is written is not yet on the disk, and a full one must be told while there is a way to tell it.
+                    file.flush().await.map_err(disk)?;
                     // Nobody waits for it any more when the caller has gone; `stop` then ends the work.
                     let _ = announce.send(About::of(&report));
-                    write(&app, conn, &report, format, &stop).await
+                    write(file, conn, &report, format, &stop).await
                 }
                 .boxed()
             })
@@ -101,19 +105,22 @@ impl Export {
             let file = file.await.map_err(Error::internal)??;
             Ok::<_, Error>(ReaderStream::with_capacity(file, SENT_AT_ONCE).map_err(disk))
         };
-        stream::once(whole).try_flatten().inspect(move |_| _ = &stop)
+        stream::once(whole).try_flatten().inspect(move |part| {
+            _ = &stop;
+            if let Err(error) = part {
+                tracing::error!(%error, "a report breaks off");
+            }
+        })
     }
 }
 
 async fn write(
-    app: &Reconciliation,
+    mut file: File,
     conn: &impl ConnectionTrait,
     report: &Report,
     format: Format,
     stop: &CancellationToken,
 ) -> Result<File> {
-    let mut file = File::from_std(tempfile::tempfile_in(app.files.scratch()).map_err(disk)?);
-    file.write_all(&format.head(report)?).await.map_err(disk)?;
     let (mut last_ordinal, mut begun) = (-1, false);
     loop {
         if stop.is_cancelled() {

@@ -19,6 +19,7 @@ use crate::error;
 use crate::jobs::{MOST_ATTEMPTS, RunTask};
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, Phase, TaskStatus, TaskType};
+use crate::store::record as task_record;
 use crate::store::task::{self, Model as Task};
 
 /// What a task is to reconcile.
@@ -79,7 +80,9 @@ pub async fn retry(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid) -> Re
     start(app, tx, actor, id, TaskEvent::Retry).await
 }
 
-/// Calls a task off. A run in progress notices and stores nothing.
+/// Calls a task off. A run in progress notices and stores nothing. Where an earlier run was completed, only the run in
+/// progress is called off, as if it had failed: the day keeps its figures and all that people did about them. Called off
+/// once more, the task lets go of its day, and its records are hidden.
 pub async fn cancel(
     app: &Reconciliation,
     tx: &Tx,
@@ -89,16 +92,26 @@ pub async fn cancel(
 ) -> Result<Task> {
     let task = task::lock(tx, id).await?;
     if_match.check(task.version)?;
-    let status = task_step(task.status, TaskEvent::Cancel)
-        .ok_or_else(|| error::task_state(&task, "cancelled", "取消"))?;
-    let task = task::update(tx, task, app.context.now(), |row| {
+    let only_run = task.status == TaskStatus::Processing && task.summary.is_some();
+    let event = if only_run { TaskEvent::Fail } else { TaskEvent::Cancel };
+    let status =
+        task_step(task.status, event).ok_or_else(|| error::task_state(&task, "cancelled", "取消"))?;
+    let now = app.context.now();
+    let task = task::update(tx, task, now, |row| {
         row.status = Set(status);
         row.phase = Set(None);
         row.status_message = Set(None);
+        if only_run {
+            row.error_code = Set(Some("RUN_CANCELLED".to_owned()));
+            row.error_message = Set(Some(format!("{} called the run off", actor.id)));
+        }
     })
     .await?;
-    record(app, tx, actor, "reconciliation_task.cancelled", &task, json!({})).await?;
-    app.metrics.task_ended(TaskStatus::Cancelled);
+    if status == TaskStatus::Cancelled {
+        task_record::mark_all_gone(tx, id, now).await?;
+    }
+    record(app, tx, actor, "reconciliation_task.cancelled", &task, json!({ "run_no": task.run_no })).await?;
+    app.metrics.task_ended(status);
     Ok(task)
 }
 

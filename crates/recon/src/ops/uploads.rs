@@ -87,7 +87,9 @@ async fn store(
                     let row = files::announce(app, tx, actor, id, &delivery.announced).await?;
                     files::take_in(app, tx, actor, &row, &contents).await?
                 };
-                if taken.outcome == Outcome::AlreadyKnown {
+                let waited = day.as_ref().and_then(|task| task.error_code.as_deref());
+                let waited = waited.is_some_and(error::is_cured_by_the_same_file);
+                if taken.outcome == Outcome::AlreadyKnown && !waited {
                     return Ok((taken, None));
                 }
                 let rerun = days::file_has_come(app, tx, actor, day).await?;

@@ -22,14 +22,32 @@ pub struct Event {
 impl Event {
     /// Reads an event; says what it lacks.
     pub fn parse(payload: &[u8]) -> std::result::Result<Self, String> {
-        let payload: serde_json::Value =
+        let mut payload: serde_json::Value =
             serde_json::from_slice(payload).map_err(|error| format!("the event is not JSON: {error}"))?;
+        replace_nul(&mut payload);
         let text = |pointer: &str| {
             let value = payload.pointer(pointer).and_then(|value| value.as_str());
             let value = value.filter(|text| !text.is_empty() && text.len() <= 255);
             value.map(str::to_owned).ok_or_else(|| format!("the event has no text at {pointer}"))
         };
         Ok(Self { id: text("/id")?, kind: text("/type")?, object_id: text("/data/object/id")?, payload })
+    }
+}
+
+/// PostgreSQL keeps no NUL. An event is somebody's word that is not refused for a character that means nothing.
+fn replace_nul(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => *text = text.replace('\0', "\u{fffd}"),
+        Value::Array(items) => items.iter_mut().for_each(replace_nul),
+        Value::Object(fields) => {
+            let whole = std::mem::take(fields);
+            fields.extend(whole.into_iter().map(|(name, mut value)| {
+                replace_nul(&mut value);
+                (name.replace('\0', "\u{fffd}"), value)
+            }));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -9,10 +9,11 @@ use payops_platform::db::{Locked, Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Cond, ExprTrait, Func};
-use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ActiveValue, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
+use crate::engine::DiffType;
 use crate::error;
 use crate::model::{Channel, ReasonCode, RecordStatus};
 
@@ -108,7 +109,8 @@ pub struct Filter {
     pub diff_type: Option<String>,
     /// Only rows of this kind.
     pub kind: Option<String>,
-    /// Only in this state.
+    /// Only in this state. What nobody has to do anything about (`matched`, `not_expected`, where a task stores them) is in
+    /// none, unless `diff_type` asks for it.
     pub status: Option<RecordStatus>,
     /// Only of this owner.
     pub assigned_to: Option<String>,
@@ -128,8 +130,9 @@ pub struct Cursor {
 }
 
 /// What a new run needs to know of the records that are there: the keys by which differences are the same.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromQueryResult)]
 pub struct Known {
+    identity: String,
     /// The record's id.
     pub id: Uuid,
     /// Its place in the output of the run before.
@@ -137,28 +140,24 @@ pub struct Known {
     platform_line: Option<i64>,
     channel_line: Option<i64>,
     payout_id: Option<String>,
+    merchant_id: Option<String>,
+    occurred_at: Option<String>,
     /// When a run no longer had it.
     pub gone_at: Option<Timestamp>,
 }
 
 /// The records of a task by identity, those included that are gone.
 pub async fn known(tx: &Tx, task_id: Uuid) -> Result<HashMap<String, Known>> {
-    let rows: Vec<KnownRow> = Entity::find()
+    let rows: Vec<Known> = Entity::find()
         .select_only()
         .columns([Column::Identity, Column::Id, Column::Ordinal, Column::PlatformLine, Column::ChannelLine])
-        .columns([Column::PayoutId, Column::GoneAt])
+        .columns([Column::PayoutId, Column::MerchantId, Column::OccurredAt, Column::GoneAt])
         .filter(Column::TaskId.eq(task_id))
-        .into_tuple()
+        .into_model()
         .all(tx.conn())
         .await?;
-    let known =
-        rows.into_iter().map(|(identity, id, ordinal, platform_line, channel_line, payout_id, gone_at)| {
-            (identity, Known { id, ordinal, platform_line, channel_line, payout_id, gone_at })
-        });
-    Ok(known.collect())
+    Ok(rows.into_iter().map(|record| (record.identity.clone(), record)).collect())
 }
-
-type KnownRow = (String, Uuid, i64, Option<i64>, Option<i64>, Option<String>, Option<Timestamp>);
 
 /// Adds records.
 pub async fn insert_all(tx: &Tx, records: Vec<Model>) -> Result<()> {
@@ -173,9 +172,9 @@ pub async fn insert_all(tx: &Tx, records: Vec<Model>) -> Result<()> {
 /// Gives a record that a new run has again its new place; what people did about it stands.
 pub async fn keep(tx: &Tx, before: &Known, found: &Model, now: Timestamp) -> Result<()> {
     let found_at = (found.ordinal, found.platform_line, found.channel_line, &found.payout_id);
-    if before.gone_at.is_none()
-        && (before.ordinal, before.platform_line, before.channel_line, &before.payout_id) == found_at
-    {
+    let stands = (before.ordinal, before.platform_line, before.channel_line, &before.payout_id) == found_at
+        && (&before.merchant_id, &before.occurred_at) == (&found.merchant_id, &found.occurred_at);
+    if before.gone_at.is_none() && stands {
         return Ok(());
     }
     Entity::update_many()
@@ -188,6 +187,18 @@ pub async fn keep(tx: &Tx, before: &Known, found: &Model, now: Timestamp) -> Res
         .col_expr(Column::GoneAt, Expr::value(Option::<Timestamp>::None))
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .filter(Column::Id.eq(before.id))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Hides every record of a task that was called off.
+pub async fn mark_all_gone(tx: &Tx, task_id: Uuid, now: Timestamp) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::GoneAt, Expr::value(Some(now)))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::TaskId.eq(task_id))
+        .filter(Column::GoneAt.is_null())
         .exec(tx.conn())
         .await?;
     Ok(())
@@ -305,6 +316,18 @@ pub struct Standing {
 /// Sums are taken of billions and of the rest apart: neither can leave 64 bits, whatever the amounts.
 const BILLION: i64 = 1_000_000_000;
 
+/// The sum of a part of what records put at risk. Two rows that differ in their status alone put all of their amount at
+/// risk. A gap beyond 64 bits, which is not stored, lies between amounts of unlike signs.
+fn risk(part: &str) -> Expr {
+    Expr::cust(format!(
+        "CAST(SUM(CASE \
+         WHEN diff_type = 'status_diff' THEN ABS(channel_amount {part}) \
+         WHEN diff_type = 'amount_diff' AND diff_amount IS NULL \
+         THEN ABS(platform_amount {part}) + ABS(channel_amount {part}) \
+         ELSE ABS(COALESCE(diff_amount, platform_amount, channel_amount) {part}) END) AS BIGINT)"
+    ))
+}
+
 /// Counts the records of tasks by type, state and currency.
 pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Vec<Standing>> {
     type Row = (Uuid, String, RecordStatus, String, i64, i64, i64);
@@ -314,21 +337,13 @@ pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Ve
     // Without a parameter inside, so that PostgreSQL sees one expression in SELECT and GROUP BY.
     let currency =
         || Func::coalesce([Expr::col(Column::PlatformCurrency), Expr::col(Column::ChannelCurrency)]);
-    let risk = || {
-        Expr::expr(Func::coalesce([
-            Expr::col(Column::DiffAmount),
-            Expr::col(Column::PlatformAmount),
-            Expr::col(Column::ChannelAmount),
-        ]))
-    };
-    let sum = |part| ExprTrait::cast_as(Func::sum(Func::abs(part)), "BIGINT");
     let rows: Vec<Row> = Entity::find()
         .select_only()
         .columns([Column::TaskId, Column::DiffType, Column::Status])
         .expr_as(currency(), "currency")
         .expr_as(ExprTrait::cast_as(Func::count(Expr::col(Column::Id)), "BIGINT"), "count")
-        .expr_as(sum(risk().div(BILLION)), "billions")
-        .expr_as(sum(risk().modulo(BILLION)), "rest")
+        .expr_as(risk(&format!("/ {BILLION}")), "billions")
+        .expr_as(risk(&format!("% {BILLION}")), "rest")
         .filter(Column::TaskId.is_in(tasks.iter().copied()))
         .filter(Column::GoneAt.is_null())
         .group_by(Column::TaskId)
@@ -372,6 +387,7 @@ fn filtered(filter: &Filter) -> Select<Entity> {
             .add(Column::ChannelCurrency.eq(currency))
     };
     let filter = filter.clone();
+    let names_type = filter.diff_type.is_some();
     Entity::find()
         .filter(Column::GoneAt.is_null())
         .apply_if(filter.task_id, |rows, id| rows.filter(Column::TaskId.eq(id)))
@@ -379,7 +395,10 @@ fn filtered(filter: &Filter) -> Select<Entity> {
         .apply_if(filter.channel, |rows, channel| rows.filter(Column::Channel.eq(channel)))
         .apply_if(filter.diff_type, |rows, diff| rows.filter(Column::DiffType.eq(diff)))
         .apply_if(filter.kind, |rows, kind| rows.filter(Column::Kind.eq(kind)))
-        .apply_if(filter.status, |rows, status| rows.filter(Column::Status.eq(status)))
+        .apply_if(filter.status, |rows, status| {
+            let rows = rows.filter(Column::Status.eq(status));
+            if names_type { rows } else { rows.filter(Column::DiffType.is_not_in(DiffType::unlisted())) }
+        })
         .apply_if(filter.assigned_to, |rows, owner| rows.filter(Column::AssignedTo.eq(owner)))
         .apply_if(filter.payment_no, |rows, number| rows.filter(Column::PaymentNo.eq(number)))
         .apply_if(filter.channel_trade_no, |rows, number| rows.filter(Column::ChannelTradeNo.eq(number)))

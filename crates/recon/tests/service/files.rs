@@ -31,6 +31,7 @@ both_databases!(payops_recon::MIGRATIONS;
     the_same_bytes_with_another_mapping_are_another_file,
     sums_beyond_64_bits_do_not_blind_the_overview,
     a_file_that_changed_on_disk_is_not_compared,
+    a_file_that_is_gone_from_the_disk_is_named_and_the_same_bytes_heal_the_day,
     an_empty_file_does_not_replace_one_with_rows,
     an_empty_download_does_not_replace_one_with_rows,
     a_channels_file_needs_its_mapping,
@@ -359,6 +360,23 @@ async fn a_file_that_changed_on_disk_is_not_compared(db: TestDb) {
     std::fs::write(&path, bytes).unwrap();
     let task = app.ended(&app.begin(DATE).await).await;
     assert_eq!((&task["status"], &task["error_code"]), (&json!("failed"), &json!("STORED_FILE_CHANGED")));
+}
+
+async fn a_file_that_is_gone_from_the_disk_is_named_and_the_same_bytes_heal_the_day(db: TestDb) {
+    let app = App::start(db).await;
+    let uploaded = upload_day(&app, Variant::Seeded).await;
+    let hash = text(&uploaded["file"]["file_hash"]);
+    let path = app.files.path().join("stripe").join(DATE).join(format!("settlement-{hash}"));
+    std::fs::remove_file(&path).unwrap();
+    let id = app.begin(DATE).await;
+    let task = app.ended(&id).await;
+    assert_eq!((&task["status"], &task["error_code"]), (&json!("failed"), &json!("STORED_FILE_MISSING")));
+    assert!(text(&task["error_message"]).contains(text(&uploaded["file"]["file_no"])), "{task}");
+    let (_, settlement) = app.day_files(DATE, Variant::Seeded);
+    let again = app.upload("settlement-files", &about(DATE), &settlement).await.data();
+    assert_eq!((&again["outcome"], &again["rerun_task_id"]), (&json!("already_known"), &json!(id)));
+    let task = app.ended(&id).await;
+    assert_eq!((&task["status"], &task["run_no"]), (&json!("completed"), &json!(2)), "{task}");
 }
 
 /// The first line of a file.

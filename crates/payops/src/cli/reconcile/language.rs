@@ -103,6 +103,7 @@ impl Language {
             Reason::PayoutsBroken { count } => format!("{count} 笔打款与其明细之和不符"),
             Reason::Differences { count } => format!("{count} 笔差异"),
             Reason::SummaryMissing => "渠道报表自身不含总数，且未提供余额汇总".to_owned(),
+            Reason::TotalsMissing { side } => format!("{}文件缺少映射所述的合计行", self.side(side)),
             Reason::TrailerMissing => "平台数据缺少结尾的笔数与金额合计".to_owned(),
             Reason::NothingOnTheDay => "两个文件中没有任何一行属于所查日期".to_owned(),
         }
