@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Command::Limits(args) => cli::limits::run(args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("payops: {error:#}");
+        startup::tell(&error);
         startup::exit_code(&error)
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,6 +94,26 @@ pub(crate) fn until_told_to_stop() -> Result<CancellationToken> {
         told.cancel();
     });
     Ok(stop)
+}
+
+/// Says why a command failed: each cause once, whatever the one before it has quoted of it. Whoever has stopped reading
+/// our output (`| head`) wants to hear no more.
+pub(crate) fn tell(error: &anyhow::Error) {
+    let is_deaf = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(is_deaf) {
+        return;
+    }
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    eprintln!("payops: {told}");
 }
 
 /// 2 for settings that are not usable, as for wrong usage; 1 for everything else.

@@ -1,5 +1,6 @@
 //! `payops config`: the settings as they are in effect.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -16,9 +17,10 @@ pub(crate) struct ConfigArgs {
 pub(crate) fn run(args: ConfigArgs) -> Result<ExitCode> {
     let source: ConfigSource = args.settings.gather()?;
     let settings = Settings::load(&source, Scope::All)?;
+    let mut out = io::stdout().lock();
     for setting in settings.effective() {
         let value = setting.value.as_deref().unwrap_or("(not set)");
-        println!("{:<34} {:<40} {}", setting.name, value, setting.origin.name());
+        writeln!(out, "{:<34} {:<40} {}", setting.name, value, setting.origin.name())?;
     }
     for warning in &settings.warnings {
         eprintln!("warning: {warning}");

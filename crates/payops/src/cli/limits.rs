@@ -1,7 +1,7 @@
 //! `payops limits`: what operators do with merchant limits beside the API.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -69,8 +69,9 @@ pub(crate) fn run(args: LimitsArgs) -> Result<ExitCode> {
 
 fn keys(args: KeysArgs) -> Result<ExitCode> {
     let settings = args.settings.load(Scope::One(Service::Limits))?;
+    let mut out = io::stdout().lock();
     for key in audit_keys(&settings)?.public_keys() {
-        println!("{key}");
+        writeln!(out, "{key}")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -88,9 +89,9 @@ fn audit(args: AuditArgs) -> Result<ExitCode> {
         Ok(payops_limits::audit(&db, &keys, args.merchant, &kept).await?)
     })?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&report)?)?;
     } else {
-        print(&report);
+        print(&report)?;
     }
     if !report.findings.is_empty() {
         return Ok(ExitCode::FAILURE);
@@ -102,23 +103,25 @@ fn audit(args: AuditArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(report: &AuditReport) {
+fn print(report: &AuditReport) -> io::Result<()> {
+    let mut out = io::stdout().lock();
     for finding in &report.findings {
         match finding.merchant_id {
-            Some(merchant_id) => println!("{merchant_id}: {}", finding.what),
-            None => println!("{}", finding.what),
+            Some(merchant_id) => writeln!(out, "{merchant_id}: {}", finding.what)?,
+            None => writeln!(out, "{}", finding.what)?,
         }
     }
     if let Some(checkpoint) = &report.checkpoint {
-        println!("checkpoint {} {}", checkpoint.number, checkpoint.hash);
+        writeln!(out, "checkpoint {} {}", checkpoint.number, checkpoint.hash)?;
     }
-    println!(
+    writeln!(
+        out,
         "{} merchants, {} log rows, {} of them sealed, {} differences",
         report.merchants,
         report.log_rows,
         report.sealed_rows,
         report.findings.len()
-    );
+    )
 }
 
 /// The checkpoints of a file, one a line.

@@ -1,5 +1,6 @@
 //! `payops openapi`: the description of a service's API.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -26,6 +27,6 @@ pub(crate) fn run(args: &OpenapiArgs) -> Result<ExitCode> {
         Described::Reconciliation => payops_recon::openapi(Service::Reconciliation.full_name()),
         Described::Limits => payops_limits::openapi(Service::Limits.full_name()),
     };
-    println!("{}", serde_json::to_string_pretty(&document)?);
+    writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&document)?)?;
     Ok(ExitCode::SUCCESS)
 }

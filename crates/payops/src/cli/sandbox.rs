@@ -112,10 +112,12 @@ fn serve(args: SandboxArgs) -> Result<ExitCode> {
         }
         let (key, secret) = (config.stripe_api_key.clone(), config.gateway_secret.clone());
         let sandbox = Sandbox::start(config).context("the sandbox cannot start")?;
+        // Whoever reads that it is there may tell it to stop at once.
+        let stop = startup::until_told_to_stop()?;
         println!("the sandbox accepts STRIPE_API_KEY={key} and");
         println!("PAYOPS_GATEWAY_SECRET={secret}");
         println!("PAYOPS_STRIPE_API_BASE={0} PAYMENT_GATEWAY_URL={0}", sandbox.base_url());
-        startup::until_told_to_stop()?.cancelled().await;
+        stop.cancelled().await;
         sandbox.shutdown().await;
         Ok(ExitCode::SUCCESS)
     })

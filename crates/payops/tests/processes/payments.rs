@@ -184,7 +184,10 @@ async fn each_payment_ends_as_it_must(db: TestDb) {
     );
     let (status, declined) = gateway.post("", &bed.payment("over", 401, "good")).await;
     assert_eq!((status, &declined["state"]), (201, &json!("declined")), "{declined}");
-    assert_eq!(declined["reason"], "Exceeds daily limit");
+    assert_eq!(
+        (&declined["reason"], &declined["refundable_amount"]),
+        (&json!("Exceeds daily limit"), &json!(0))
+    );
     let (_, failed) = gateway.post("", &bed.payment("card", 300, "declined")).await;
     assert_eq!((&failed["state"], bed.used().await), (&json!("failed"), 600), "{failed}");
     assert_eq!(gateway.charges(), [("card".to_owned(), 1, false), ("good".to_owned(), 1, true)]);

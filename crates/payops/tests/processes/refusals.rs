@@ -1,6 +1,6 @@
 //! Settings that a process refuses to start with, and secrets that it keeps to itself.
 
-use crate::harness::bare;
+use crate::harness::{PAYOPS, bare};
 
 const LONG: &str = "0123456789abcdef0123456789abcdef";
 
@@ -73,4 +73,17 @@ async fn config_shows_every_setting_and_no_secret() {
         assert_eq!(ran.stdout.contains(value), value == "db.internal", "{name}: {ran:?}");
     }
     assert!(!ran.stdout.contains("unspoken") && !ran.stderr.contains("unspoken"), "{ran:?}");
+}
+
+#[test]
+fn whoever_stops_reading_hears_no_complaint() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["config"][..], &["openapi", "limits"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(PAYOPS);
+        let ran =
+            command.args(arguments).current_dir(folder.path()).env_clear().stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&ran.stderr), "", "{arguments:?}");
+    }
 }

@@ -134,7 +134,7 @@ pub(super) const GROUPS: &[Group] = &[
             ),
             open(
                 "REPORT_PATH",
-                "Accepted for compatibility, without effect: reports are not kept in files, they are made when they are downloaded (`/reports/{task_id}/download`).",
+                "Accepted for compatibility, without effect: reports are not kept in files, they are made when they are downloaded (`/reports/{task_id}/download?format=csv`).",
             ),
         ],
     },

@@ -256,7 +256,7 @@ pub(super) fn session_settings(limits: SessionLimits) -> String {
     // Transactions rely on READ COMMITTED, and answers on commits that a crash does not undo, whatever the server's own
     // defaults are.
     format!(
-        "SET default_transaction_isolation TO 'read committed'; \
+        "SET client_min_messages TO warning; SET default_transaction_isolation TO 'read committed'; \
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
          SET idle_in_transaction_session_timeout TO {}; SET lock_timeout TO {}",
         limits.idle_in_transaction.as_millis(),
@@ -266,7 +266,8 @@ pub(super) fn session_settings(limits: SessionLimits) -> String {
 
 async fn postgres_pool(target: &PostgresTarget) -> sqlx::Result<PgPool> {
     let limits = target.session;
-    PoolOptions::<sqlx::Postgres>::new()
+    let options = target.connect_options().disable_statement_logging();
+    let pool = PoolOptions::<sqlx::Postgres>::new()
         .max_connections(target.max_connections)
         .acquire_timeout(target.acquire_timeout)
         .test_before_acquire(false)
@@ -276,6 +277,14 @@ async fn postgres_pool(target: &PostgresTarget) -> sqlx::Result<PgPool> {
             })
         })
         .after_connect(move |connection, _| Box::pin(begin_session(connection, limits)))
-        .connect_with(target.connect_options().disable_statement_logging())
-        .await
+        .connect_with(options.clone())
+        .await;
+    match pool {
+        // The pool has tried again and again and does not tell why in vain: one more try does.
+        Err(sqlx::Error::PoolTimedOut) => {
+            let tried = tokio::time::timeout(target.acquire_timeout, options.connect()).await;
+            Err(tried.ok().and_then(Result::err).unwrap_or(sqlx::Error::PoolTimedOut))
+        }
+        pool => pool,
+    }
 }

@@ -174,8 +174,11 @@ impl Payment {
         self.refunds.iter().find(|refund| refund.number == refund_no)
     }
 
-    /// What may still be refunded. Refunds are never more than the payment.
+    /// What may still be refunded: nothing of a payment that has not succeeded. Refunds are never more than the payment.
     pub(super) fn refundable(&self) -> i64 {
+        if self.state != State::Succeeded {
+            return 0;
+        }
         self.refunds.iter().fold(self.asked.amount, |left, refund| left - refund.amount)
     }
 
