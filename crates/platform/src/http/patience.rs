@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt;
 use hyper::body::Frame;
-use tower_http::timeout::TimeoutBody;
+use tokio::time::{Sleep, sleep};
 
 use crate::error::{Error, ErrorKind};
 
@@ -22,8 +21,7 @@ pub(super) struct Stalled(Arc<AtomicBool>);
 impl Stalled {
     /// The body, which ends with an error when nothing of it comes for `idle` while somebody reads it.
     pub(super) fn watch(&self, body: Body, idle: Duration) -> Body {
-        let body = TimeoutBody::new(idle, body.map_err(axum::Error::into_inner));
-        Body::new(Watched { body: Box::pin(body), stalled: self.clone() })
+        Body::new(Watched { body, idle, waiting: None, stalled: self.clone() })
     }
 
     /// The answer to give: where the body stalled, the handler's refusal is about that.
@@ -33,15 +31,16 @@ impl Stalled {
     }
 }
 
-struct Watched<B> {
-    body: Pin<Box<TimeoutBody<B>>>,
+/// Most bodies are there with their head. Only one that is waited for gets a timer: to set one for every request, as a
+/// general time-out of bodies does, wakes the timers' thread each time.
+struct Watched {
+    body: Body,
+    idle: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
     stalled: Stalled,
 }
 
-impl<B> HttpBody for Watched<B>
-where
-    B: HttpBody<Data = Bytes, Error = axum::BoxError>,
-{
+impl HttpBody for Watched {
     type Data = Bytes;
     type Error = axum::BoxError;
 
@@ -53,13 +52,15 @@ where
         if self.stalled.0.load(Ordering::Relaxed) {
             return Poll::Ready(None);
         }
-        let frame = ready!(self.body.as_mut().poll_frame(context));
-        if let Some(Err(error)) = &frame
-            && error.is::<tower_http::timeout::TimeoutError>()
-        {
-            self.stalled.0.store(true, Ordering::Relaxed);
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.waiting = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::into_inner)));
         }
-        Poll::Ready(frame)
+        let idle = self.idle;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(idle)));
+        ready!(waiting.as_mut().poll(context));
+        self.stalled.0.store(true, Ordering::Relaxed);
+        Poll::Ready(Some(Err("nothing of the body came for too long".into())))
     }
 }
 
