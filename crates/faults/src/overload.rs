@@ -8,6 +8,7 @@ mod sender;
 mod tally;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -49,6 +50,8 @@ struct Stage {
     site: Site,
     sender: Arc<Sender>,
     merchants: Vec<Uuid>,
+    /// Of the next sender.
+    series: AtomicU64,
 }
 
 /// Overloads an instance and prints what it does meanwhile and afterwards.
@@ -91,11 +94,11 @@ pub async fn neighbours(ground: &Ground, times: Times) -> Result<()> {
         let mut ratios = Vec::new();
         for _ in 0..ROUNDS {
             let (quiet, flooded, flood) = (Arc::default(), Arc::default(), Arc::default());
-            stage.offer(NEIGHBOURS, times.measure, others, &quiet).await;
-            tokio::join!(
-                stage.offer(NEIGHBOURS, times.measure, others, &flooded),
-                stage.offer(FLOOD, times.measure, one, &flood),
-            );
+            stage.offer_apart(NEIGHBOURS, times.measure, others, &quiet).await?;
+            let flooding = stage.offer(FLOOD, times.measure, one, &flood);
+            let (neighbours, ()) =
+                tokio::join!(stage.offer_apart(NEIGHBOURS, times.measure, others, &flooded), flooding);
+            neighbours?;
             let (quiet, flooded): (Second, Second) = (quiet.take(), flooded.take());
             println!(
                 "  others, quiet:   {quiet}\n  others, flooded: {flooded}\n  the flood:       {}",
@@ -126,8 +129,8 @@ impl Stage {
             site.initialize(merchant, LIMIT, LIMIT).await?;
             merchants.push(merchant);
         }
-        let sender = Arc::new(site.sender());
-        Ok(Self { site, sender, merchants })
+        let sender = Arc::new(site.sender(0));
+        Ok(Self { site, sender, merchants, series: AtomicU64::new(1) })
     }
 
     fn memory(&self) -> String {
@@ -162,23 +165,26 @@ impl Stage {
         tally.take().accepted_per_second(time)
     }
 
-    /// Sends `per_second`, evenly, whatever comes back; returns when all are answered.
+    /// As [`offer`], from this runtime.
     async fn offer(&self, per_second: u64, time: Duration, merchants: &[Uuid], tally: &Arc<Tally>) {
-        let (start, mut tasks, mut sent) = (Instant::now(), JoinSet::new(), 0_u64);
-        let mut ticks = tokio::time::interval(Duration::from_millis(2));
-        while start.elapsed() < time {
-            ticks.tick().await;
-            let due = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX) * per_second / 1_000_000;
-            while sent < due {
-                let merchant = merchants[usize::try_from(sent).unwrap_or(0) % merchants.len()];
-                let at = start + Duration::from_micros(sent * 1_000_000 / per_second);
-                let (sender, tally) = (Arc::clone(&self.sender), Arc::clone(tally));
-                tasks.spawn(async move { sender.consume(merchant, at, &tally).await });
-                sent += 1;
-            }
-            while tasks.try_join_next().is_some() {}
-        }
-        tasks.join_all().await;
+        offer(&self.sender, per_second, time, merchants, tally).await;
+    }
+
+    /// As [`offer`], from a thread with connections of its own: what keeps a flood's sender busy must not be taken for
+    /// what the service makes its neighbours wait.
+    async fn offer_apart(
+        &self,
+        per_second: u64,
+        time: Duration,
+        merchants: &[Uuid],
+        tally: &Arc<Tally>,
+    ) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let series = self.series.fetch_add(1, Ordering::Relaxed);
+        let (sender, merchants, tally) =
+            (Arc::new(self.site.sender(series)), merchants.to_vec(), Arc::clone(tally));
+        let sending = move || runtime.block_on(offer(&sender, per_second, time, &merchants, &tally));
+        Ok(tokio::task::spawn_blocking(sending).await?)
     }
 
     /// A line for every five seconds.
@@ -207,4 +213,29 @@ impl Stage {
             }
         }
     }
+}
+
+/// Sends `per_second`, evenly, whatever comes back; returns when all are answered.
+async fn offer(
+    sender: &Arc<Sender>,
+    per_second: u64,
+    time: Duration,
+    merchants: &[Uuid],
+    tally: &Arc<Tally>,
+) {
+    let (start, mut tasks, mut sent) = (Instant::now(), JoinSet::new(), 0_u64);
+    let mut ticks = tokio::time::interval(Duration::from_millis(2));
+    while start.elapsed() < time {
+        ticks.tick().await;
+        let due = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX) * per_second / 1_000_000;
+        while sent < due {
+            let merchant = merchants[usize::try_from(sent).unwrap_or(0) % merchants.len()];
+            let at = start + Duration::from_micros(sent * 1_000_000 / per_second);
+            let (sender, tally) = (Arc::clone(sender), Arc::clone(tally));
+            tasks.spawn(async move { sender.consume(merchant, at, &tally).await });
+            sent += 1;
+        }
+        while tasks.try_join_next().is_some() {}
+    }
+    tasks.join_all().await;
 }

@@ -158,8 +158,9 @@ impl Site {
         Ok(Callers { clients, retries: AtomicU64::new(0) })
     }
 
-    pub(crate) fn sender(&self) -> Sender {
-        Sender::new(self.instances[0].setup().port, SERVICE, SECRET)
+    /// Sends to the first instance; each `series` has payment numbers of its own.
+    pub(crate) fn sender(&self, series: u64) -> Sender {
+        Sender::new(self.instances[0].setup().port, SERVICE, SECRET, series)
     }
 
     /// Gives a merchant its limits.

@@ -24,17 +24,20 @@ pub(crate) struct Sender {
     port: u16,
     service: &'static str,
     secret: &'static str,
+    /// What tells its payments from those of other senders.
+    series: u64,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
     payments: AtomicU64,
     connections: AtomicU64,
 }
 
 impl Sender {
-    pub(crate) fn new(port: u16, service: &'static str, secret: &'static str) -> Self {
+    pub(crate) fn new(port: u16, service: &'static str, secret: &'static str, series: u64) -> Self {
         Self {
             port,
             service,
             secret,
+            series,
             idle: Mutex::default(),
             payments: AtomicU64::new(0),
             connections: AtomicU64::new(0),
@@ -49,8 +52,9 @@ impl Sender {
     /// One payment of 1, under a new number, that was due at `due`.
     pub(super) async fn consume(&self, merchant: Uuid, due: Instant, tally: &Tally) {
         let number = self.payments.fetch_add(1, Ordering::Relaxed);
+        let series = self.series;
         let body = format!(
-            r#"{{"merchant_id":"{merchant}","payment_no":"P-{number}","amount":1,"currency":"USD"}}"#
+            r#"{{"merchant_id":"{merchant}","payment_no":"P-{series}-{number}","amount":1,"currency":"USD"}}"#
         );
         let came = match tokio::time::timeout(PATIENCE, self.send(body)).await {
             Ok(Ok(came)) => came,
