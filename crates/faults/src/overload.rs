@@ -83,7 +83,7 @@ pub async fn overload(ground: &Ground, times: Times) -> Result<()> {
 /// # Errors
 /// What cannot be started or asked.
 pub async fn neighbours(ground: &Ground, times: Times) -> Result<()> {
-    for delay in [Duration::ZERO, Duration::from_millis(20)] {
+    for delay in [COMMIT_DELAY, Duration::from_millis(20), Duration::ZERO] {
         let stage = Stage::open(ground).await?;
         stage.site.proxies[0].delay_commits(delay);
         let (one, others) = stage.merchants.split_at(1);
