@@ -168,7 +168,7 @@ pub(super) async fn retry_task(
     tag = "tasks",
     params(("id" = Uuid, Path, description = "The task")),
     responses(
-        (status = 200, description = "Cancelled", body = Task),
+        (status = 200, description = "Cancelled; where an earlier run was completed, its run alone: failed with RUN_CANCELLED", body = Task),
         (status = 404, description = "TASK_NOT_FOUND"),
         (status = 409, description = "TASK_STATE: it is completed or cancelled"),
         (status = 412, description = "VERSION_MISMATCH: If-Match names an older version"),

@@ -69,8 +69,8 @@ impl DiffType {
     }
 
     /// The names of the types that nobody has to do anything about, listed only when everything is kept.
-    pub fn unlisted() -> [&'static str; 2] {
-        [Self::Matched.as_str(), Self::NotExpected.as_str()]
+    pub fn unlisted() -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().filter(|diff_type| !diff_type.is_listed()).map(Self::as_str)
     }
 
     /// Whether it is listed row by row even when matched rows are not kept. `timing` is no difference, but

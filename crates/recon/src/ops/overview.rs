@@ -59,7 +59,7 @@ pub fn match_rate(matched: i64, differing: i64) -> Option<String> {
 
 fn is_open(standing: &Standing) -> bool {
     matches!(standing.status, RecordStatus::Open | RecordStatus::Assigned)
-        && !DiffType::unlisted().contains(&standing.diff_type.as_str())
+        && !DiffType::unlisted().any(|unlisted| standing.diff_type == unlisted)
 }
 
 fn at_risk(open: &[Standing]) -> Vec<MoneyAtRisk> {
