@@ -1,6 +1,6 @@
 //! The servers that are measured, each with threads of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,11 @@ use payops_platform::ServiceContext;
 use payops_platform::db::testing::{self, TestDb};
 use payops_platform::db::{DatabaseTarget, Db};
 use payops_platform::http::testing::{SERVICE_NAME, SERVICE_SECRET, authenticator};
-use payops_platform::http::{Budgets, Limiter, ServiceHttp, serve, service_router};
+use payops_platform::http::{Budgets, Limiter, ServiceHttp, listen, serve, service_router};
 use payops_platform::telemetry::Metrics;
 use sea_orm::ConnectionTrait;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -30,6 +29,8 @@ use crate::rivals;
 
 /// How many merchants there are.
 pub const MERCHANTS: usize = 1000;
+/// Any free port.
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Connections of a rival to PostgreSQL: more were not faster.
 const RIVAL_POOL: u32 = 16;
 
@@ -62,7 +63,7 @@ pub fn empty() -> anyhow::Result<Server> {
         router = router.route(&format!("/api/v1/limits/{path}"), post(|| async { "{}" }));
     }
     let address = runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = listen(LOOPBACK)?;
         let address = listener.local_addr()?;
         tokio::spawn(async move { axum::serve(listener, router).await });
         anyhow::Ok(address)
@@ -80,7 +81,7 @@ pub fn payops(name: &'static str, postgres: bool, merchants: &[Uuid]) -> anyhow:
         let context = context(db.db());
         jobs::schedule(&context).await?;
         let app = Limits::start(context.clone(), Options::default());
-        let address = listen(context, routes(app)).await?;
+        let address = answer(context, routes(app)).await?;
         anyhow::Ok((db, address))
     })?;
     Ok(Server { name, address, credentials: true, _runtime: runtime, _db: Some(db) })
@@ -105,7 +106,7 @@ pub fn rival(name: &'static str, one_statement: bool, merchants: &[Uuid]) -> any
         } else {
             routes.route(path, post(rivals::three_statements))
         };
-        let address = listen(context(db.db()), routes.with_state(pool)).await?;
+        let address = answer(context(db.db()), routes.with_state(pool)).await?;
         anyhow::Ok((db, address))
     })?;
     Ok(Server { name, address, credentials: true, _runtime: runtime, _db: Some(db) })
@@ -145,13 +146,13 @@ fn context(db: Db) -> ServiceContext {
     ServiceContext::new(service, db, Arc::new(SystemClock), Arc::new(SystemRandom), Metrics::new(service))
 }
 
-async fn listen(context: ServiceContext, routes: OpenApiRouter) -> anyhow::Result<SocketAddr> {
+async fn answer(context: ServiceContext, routes: OpenApiRouter) -> anyhow::Result<SocketAddr> {
     let budgets = Budgets { service_per_minute: NonZeroU32::MAX, ..Budgets::default() };
     let http = ServiceHttp {
         limiter: Arc::new(Limiter::in_process(budgets)),
         ..ServiceHttp::new(context, authenticator()?, routes)
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = listen(LOOPBACK)?;
     let address = listener.local_addr()?;
     tokio::spawn(serve(listener, service_router(http), CancellationToken::new(), Duration::ZERO));
     Ok(address)

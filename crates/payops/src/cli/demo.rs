@@ -17,7 +17,7 @@ use clap::Args;
 use payops_core::random::SystemRandom;
 use payops_platform::auth::{Caller, Role};
 use payops_platform::config::{ConfigSource, Scope, Service, Settings};
-use payops_platform::http::ServeOptions;
+use payops_platform::http::{self, ServeOptions};
 use payops_sandbox::{
     DEFAULT_GATEWAY_SECRET, DEFAULT_PORT, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, RunningSandbox,
     Sandbox, SandboxConfig, WebhookTarget,
@@ -63,11 +63,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
     startup::block_on(async {
         let usual = |port: u16| if args.once { 0 } else { port };
         let listeners = Listeners {
-            reconciliation: listen(args.port.unwrap_or_else(|| usual(40_020)), "--port").await?,
-            limits: listen(args.limits_port.unwrap_or_else(|| usual(40_022)), "--limits-port").await?,
+            reconciliation: listen(args.port.unwrap_or_else(|| usual(40_020)), "--port")?,
+            limits: listen(args.limits_port.unwrap_or_else(|| usual(40_022)), "--limits-port")?,
         };
         let sandbox =
-            listen(args.sandbox_port.unwrap_or_else(|| usual(DEFAULT_PORT)), "--sandbox-port").await?;
+            listen(args.sandbox_port.unwrap_or_else(|| usual(DEFAULT_PORT)), "--sandbox-port")?;
         let settings = settings(&args.data, &url_of(&sandbox)?)?;
         let sandbox = start_sandbox(sandbox, &listeners, &settings)?;
         let telemetry = startup::start_telemetry("payops-demo", &settings)?;
@@ -193,9 +193,8 @@ fn person(settings: &Settings, name: &str, role: Role) -> Result<String> {
     token::mint(settings, Caller::Person { subject: name.into(), role }, TOKEN_LIFETIME)
 }
 
-async fn listen(port: u16, flag: &str) -> Result<TcpListener> {
+fn listen(port: u16, flag: &str) -> Result<TcpListener> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address)
-        .await
+    http::listen(address)
         .with_context(|| format!("{address} cannot be listened on; choose another port with {flag}"))
 }

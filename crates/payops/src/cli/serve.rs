@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use payops_platform::config::{Scope, Service, Settings};
-use payops_platform::http::{ServeOptions, Tls, metrics_router, serve};
+use payops_platform::http::{self, ServeOptions, Tls, metrics_router, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -68,13 +68,13 @@ async fn serve_all(scope: Scope, settings: &Settings, stop: CancellationToken) -
     let mut open = Vec::new();
     for service in services {
         // The port first: whoever cannot have it must not touch the database.
-        let listener = listen(settings, settings.service(service).port).await?;
+        let listener = listen(settings, settings.service(service).port)?;
         open.push((listener, OpenService::open(service, settings).await?));
     }
     let metrics = match settings.prometheus_port {
         Some(port) => {
             let all = open.iter().map(|(_, service)| service.metrics.clone()).collect();
-            Some((listen(settings, port).await?, metrics_router(all)))
+            Some((listen(settings, port)?, metrics_router(all)))
         }
         None => None,
     };
@@ -93,7 +93,7 @@ async fn serve_all(scope: Scope, settings: &Settings, stop: CancellationToken) -
     Ok(())
 }
 
-async fn listen(settings: &Settings, port: u16) -> Result<TcpListener> {
+fn listen(settings: &Settings, port: u16) -> Result<TcpListener> {
     let address = SocketAddr::new(settings.bind, port);
-    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be listened on"))
+    http::listen(address).with_context(|| format!("{address} cannot be listened on"))
 }

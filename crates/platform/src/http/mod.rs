@@ -50,7 +50,7 @@ pub use json::StrictJson;
 pub use metrics_page::metrics_router;
 pub use path::{PathId, PathParams};
 pub use query::{NoFilter, PageParams, PageQuery, StrictQuery};
-pub use server::{ServeOptions, Tls, TlsError, TlsFiles, serve, serve_with};
+pub use server::{ServeOptions, Tls, TlsError, TlsFiles, listen, serve, serve_with};
 pub use service::{AccessLog, HttpLimits, ServiceHttp, service_router};
 pub use text::{Problems, check_line, check_text, is_blank, is_invisible};
 pub use write::{Scope, write};

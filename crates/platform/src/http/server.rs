@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -33,6 +33,10 @@ const HEAD_BYTES: usize = 64 * 1024;
 const STREAMS: u32 = 256;
 /// How often a silent HTTP/2 peer is asked whether it is still there.
 const PING: Duration = Duration::from_secs(20);
+
+/// Connections that may wait to be accepted, where the system allows as many (`net.core.somaxconn`). One that finds no
+/// place comes again after a whole second, and the usual 128 are fewer than a gateway opens at once after a pause.
+const WAITING: u32 = 4096;
 
 /// How a server listens.
 #[derive(Debug, Clone)]
@@ -58,6 +62,15 @@ impl Default for ServeOptions {
             handshake: Duration::from_secs(10),
         }
     }
+}
+
+/// Listens on `address`; port 0 takes a free one. Fails when the port is taken or may not be used.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // The port of a server that was just stopped is free for the next one.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// Serves until `shutdown`, then stops accepting, lets requests at work finish for at most `drain`, and

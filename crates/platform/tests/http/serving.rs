@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use payops_platform::http::{ServeOptions, serve, serve_with, service_router};
+use payops_platform::http::{ServeOptions, listen, serve, serve_with, service_router};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -22,6 +22,16 @@ async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
+}
+
+#[tokio::test]
+async fn more_connections_than_usual_wait_to_be_accepted() {
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..400 {
+        waiting.push(in_time("nobody accepts, and yet", TcpStream::connect(address)).await.unwrap());
+    }
 }
 
 async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
