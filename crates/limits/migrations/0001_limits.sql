@@ -60,7 +60,8 @@ CREATE TABLE limit_payments (
     merchant_id UUID NOT NULL,
     payment_no VARCHAR(64) NOT NULL,
     state VARCHAR(20) NOT NULL
-        CHECK (state IN ('declined', 'consumed', 'reserved', 'confirmed', 'voided', 'expired')),
+        CHECK (state = 'declined' OR state = 'consumed' OR state = 'reserved' OR state = 'confirmed'
+            OR state = 'voided' OR state = 'expired'),          -- SQLite makes a table of a list, for each row anew
     declined_by VARCHAR(20),                      -- declined: the first rule that said no
     ttl_seconds BIGINT,                           -- reservations: how long it was to be held
     order_no VARCHAR(64),

@@ -4,7 +4,8 @@ CREATE TABLE limit_usage_logs (
     seq BIGINT NOT NULL,                          -- 1, 2, 3, … of the merchant, without gaps
     created_at TIMESTAMPTZ NOT NULL,
     action_type VARCHAR(20) NOT NULL
-        CHECK (action_type IN ('consume', 'release', 'reset', 'reserve', 'confirm', 'void', 'expire')),
+        CHECK (action_type = 'consume' OR action_type = 'release' OR action_type = 'reset' OR action_type = 'reserve'
+            OR action_type = 'confirm' OR action_type = 'void' OR action_type = 'expire'), -- a list would be a table, row by row
     payment_no VARCHAR(64),
     order_no VARCHAR(64),
     release_no VARCHAR(64),
