@@ -66,8 +66,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
             reconciliation: listen(args.port.unwrap_or_else(|| usual(40_020)), "--port")?,
             limits: listen(args.limits_port.unwrap_or_else(|| usual(40_022)), "--limits-port")?,
         };
-        let sandbox =
-            listen(args.sandbox_port.unwrap_or_else(|| usual(DEFAULT_PORT)), "--sandbox-port")?;
+        let sandbox = listen(args.sandbox_port.unwrap_or_else(|| usual(DEFAULT_PORT)), "--sandbox-port")?;
         let settings = settings(&args.data, &url_of(&sandbox)?)?;
         let sandbox = start_sandbox(sandbox, &listeners, &settings)?;
         let telemetry = startup::start_telemetry("payops-demo", &settings)?;
