@@ -1,6 +1,7 @@
 //! The client of Stripe's disputes when things go wrong: what is tried again, and what is certain afterwards.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use payops_channels::RemoteErrorKind as Kind;
@@ -8,6 +9,8 @@ use payops_channels::stripe::api::{DisputeUpdate, StripeClient, StripeSettings};
 use payops_channels::stripe::{Certainty, ErrorType, StripeError};
 use payops_core::random::SeededRandom;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
 use crate::server::{Reply, Server, reply};
 use crate::stripe_api::{client, dispute_reply, settings};
@@ -117,6 +120,25 @@ async fn a_missing_answer_leaves_the_outcome_open() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_before_the_answer_leaves_the_outcome_open() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let connections = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            connection.read_u8().await.unwrap();
+        }
+    });
+    let settings = StripeSettings::new(url, "sk_test_secret".into(), Arc::new(|_| {}));
+    let error = close(&client(settings).once()).await.unwrap_err();
+    assert_eq!((error.kind(), error.certainty), (Kind::CutShort, Certainty::Unknown), "{error}");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn without_a_connection_nothing_was_sent() {
     let nobody = "http://127.0.0.1:1/".parse().unwrap();
     let mut settings = StripeSettings::new(nobody, "sk_test_secret".into(), Arc::new(|_| {}));
@@ -134,7 +156,7 @@ async fn beyond_the_own_limit_nothing_is_sent() {
     settings.longest_wait_for_turn = Duration::ZERO;
     let client = client(settings);
     close(&client).await.unwrap();
-    let error = close(&client.clone().once()).await.unwrap_err();
+    let error = close(&client.clone()).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.certainty, error.status()),
         (Kind::RateLimited, Certainty::NotSent, None)

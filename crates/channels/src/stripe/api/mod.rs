@@ -157,17 +157,19 @@ impl StripeClient {
         timeout: Duration,
     ) -> Result<T, StripeError> {
         let span = tracing::info_span!("stripe.API", otel.kind = "client", operation);
+        let Shared { http, pace, random, .. } = &*self.shared;
         let attempts = async {
             let mut certainty = Certainty::NotSent;
             let mut attempt = 1;
             loop {
-                let mut failed = match self.attempt(request()?.timeout(timeout)).await {
+                pace.turn().await.map_err(|held_back| StripeError::new(held_back, certainty))?;
+                let mut failed = match http.answer(request()?.timeout(timeout), LARGEST_ANSWER).await {
                     Ok(answer) => return Ok(answer),
                     Err(failed) => failed,
                 };
                 certainty = certainty.max(failed.certainty);
                 failed.certainty = certainty;
-                let Some(pause) = self.retries.pause(attempt, &failed, &*self.shared.random) else {
+                let Some(pause) = self.retries.pause(attempt, &failed, &**random) else {
                     return Err(failed);
                 };
                 tracing::warn!(error = %failed, attempt, "the call of Stripe failed, it is made again");
@@ -176,11 +178,6 @@ impl StripeClient {
             }
         };
         attempts.instrument(span).await
-    }
-
-    async fn attempt<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, StripeError> {
-        self.shared.pace.turn().await.map_err(StripeError::not_sent)?;
-        self.shared.http.answer(request, LARGEST_ANSWER).await
     }
 }
 
