@@ -57,22 +57,17 @@ open_words! {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ErrorDetail {
     /// The class.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     pub kind: Option<ErrorType>,
     /// A word for programs, such as `resource_missing`.
-    #[serde(default)]
     pub code: Option<String>,
     /// Why a card was declined.
-    #[serde(default)]
     pub decline_code: Option<String>,
     /// A text for people.
-    #[serde(default)]
     pub message: Option<String>,
     /// The parameter at fault.
-    #[serde(default)]
     pub param: Option<String>,
     /// The charge that the error is about.
-    #[serde(default)]
     pub charge: Option<String>,
 }
 

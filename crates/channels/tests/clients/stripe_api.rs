@@ -154,6 +154,22 @@ async fn what_stripe_adds_later_is_kept_and_hurts_nothing() {
 }
 
 #[tokio::test]
+async fn what_an_older_version_lacks_is_absent() {
+    let dispute = json!({ "id": "dp_1", "amount": 1, "currency": "jpy", "charge": "ch_1", "created": 1,
+        "reason": "general", "status": "charge_refunded" });
+    let charge = json!({ "id": "ch_1", "amount": 1, "currency": "jpy", "created": 1, "shipping": {},
+        "payment_method_details": { "type": "card", "card": { "checks": {}, "three_d_secure": {} } },
+        "billing_details": {}, "outcome": {} });
+    let server = Server::start([reply(200, dispute.to_string()), reply(200, charge.to_string())]).await;
+    let client = client(settings(&server));
+    let dispute = client.dispute("dp_1").await.unwrap();
+    assert_eq!(dispute.status, DisputeStatus::Unknown("charge_refunded".into()));
+    assert_eq!((dispute.evidence_details.due_by, dispute.balance_transactions.len()), (None, 0));
+    let charge = client.charge("ch_1").await.unwrap();
+    assert_eq!((charge.payment_intent.as_ref(), charge.metadata.len()), (None, 0));
+}
+
+#[tokio::test]
 async fn a_deadline_of_0_or_null_is_none() {
     for due_by in [json!(0), Value::Null] {
         let details =

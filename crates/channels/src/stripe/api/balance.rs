@@ -29,16 +29,13 @@ pub struct BalanceTransaction {
     #[serde(rename = "type")]
     pub kind: String,
     /// Such as `dispute` or `dispute_reversal`.
-    #[serde(default)]
     pub reporting_category: Option<String>,
     /// A text for people.
-    #[serde(default)]
     pub description: Option<String>,
     /// The id of the object that it is about, such as a dispute.
     #[serde(default, deserialize_with = "id_or_none")]
     pub source: Option<String>,
     /// `available` or `pending`.
-    #[serde(default)]
     pub status: Option<String>,
     /// When it was made.
     #[serde(with = "chrono::serde::ts_seconds")]
@@ -59,7 +56,6 @@ pub struct FeeDetail {
     #[serde(rename = "type")]
     pub kind: String,
     /// A text for people.
-    #[serde(default)]
     pub description: Option<String>,
 }
 

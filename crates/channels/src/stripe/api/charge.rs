@@ -28,7 +28,6 @@ pub struct Charge {
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created: Timestamp,
     /// Such as `succeeded`.
-    #[serde(default)]
     pub status: Option<String>,
     /// Whether the money was taken and not only reserved.
     #[serde(default)]
@@ -58,28 +57,20 @@ pub struct Charge {
     #[serde(default, deserialize_with = "or_default")]
     pub billing_details: BillingDetails,
     /// Where it was sent to.
-    #[serde(default)]
     pub shipping: Option<Shipping>,
     /// What was sold, in the merchant's words.
-    #[serde(default)]
     pub description: Option<String>,
     /// What the payer's statement shows.
-    #[serde(default)]
     pub calculated_statement_descriptor: Option<String>,
     /// Where the receipt was sent.
-    #[serde(default)]
     pub receipt_email: Option<String>,
     /// The receipt's number.
-    #[serde(default)]
     pub receipt_number: Option<String>,
     /// Where the receipt can be seen.
-    #[serde(default)]
     pub receipt_url: Option<String>,
     /// How it was paid.
-    #[serde(default)]
     pub payment_method_details: Option<ChargeMethod>,
     /// What Stripe and the issuer thought of it.
-    #[serde(default)]
     pub outcome: Option<Outcome>,
 }
 
@@ -87,16 +78,12 @@ pub struct Charge {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct BillingDetails {
     /// Where the bills go.
-    #[serde(default)]
     pub address: Option<Address>,
     /// The e-mail address.
-    #[serde(default)]
     pub email: Option<String>,
     /// The name.
-    #[serde(default)]
     pub name: Option<String>,
     /// The telephone number.
-    #[serde(default)]
     pub phone: Option<String>,
 }
 
@@ -104,22 +91,16 @@ pub struct BillingDetails {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Address {
     /// Street, first line.
-    #[serde(default)]
     pub line1: Option<String>,
     /// Street, second line.
-    #[serde(default)]
     pub line2: Option<String>,
     /// Town.
-    #[serde(default)]
     pub city: Option<String>,
     /// State or province.
-    #[serde(default)]
     pub state: Option<String>,
     /// Postal code.
-    #[serde(default)]
     pub postal_code: Option<String>,
     /// Country, two letters.
-    #[serde(default)]
     pub country: Option<String>,
 }
 
@@ -127,19 +108,14 @@ pub struct Address {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Shipping {
     /// To which address.
-    #[serde(default)]
     pub address: Option<Address>,
     /// To whom.
-    #[serde(default)]
     pub name: Option<String>,
     /// The receiver's telephone number.
-    #[serde(default)]
     pub phone: Option<String>,
     /// By whom.
-    #[serde(default)]
     pub carrier: Option<String>,
     /// The carrier's number.
-    #[serde(default)]
     pub tracking_number: Option<String>,
 }
 
@@ -150,7 +126,6 @@ pub struct ChargeMethod {
     #[serde(rename = "type")]
     pub kind: String,
     /// By card.
-    #[serde(default)]
     pub card: Option<ChargedCard>,
 }
 
@@ -158,28 +133,20 @@ pub struct ChargeMethod {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ChargedCard {
     /// Such as `visa`.
-    #[serde(default)]
     pub brand: Option<String>,
     /// Its last digits.
-    #[serde(default)]
     pub last4: Option<String>,
     /// The same for every use of one card number.
-    #[serde(default)]
     pub fingerprint: Option<String>,
     /// The issuer's country, two letters.
-    #[serde(default)]
     pub country: Option<String>,
     /// Such as `credit`.
-    #[serde(default)]
     pub funding: Option<String>,
     /// The network that it went through.
-    #[serde(default)]
     pub network: Option<String>,
     /// What the issuer checked.
-    #[serde(default)]
     pub checks: Option<CardChecks>,
     /// How the payer was authenticated, if at all.
-    #[serde(default)]
     pub three_d_secure: Option<ThreeDSecure>,
 }
 
@@ -187,13 +154,10 @@ pub struct ChargedCard {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CardChecks {
     /// The address.
-    #[serde(default)]
     pub address_line1_check: Option<String>,
     /// The postal code.
-    #[serde(default)]
     pub address_postal_code_check: Option<String>,
     /// The security code.
-    #[serde(default)]
     pub cvc_check: Option<String>,
 }
 
@@ -201,16 +165,12 @@ pub struct CardChecks {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ThreeDSecure {
     /// Such as `authenticated`.
-    #[serde(default)]
     pub result: Option<String>,
     /// `challenge` or `frictionless`.
-    #[serde(default)]
     pub authentication_flow: Option<String>,
     /// The network's indicator, such as `05`.
-    #[serde(default)]
     pub electronic_commerce_indicator: Option<String>,
     /// The version of 3-D Secure.
-    #[serde(default)]
     pub version: Option<String>,
 }
 
@@ -218,13 +178,10 @@ pub struct ThreeDSecure {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Outcome {
     /// Such as `approved_by_network`.
-    #[serde(default)]
     pub network_status: Option<String>,
     /// Such as `normal`, `elevated`, `highest`.
-    #[serde(default)]
     pub risk_level: Option<String>,
     /// From 0 to 100, where the account is shown it.
-    #[serde(default)]
     pub risk_score: Option<i64>,
 }
 
@@ -244,7 +201,6 @@ pub struct PaymentIntent {
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created: Timestamp,
     /// Such as `succeeded`.
-    #[serde(default)]
     pub status: Option<String>,
     /// The id of its newest charge.
     #[serde(default, deserialize_with = "id_or_none")]
@@ -256,13 +212,10 @@ pub struct PaymentIntent {
     #[serde(default, deserialize_with = "or_default")]
     pub metadata: BTreeMap<String, String>,
     /// What was sold, in the merchant's words.
-    #[serde(default)]
     pub description: Option<String>,
     /// Where the receipt was sent.
-    #[serde(default)]
     pub receipt_email: Option<String>,
     /// Where it was sent to.
-    #[serde(default)]
     pub shipping: Option<Shipping>,
 }
 

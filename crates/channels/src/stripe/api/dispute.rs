@@ -54,7 +54,6 @@ pub struct Dispute {
     #[serde(default)]
     pub is_charge_refundable: bool,
     /// How it was paid, and what the network says about the dispute.
-    #[serde(default)]
     pub payment_method_details: Option<PaymentMethodDetails>,
     /// Why the payer disputes it.
     pub reason: DisputeReason,
@@ -190,13 +189,10 @@ pub struct EvidenceDetails {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct EnhancedEligibility {
     /// Visa's compelling evidence 3.0.
-    #[serde(default)]
     pub visa_compelling_evidence_3: Option<CompellingEvidence>,
     /// Visa's compliance.
-    #[serde(default)]
     pub visa_compliance: Option<Compliance>,
     /// Mastercard's compliance.
-    #[serde(default)]
     pub mastercard_compliance: Option<Compliance>,
 }
 
@@ -246,16 +242,12 @@ pub struct PaymentMethodDetails {
     #[serde(rename = "type")]
     pub kind: String,
     /// By card.
-    #[serde(default)]
     pub card: Option<DisputedCard>,
     /// By PayPal.
-    #[serde(default)]
     pub paypal: Option<DisputedPayPal>,
     /// By Klarna.
-    #[serde(default)]
     pub klarna: Option<DisputedKlarna>,
     /// By Amazon Pay.
-    #[serde(default)]
     pub amazon_pay: Option<DisputedAmazonPay>,
 }
 
@@ -263,16 +255,12 @@ pub struct PaymentMethodDetails {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct DisputedCard {
     /// Such as `visa`.
-    #[serde(default)]
     pub brand: Option<String>,
     /// What it is to the network.
-    #[serde(default)]
     pub case_type: Option<CaseType>,
     /// The network that it went through, where Stripe says it.
-    #[serde(default)]
     pub network: Option<String>,
     /// The network's code of the reason, such as `10.4`.
-    #[serde(default)]
     pub network_reason_code: Option<String>,
 }
 
@@ -280,10 +268,8 @@ pub struct DisputedCard {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct DisputedPayPal {
     /// PayPal's id of the case.
-    #[serde(default)]
     pub case_id: Option<String>,
     /// PayPal's code of the reason.
-    #[serde(default)]
     pub reason_code: Option<String>,
 }
 
@@ -291,10 +277,8 @@ pub struct DisputedPayPal {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct DisputedKlarna {
     /// Why it was lost.
-    #[serde(default)]
     pub chargeback_loss_reason_code: Option<String>,
     /// Klarna's code of the reason.
-    #[serde(default)]
     pub reason_code: Option<String>,
 }
 
@@ -302,7 +286,6 @@ pub struct DisputedKlarna {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct DisputedAmazonPay {
     /// `chargeback` or `claim`.
-    #[serde(default)]
     pub dispute_type: Option<String>,
 }
 

@@ -31,13 +31,10 @@ pub struct Event {
     #[serde(with = "chrono::serde::ts_seconds")]
     pub created: Timestamp,
     /// The version in which the object is shown.
-    #[serde(default)]
     pub api_version: Option<String>,
     /// The connected account that it happened in.
-    #[serde(default)]
     pub account: Option<String>,
     /// The context that it happened in.
-    #[serde(default)]
     pub context: Option<String>,
     /// Whether it is about real money.
     #[serde(default)]
@@ -45,7 +42,6 @@ pub struct Event {
     /// The object.
     pub data: EventData,
     /// The call that caused it.
-    #[serde(default)]
     pub request: Option<EventRequest>,
 }
 
@@ -55,7 +51,6 @@ pub struct EventData {
     /// The object as it was.
     pub object: Box<RawValue>,
     /// The fields that changed, as they were before; only in events of type `….updated`.
-    #[serde(default)]
     pub previous_attributes: Option<Box<RawValue>>,
 }
 
@@ -63,10 +58,8 @@ pub struct EventData {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct EventRequest {
     /// `req_…`, absent when no call was the cause.
-    #[serde(default)]
     pub id: Option<String>,
     /// The call's idempotency key.
-    #[serde(default)]
     pub idempotency_key: Option<String>,
 }
 
@@ -84,13 +77,10 @@ pub struct ThinEvent {
     #[serde(default)]
     pub livemode: bool,
     /// The context that it happened in.
-    #[serde(default)]
     pub context: Option<String>,
     /// The object.
-    #[serde(default)]
     pub related_object: Option<RelatedObject>,
     /// The id of the event with a picture that says the same.
-    #[serde(default)]
     pub snapshot_event: Option<String>,
 }
 
@@ -103,7 +93,6 @@ pub struct RelatedObject {
     #[serde(rename = "type")]
     pub kind: String,
     /// Its path below the API's address.
-    #[serde(default)]
     pub url: Option<String>,
 }
 

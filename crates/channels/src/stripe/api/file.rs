@@ -129,17 +129,15 @@ pub struct StripeFile {
     #[serde(default, deserialize_with = "time_or_none")]
     pub expires_at: Option<Timestamp>,
     /// Its name.
-    #[serde(default)]
     pub filename: Option<String>,
     /// What it is for, such as `dispute_evidence`.
     pub purpose: String,
     /// Its size in bytes.
     pub size: u64,
     /// Its type as Stripe sees it: `pdf`, `jpg`, `png`.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     pub kind: Option<String>,
     /// Where its content is, for who has the key.
-    #[serde(default)]
     pub url: Option<String>,
 }
 
@@ -158,7 +156,6 @@ pub struct FileLink {
     #[serde(default, deserialize_with = "time_or_none")]
     pub expires_at: Option<Timestamp>,
     /// The link; absent once it has expired.
-    #[serde(default)]
     pub url: Option<String>,
 }
 
