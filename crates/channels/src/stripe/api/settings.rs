@@ -69,7 +69,6 @@ impl Default for Retries {
 impl StripeSettings {
     /// Settings with the usual times.
     pub fn new(base_url: Url, api_key: SecretString, inject_headers: HeaderInjector) -> Self {
-        const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(25).unwrap();
         Self {
             files_url: files_host(&base_url).unwrap_or_else(|| base_url.clone()),
             base_url,
@@ -79,7 +78,7 @@ impl StripeSettings {
             answer_timeout: Duration::from_secs(30),
             upload_timeout: Duration::from_mins(2),
             retries: Retries::default(),
-            requests_per_second: REQUESTS_PER_SECOND,
+            requests_per_second: NonZeroU32::new(25).unwrap_or(NonZeroU32::MIN),
             longest_wait_for_turn: Duration::from_secs(30),
             inject_headers,
         }
