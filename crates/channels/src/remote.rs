@@ -19,7 +19,7 @@ pub enum RemoteErrorKind {
     TimedOut,
     /// The connection broke, or the answer is shorter than it says it is.
     CutShort,
-    /// 429.
+    /// 429, or held back here by the client's own limit; then there is no status.
     RateLimited,
     /// 5xx.
     ServerError,

@@ -8,19 +8,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use payops_core::time::Timestamp;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderValue;
 use reqwest::{Client, RequestBuilder, Url};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
-use crate::fault::excerpt;
-use crate::remote::{HeaderInjector, RemoteError, RemoteErrorKind, bounded_body};
+use super::http::{Http, address, files_host, idempotency_key};
+use crate::remote::{HeaderInjector, RemoteError};
 use crate::stored::StoredFile;
 pub use wire::{ReportFile, ReportRun, ReportType, RunStatus};
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 /// Answers other than files are small.
 const LARGEST_ANSWER: usize = 4 << 20;
 
@@ -51,13 +49,9 @@ pub struct ReportingSettings {
 impl ReportingSettings {
     /// Settings with the usual times.
     pub fn new(base_url: Url, api_key: SecretString, inject_headers: HeaderInjector) -> Self {
-        let files_url = match base_url.host_str() {
-            Some("api.stripe.com") => Url::parse("https://files.stripe.com").ok(),
-            _ => None,
-        };
         Self {
+            files_url: files_host(&base_url),
             base_url,
-            files_url,
             api_key,
             api_version: None,
             connect_timeout: Duration::from_secs(10),
@@ -111,19 +105,25 @@ impl NewReportRun {
 #[derive(Debug, Clone)]
 pub struct ReportingClient {
     settings: ReportingSettings,
-    http: Client,
+    http: Http,
 }
 
 impl ReportingClient {
     /// A client. Redirects are never followed, since they could lead the key astray.
     pub fn new(settings: ReportingSettings) -> Result<Self, RemoteError> {
-        let http = Client::builder()
+        let client = Client::builder()
             .connect_timeout(settings.connect_timeout)
             .read_timeout(settings.idle_timeout)
             .redirect(reqwest::redirect::Policy::none())
             // A range of a compressed body is no range of the file.
             .gzip(false)
             .build()?;
+        let http = Http {
+            client,
+            api_key: settings.api_key.clone(),
+            api_version: settings.api_version.as_deref().and_then(|text| HeaderValue::from_str(text).ok()),
+            inject_headers: settings.inject_headers.clone(),
+        };
         Ok(Self { settings, http })
     }
 
@@ -139,11 +139,9 @@ impl ReportingClient {
         run: &NewReportRun,
         idempotency_key: &str,
     ) -> Result<ReportRun, RemoteError> {
-        let key = HeaderValue::from_str(idempotency_key).map_err(|_| {
-            RemoteError::new(RemoteErrorKind::BadRequest, "the idempotency key is not printable ASCII")
-        })?;
+        let key = self::idempotency_key(idempotency_key)?;
         let url = self.url(&["v1", "reporting", "report_runs"])?;
-        let request = self.http.post(url).header(IDEMPOTENCY_KEY, key).form(&run.form());
+        let request = self.http.post(url, &key).form(&run.form());
         self.call("create_report_run", request).await
     }
 
@@ -166,24 +164,7 @@ impl ReportingClient {
     }
 
     fn url(&self, path: &[&str]) -> Result<Url, RemoteError> {
-        let mut url = self.settings.base_url.clone();
-        let Ok(mut segments) = url.path_segments_mut() else {
-            let message = "the base URL of Stripe cannot have a path";
-            return Err(RemoteError::new(RemoteErrorKind::BadRequest, message));
-        };
-        // Segments are escaped, so that no id can reach another path.
-        segments.pop_if_empty().extend(path);
-        drop(segments);
-        Ok(url)
-    }
-
-    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
-        let mut headers = HeaderMap::new();
-        (self.settings.inject_headers)(&mut headers);
-        let version =
-            self.settings.api_version.as_deref().and_then(|version| HeaderValue::from_str(version).ok());
-        headers.extend(version.map(|version| (STRIPE_VERSION, version)));
-        request.headers(headers).bearer_auth(self.settings.api_key.expose_secret())
+        address(&self.settings.base_url, path)
     }
 
     async fn call<T: DeserializeOwned>(
@@ -192,18 +173,7 @@ impl ReportingClient {
         request: RequestBuilder,
     ) -> Result<T, RemoteError> {
         let span = tracing::info_span!("stripe.ReportingAPI", otel.kind = "client", operation);
-        let answer = async {
-            let request = self.signed(request).timeout(self.settings.idle_timeout);
-            let mut response = request.send().await?;
-            if !response.status().is_success() {
-                return Err(wire::error(&mut response).await);
-            }
-            let body = bounded_body(&mut response, LARGEST_ANSWER).await?;
-            serde_json::from_slice(&body).map_err(|error| {
-                let message = format!("Stripe's answer cannot be read ({error}): {}", excerpt(&body));
-                RemoteError::new(RemoteErrorKind::UnexpectedAnswer, message)
-            })
-        };
-        answer.instrument(span).await
+        let request = request.timeout(self.settings.idle_timeout);
+        Ok(self.http.answer(request, LARGEST_ANSWER).instrument(span).await?)
     }
 }

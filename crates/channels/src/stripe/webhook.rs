@@ -124,4 +124,47 @@ mod tests {
             assert_eq!(check(bad, BODY, &secrets, 0), Err(WebhookError::BadHeader), "{bad}");
         }
     }
+
+    #[test]
+    fn the_tolerance_ends_after_300_seconds_in_both_directions() {
+        let header = format!("t={SIGNED_AT},v1={VALID}");
+        for (after, inside) in
+            [(299, true), (300, true), (301, false), (-299, true), (-300, true), (-301, false)]
+        {
+            let checked = check(&header, BODY, &["whsec_test_secret"], after);
+            assert_eq!(checked, if inside { Ok(()) } else { Err(WebhookError::OutsideTolerance) }, "{after}");
+        }
+        let elsewhen = format!("t={},v1={VALID}", SIGNED_AT + 301);
+        assert_eq!(check(&elsewhen, BODY, &["whsec_test_secret"], 301), Err(WebhookError::NoMatch));
+    }
+
+    #[test]
+    fn no_byte_of_body_or_signature_may_differ() {
+        let header = format!("t={SIGNED_AT},v1={VALID}");
+        for index in 0..BODY.len() {
+            let mut changed = BODY.to_vec();
+            changed[index] ^= 1;
+            assert_eq!(check(&header, &changed, &["whsec_test_secret"], 0), Err(WebhookError::NoMatch));
+        }
+        for index in 0..VALID.len() {
+            let other = if VALID.as_bytes()[index] == b'0' { "1" } else { "0" };
+            let mut changed = VALID.to_owned();
+            changed.replace_range(index..=index, other);
+            let header = format!("t={SIGNED_AT},v1={changed}");
+            assert_eq!(check(&header, BODY, &["whsec_test_secret"], 0), Err(WebhookError::NoMatch));
+        }
+    }
+
+    #[test]
+    fn while_a_secret_is_rolled_both_sides_may_know_either() {
+        let at = Timestamp::from_timestamp(SIGNED_AT, 0).unwrap();
+        let signature = |secret: &str| sign(BODY, &secret.into(), at).split_once(',').unwrap().1.to_owned();
+        let both = format!("t={SIGNED_AT},{},{}", signature("whsec_old"), signature("whsec_new"));
+        for secrets in [&["whsec_old"][..], &["whsec_new"], &["whsec_other", "whsec_new"]] {
+            assert_eq!(check(&both, BODY, secrets, 0), Ok(()), "{secrets:?}");
+        }
+        assert_eq!(check(&both, BODY, &["whsec_other"], 0), Err(WebhookError::NoMatch));
+        let other_scheme = format!("t={SIGNED_AT},v0={VALID}");
+        assert_eq!(check(&other_scheme, BODY, &["whsec_test_secret"], 0), Err(WebhookError::BadHeader));
+    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Response, StatusCode, Url};
 
-use super::{ReportFile, ReportingClient, wire};
+use super::super::http::refusal;
+use super::{ReportFile, ReportingClient};
 use crate::remote::{RemoteError, RemoteErrorKind};
 use crate::stored::{PartFile, StoredFile};
 
@@ -86,7 +87,7 @@ impl Download<'_> {
                 request = request.header(IF_RANGE, etag);
             }
         }
-        let mut response = self.client.signed(request).send().await?;
+        let mut response = self.client.http.signed(request).send().await?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT if continues_at(&response, have) => {}
             StatusCode::OK => {
@@ -100,7 +101,7 @@ impl Download<'_> {
                 let message = "the server cannot go on where the download broke; it starts again";
                 return Err(RemoteError::new(RemoteErrorKind::CutShort, message));
             }
-            _ => return Err(wire::error(&mut response).await),
+            _ => return Err(refusal(&mut response).await.into()),
         }
         while let Some(chunk) = response.chunk().await? {
             self.part.write(&chunk).await?;

@@ -2,103 +2,26 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be in a test may stop it")]
 
-use std::collections::VecDeque;
+mod server;
+mod stripe_api;
+mod stripe_failures;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response};
-use futures::{StreamExt, stream};
+use axum::http::HeaderMap;
 use payops_channels::platform_feed::{FeedClient, FeedQuery, FeedSettings};
 use payops_channels::row::RowSink;
 use payops_channels::stripe::reporting::{
     NewReportRun, ReportFile, ReportingClient, ReportingSettings, RunStatus,
 };
 use payops_channels::{Format, ReadOptions, RemoteError, RemoteErrorKind as Kind, StoredFile, read_rows};
-use reqwest::Url;
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
-/// What a server was asked.
-#[derive(Debug, Clone)]
-struct Asked {
-    method: String,
-    target: String,
-    headers: HeaderMap,
-    body: String,
-}
-
-impl Asked {
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-}
-
-/// One answer of the server.
-#[derive(Debug, Clone, Default)]
-struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-    /// Breaks the connection after so many bytes of the body.
-    cut_after: Option<usize>,
-    /// Answers a range of the body when one is asked for.
-    ranged: bool,
-    /// Never answers.
-    silent: bool,
-}
-
-fn reply(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-    Reply { status, body: body.into(), ..Reply::default() }
-}
-
-impl Reply {
-    fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    fn ranged(mut self) -> Self {
-        self.ranged = true;
-        self
-    }
-
-    fn cut_after(mut self, bytes: usize) -> Self {
-        self.cut_after = Some(bytes);
-        self
-    }
-}
-
-#[derive(Debug, Default)]
-struct Script {
-    replies: VecDeque<Reply>,
-    asked: Vec<Asked>,
-}
-
-/// A server that gives the scripted replies in order; the last one is repeated.
-struct Server {
-    url: Url,
-    script: Arc<Mutex<Script>>,
-    directory: TempDir,
-}
+use server::{Asked, Reply, Server, reply};
 
 impl Server {
-    async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
-        let script = Script { replies: replies.into_iter().collect(), asked: Vec::new() };
-        let script = Arc::new(Mutex::new(script));
-        let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&script));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, script, directory: tempfile::tempdir().unwrap() }
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.script.lock().unwrap().asked.clone()
-    }
-
     fn target(&self) -> PathBuf {
         self.directory.path().join("report.csv")
     }
@@ -144,52 +67,6 @@ impl Server {
         };
         FeedClient::new(settings).unwrap().fetch(&query, &self.target()).await
     }
-}
-
-async fn answer(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let range = head.headers.get("range").and_then(|range| range.to_str().ok()?.strip_prefix("bytes="));
-    let from = range.and_then(|range| range.strip_suffix('-')?.parse::<usize>().ok());
-    let mut reply = {
-        let mut script = script.lock().unwrap();
-        script.asked.push(Asked {
-            method: head.method.to_string(),
-            target: head.uri.to_string(),
-            headers: head.headers,
-            body: String::from_utf8(body.to_vec()).unwrap(),
-        });
-        if script.replies.len() > 1 { script.replies.pop_front().unwrap() } else { script.replies[0].clone() }
-    };
-    if reply.silent {
-        return std::future::pending().await;
-    }
-    if let (true, Some(from)) = (reply.ranged, from) {
-        let length = reply.body.len();
-        reply.status = 206;
-        reply.headers.push(("content-range", format!("bytes {from}-{}/{length}", length - 1)));
-        reply.body.drain(..from);
-    }
-    let mut response = Response::builder().status(reply.status);
-    for (name, value) in &reply.headers {
-        response = response.header(*name, value);
-    }
-    let body = match reply.cut_after {
-        None => Body::from(reply.body),
-        Some(bytes) => {
-            response = response.header("content-length", reply.body.len());
-            let sent = Ok(Bytes::copy_from_slice(&reply.body[..bytes]));
-            let cut = async {
-                // The client gets the chance to take what was sent.
-                for _ in 0..1000 {
-                    tokio::task::yield_now().await;
-                }
-                Err(std::io::Error::other("cut"))
-            };
-            Body::from_stream(stream::iter([sent]).chain(stream::once(cut)))
-        }
-    };
-    response.body(body).unwrap()
 }
 
 fn content() -> Vec<u8> {
@@ -296,7 +173,7 @@ async fn a_report_is_asked_for_once_by_its_key() {
     assert_eq!(asked.header("idempotency-key"), "task-1/balance");
     assert_eq!((asked.header("stripe-version"), asked.header("traceparent")), ("2025-01-01", "00-trace"));
     assert_eq!(
-        asked.body,
+        asked.text(),
         "report_type=balance.summary.1&parameters%5Binterval_start%5D=1700000000\
          &parameters%5Binterval_end%5D=1700086400&parameters%5Btimezone%5D=Asia%2FShanghai\
          &parameters%5Bcolumns%5D%5B%5D=gross&parameters%5Bcolumns%5D%5B%5D=payment_metadata%5Ba%5D"
