@@ -81,7 +81,7 @@ pub fn payops(name: &'static str, postgres: bool, merchants: &[Uuid]) -> anyhow:
         let context = context(db.db());
         jobs::schedule(&context).await?;
         let app = Limits::start(context.clone(), Options::default());
-        let address = answer(context, routes(app)).await?;
+        let address = answer(context, routes(app))?;
         anyhow::Ok((db, address))
     })?;
     Ok(Server { name, address, credentials: true, _runtime: runtime, _db: Some(db) })
@@ -106,7 +106,7 @@ pub fn rival(name: &'static str, one_statement: bool, merchants: &[Uuid]) -> any
         } else {
             routes.route(path, post(rivals::three_statements))
         };
-        let address = answer(context(db.db()), routes.with_state(pool)).await?;
+        let address = answer(context(db.db()), routes.with_state(pool))?;
         anyhow::Ok((db, address))
     })?;
     Ok(Server { name, address, credentials: true, _runtime: runtime, _db: Some(db) })
@@ -146,7 +146,7 @@ fn context(db: Db) -> ServiceContext {
     ServiceContext::new(service, db, Arc::new(SystemClock), Arc::new(SystemRandom), Metrics::new(service))
 }
 
-async fn answer(context: ServiceContext, routes: OpenApiRouter) -> anyhow::Result<SocketAddr> {
+fn answer(context: ServiceContext, routes: OpenApiRouter) -> anyhow::Result<SocketAddr> {
     let budgets = Budgets { service_per_minute: NonZeroU32::MAX, ..Budgets::default() };
     let http = ServiceHttp {
         limiter: Arc::new(Limiter::in_process(budgets)),

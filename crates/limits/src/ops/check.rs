@@ -18,7 +18,7 @@ use crate::Limits;
 use crate::batch::Loaded;
 use crate::decide::{Charge, Decision, Refusal, assess};
 use crate::error;
-use crate::store::hot::{Lookup, Source, brought_up, peek};
+use crate::store::hot::{Lookup, Source, brought_up, glance, peek};
 
 /// How many checks may wait.
 const QUEUE: usize = 8192;
@@ -95,11 +95,7 @@ async fn work(db: Db, lookup: Lookup, queue: Arc<Mutex<mpsc::Receiver<(Question,
 async fn answer(db: &Db, lookup: &Lookup, waiting: Vec<(Question, Reply)>) {
     let wanted: Vec<_> =
         waiting.iter().map(|(question, _)| (question.merchant_id, question.currency)).collect();
-    let (backend, lookup) = (db.backend(), lookup.clone());
-    let read = db.snapshot(move |conn| {
-        async move { peek(&Source::reading(conn, backend), &wanted, &lookup).await }.boxed()
-    });
-    let read = read.await.map_err(Arc::new);
+    let read = read(db, lookup, wanted).await.map_err(Arc::new);
     for (question, reply) in waiting {
         let answer = match &read {
             Ok((loaded, now)) => decide(loaded, &question, *now).map_err(Unanswered::Refused),
@@ -108,6 +104,23 @@ async fn answer(db: &Db, lookup: &Lookup, waiting: Vec<(Question, Reply)>) {
         // Whoever asked may have gone away.
         let _ = reply.send(answer);
     }
+}
+
+/// What is known of these merchants: by one statement, and on a picture of the database only where that is not enough.
+async fn read(
+    db: &Db,
+    lookup: &Lookup,
+    wanted: Vec<(Uuid, Option<Currency>)>,
+) -> Result<(Loaded, Timestamp)> {
+    let backend = db.backend();
+    if let Some(known) = glance(&Source::reading(db.read(), backend), &wanted, lookup).await? {
+        return Ok(known);
+    }
+    let lookup = lookup.clone();
+    let picture = db.snapshot(move |conn| {
+        async move { peek(&Source::reading(conn, backend), &wanted, &lookup).await }.boxed()
+    });
+    picture.await
 }
 
 fn decide(loaded: &Loaded, question: &Question, now: Timestamp) -> Result<Decision, Refusal> {

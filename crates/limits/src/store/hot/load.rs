@@ -157,16 +157,58 @@ const ACCOUNT: &str = "m.merchant_id, m.timezone, m.daily_used, m.monthly_used, 
      FROM merchant_limits m JOIN merchant_tiers t ON t.id = m.tier_id";
 
 /// Gives the merchants that have overrides.
-pub(super) async fn accounts(
+async fn accounts(
     source: &Source<'_, impl ConnectionTrait>,
     merchants: &BTreeSet<Uuid>,
     loaded: &mut Loaded,
 ) -> Result<Vec<Uuid>> {
-    let keys = unpack(source.backend, &[Kind::Uuid]);
     let lock = if source.lock { source.backend.pick("", " FOR UPDATE OF m") } else { "" };
-    let sql = format!("SELECT {ACCOUNT} WHERE m.merchant_id IN ({keys}) ORDER BY m.merchant_id{lock}");
-    let rows: Vec<AccountRow> =
-        source.select(&sql, pack(merchants.iter().map(|merchant| json!([id(*merchant)])))).await?;
+    let (sql, keys) = of_merchants(source, merchants, "");
+    keep(source.select(&format!("{sql}{lock}"), keys).await?, loaded)
+}
+
+/// Merchants and the present, by one statement, which is one picture. Gives the merchants that have overrides, and no
+/// time when there is no merchant.
+pub(super) async fn accounts_and_now(
+    source: &Source<'_, impl ConnectionTrait>,
+    merchants: &BTreeSet<Uuid>,
+    lookup: &Lookup,
+    loaded: &mut Loaded,
+) -> Result<(Vec<Uuid>, Option<Timestamp>)> {
+    #[derive(Debug, FromQueryResult)]
+    struct Timed {
+        now: Option<Timestamp>,
+        #[sea_orm(nested)]
+        account: AccountRow,
+    }
+
+    let now = match lookup {
+        Lookup::Clock(_) => "NULL AS now, ",
+        Lookup::Database => "clock_timestamp() AS now, ",
+    };
+    let (sql, keys) = of_merchants(source, merchants, now);
+    let rows: Vec<Timed> = source.select(&sql, keys).await?;
+    let told = rows.iter().filter_map(|row| row.now).max();
+    let now = match lookup {
+        Lookup::Clock(clock) => Some(clock.now()),
+        Lookup::Database => told,
+    };
+    Ok((keep(rows.into_iter().map(|row| row.account).collect(), loaded)?, now))
+}
+
+/// The statement that reads merchants in the order of their ids, and its parameter.
+fn of_merchants(
+    source: &Source<'_, impl ConnectionTrait>,
+    merchants: &BTreeSet<Uuid>,
+    besides: &str,
+) -> (String, Value) {
+    let keys = unpack(source.backend, &[Kind::Uuid]);
+    let sql = format!("SELECT {besides}{ACCOUNT} WHERE m.merchant_id IN ({keys}) ORDER BY m.merchant_id");
+    (sql, pack(merchants.iter().map(|merchant| json!([id(*merchant)]))))
+}
+
+/// Keeps the accounts, and gives the merchants that have overrides.
+fn keep(rows: Vec<AccountRow>, loaded: &mut Loaded) -> Result<Vec<Uuid>> {
     let mut overridden = Vec::new();
     for row in rows {
         if row.has_overrides {

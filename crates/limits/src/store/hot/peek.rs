@@ -8,7 +8,7 @@ use payops_platform::error::Result;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::load::{AccountRow, Lookup, PaymentRow, ReleaseRow, Source, accounts, now, particulars, rates};
+use super::load::{AccountRow, Lookup, PaymentRow, ReleaseRow, Source, accounts_and_now, now, particulars, rates};
 use crate::batch::Loaded;
 use crate::decide::{Account, Changes};
 use crate::model::{Payment, Release};
@@ -21,18 +21,49 @@ pub(crate) async fn peek(
     lookup: &Lookup,
 ) -> Result<(Loaded, Timestamp)> {
     let mut loaded = Loaded::default();
-    let merchants: BTreeSet<Uuid> = wanted.iter().map(|(merchant_id, _)| *merchant_id).collect();
-    let overridden = accounts(source, &merchants, &mut loaded).await?;
-    let now = now(source, lookup).await?;
+    let (overridden, now) = accounts_of(source, wanted, lookup, &mut loaded).await?;
     particulars(source, &overridden, now, &mut loaded).await?;
-    let foreign = |(merchant_id, currency): &(Uuid, Option<Currency>)| {
-        let account = loaded.accounts.get(merchant_id);
-        account.zip(*currency).is_some_and(|(account, currency)| account.terms.currency != currency)
-    };
-    if wanted.iter().any(foreign) {
+    if foreign(wanted, &loaded) {
         rates(source, &mut loaded).await?;
     }
     Ok((loaded, now))
+}
+
+/// As [`peek`], by one statement, where it tells all: `None` where overrides, reservations that are over or rates are to be
+/// read as well, for which [`peek`] needs a picture that stands still.
+pub(crate) async fn glance(
+    source: &Source<'_, impl ConnectionTrait>,
+    wanted: &[(Uuid, Option<Currency>)],
+    lookup: &Lookup,
+) -> Result<Option<(Loaded, Timestamp)>> {
+    let mut loaded = Loaded::default();
+    let (overridden, now) = accounts_of(source, wanted, lookup, &mut loaded).await?;
+    let due = loaded.accounts.values().any(|account| account.usage.next_expiry.is_some_and(|end| end <= now));
+    let more = !overridden.is_empty() || due || foreign(wanted, &loaded);
+    Ok((!more).then_some((loaded, now)))
+}
+
+async fn accounts_of(
+    source: &Source<'_, impl ConnectionTrait>,
+    wanted: &[(Uuid, Option<Currency>)],
+    lookup: &Lookup,
+    loaded: &mut Loaded,
+) -> Result<(Vec<Uuid>, Timestamp)> {
+    let merchants: BTreeSet<Uuid> = wanted.iter().map(|(merchant_id, _)| *merchant_id).collect();
+    let (overridden, told) = accounts_and_now(source, &merchants, lookup, loaded).await?;
+    let now = match told {
+        Some(now) => now,
+        None => now(source, lookup).await?,
+    };
+    Ok((overridden, now))
+}
+
+/// Whether a merchant is asked about another currency than its own.
+fn foreign(wanted: &[(Uuid, Option<Currency>)], loaded: &Loaded) -> bool {
+    wanted.iter().any(|(merchant_id, currency)| {
+        let account = loaded.accounts.get(merchant_id);
+        account.zip(*currency).is_some_and(|(account, currency)| account.terms.currency != currency)
+    })
 }
 
 /// The merchants of rows that were read already, as they are at present: windows that are over are rolled, reservations
