@@ -203,7 +203,9 @@ fn of_merchants(
     besides: &str,
 ) -> (String, Value) {
     let keys = unpack(source.backend, &[Kind::Uuid]);
-    let sql = format!("SELECT {besides}{ACCOUNT} WHERE m.merchant_id IN ({keys}) ORDER BY m.merchant_id");
+    // PostgreSQL would join what it unpacks, of which it knows nothing, with the whole of a table that is not large.
+    let keys = source.backend.pick(format!("IN ({keys})"), format!("= ANY (ARRAY({keys}))"));
+    let sql = format!("SELECT {besides}{ACCOUNT} WHERE m.merchant_id {keys} ORDER BY m.merchant_id");
     (sql, pack(merchants.iter().map(|merchant| json!([id(*merchant)]))))
 }
 
