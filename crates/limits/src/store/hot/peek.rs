@@ -8,7 +8,9 @@ use payops_platform::error::Result;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use super::load::{AccountRow, Lookup, PaymentRow, ReleaseRow, Source, accounts_and_now, now, particulars, rates};
+use super::load::{
+    AccountRow, Lookup, PaymentRow, ReleaseRow, Source, accounts_and_now, now, particulars, rates,
+};
 use crate::batch::Loaded;
 use crate::decide::{Account, Changes};
 use crate::model::{Payment, Release};
