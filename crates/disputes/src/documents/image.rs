@@ -42,11 +42,9 @@ fn malformed(reason: impl Into<String>) -> Refusal {
     Refusal::Malformed(reason.into())
 }
 
-fn unreadable(error: png::DecodingError) -> Refusal {
-    Refusal::Malformed(error.to_string())
-}
-
-fn unwritable(error: png::EncodingError) -> Refusal {
+/// What the PNG library says.
+#[expect(clippy::needless_pass_by_value, reason = "called by `map_err`")]
+fn png_error(error: impl ToString) -> Refusal {
     Refusal::Malformed(error.to_string())
 }
 
@@ -80,7 +78,7 @@ pub(super) fn read_png_header(bytes: &[u8]) -> Result<PngHeader, Refusal> {
     if !png_chunks(bytes).any(|(kind, _)| kind == *b"IEND") {
         return Err(malformed("the image breaks off before its end"));
     }
-    let reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(unreadable)?;
+    let reader = png::Decoder::new(Cursor::new(bytes)).read_info().map_err(png_error)?;
     let info = reader.info();
     if u64::from(info.width) * u64::from(info.height) > MAX_PIXELS {
         return Err(Refusal::TooComplex);
@@ -220,10 +218,10 @@ fn pixels(count: u32) -> f32 {
 fn flattened(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
-    let mut reader = decoder.read_info().map_err(unreadable)?;
+    let mut reader = decoder.read_info().map_err(png_error)?;
     let size = reader.output_buffer_size().ok_or(Refusal::TooComplex)?;
     let mut pixels = vec![0; size];
-    let frame = reader.next_frame(&mut pixels).map_err(unreadable)?;
+    let frame = reader.next_frame(&mut pixels).map_err(png_error)?;
     pixels.truncate(frame.buffer_size());
     let (color, flat) = match frame.color_type {
         ColorType::GrayscaleAlpha => (ColorType::Grayscale, on_white::<2>(&pixels)),
@@ -235,9 +233,9 @@ fn flattened(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     encoder.set_color(color);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_compression(png::Compression::Balanced);
-    let mut writer = encoder.write_header().map_err(unwritable)?;
-    writer.write_image_data(&flat).map_err(unwritable)?;
-    writer.finish().map_err(unwritable)?;
+    let mut writer = encoder.write_header().map_err(png_error)?;
+    writer.write_image_data(&flat).map_err(png_error)?;
+    writer.finish().map_err(png_error)?;
     Ok(packed)
 }
 

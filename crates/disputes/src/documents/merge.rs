@@ -25,11 +25,11 @@ pub struct Merged {
     pub pages: usize,
 }
 
-/// Which of the files cannot be merged, and why.
+/// Why the files cannot be merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeError {
-    /// The place of the file, from 0.
-    pub index: usize,
+    /// The place of the file that stands against it, from 0; `None` when it is all of them together.
+    pub index: Option<usize>,
     /// What is wrong with it.
     pub refusal: Refusal,
 }
@@ -41,7 +41,7 @@ pub struct MergeError {
 pub fn merge(sources: &[Source<'_>]) -> Result<Merged, MergeError> {
     let owned: Vec<_> = sources.iter().map(|source| (source.format, source.bytes.to_vec())).collect();
     let outcome = guarded(DEADLINE, move || Ok(assemble(&owned)));
-    outcome.unwrap_or_else(|refusal| Err(MergeError { index: 0, refusal }))
+    outcome.unwrap_or_else(|refusal| Err(MergeError { index: None, refusal }))
 }
 
 fn assemble(sources: &[(Format, Vec<u8>)]) -> Result<Merged, MergeError> {
@@ -53,7 +53,7 @@ fn assemble(sources: &[(Format, Vec<u8>)]) -> Result<Merged, MergeError> {
             Format::Pdf => add_pdf(&mut document, bytes),
             image => image::add_page(&mut document, *image, bytes).map(|page| vec![page]),
         };
-        pages.extend(added.map_err(|refusal| MergeError { index, refusal })?);
+        pages.extend(added.map_err(|refusal| MergeError { index: Some(index), refusal })?);
     }
     for page in &pages {
         if let Ok(page) = document.get_dictionary_mut(*page) {
@@ -74,7 +74,7 @@ fn assemble(sources: &[(Format, Vec<u8>)]) -> Result<Merged, MergeError> {
     let mut bytes = Vec::new();
     document
         .save_with_options(&mut bytes, options)
-        .map_err(|error| MergeError { index: 0, refusal: Refusal::Malformed(error.to_string()) })?;
+        .map_err(|error| MergeError { index: None, refusal: Refusal::Malformed(error.to_string()) })?;
     Ok(Merged { bytes, pages: count })
 }
 

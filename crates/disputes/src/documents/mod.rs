@@ -32,7 +32,8 @@ pub struct Inspection {
     pub notices: Vec<Notice>,
 }
 
-/// Reads a file as somebody handed it over.
+/// Reads a file as somebody handed it over. It waits for the reading of a PDF, up to [`pages::DEADLINE`]: call it where
+/// waiting is allowed.
 pub fn inspect(name: &str, bytes: &[u8]) -> Result<Inspection, Refusal> {
     let (clean, renamed) = kind::clean_name(name);
     let format = kind::format(bytes)?;

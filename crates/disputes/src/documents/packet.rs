@@ -80,9 +80,11 @@ pub fn packet(contents: &Contents<'_>) -> Result<Packet, PacketError> {
     let text = Source { format: Format::Pdf, bytes: &text };
     let files = contents.files.iter().map(|file| Source { format: file.format, bytes: file.bytes });
     let sources: Vec<_> = [text].into_iter().chain(files).collect();
-    let merged = merge(&sources).map_err(|error| match error.index.checked_sub(1) {
-        Some(index) => PacketError::File(MergeError { index, ..error }),
-        None => PacketError::Text(match error.refusal {
+    let merged = merge(&sources).map_err(|error| match error.index {
+        // The text is the first of what is merged.
+        Some(index @ 1..) => PacketError::File(MergeError { index: Some(index - 1), ..error }),
+        None => PacketError::File(error),
+        Some(0) => PacketError::Text(match error.refusal {
             Refusal::Malformed(reason) => reason,
             refusal => refusal.to_string(),
         }),
@@ -95,16 +97,27 @@ struct Headings {
     cover_letter: &'static str,
     texts: &'static str,
     files: &'static str,
+    page: &'static str,
     pages: &'static str,
     bytes: &'static str,
 }
 
-const ENGLISH: Headings =
-    Headings { cover_letter: "Letter", texts: "Statements", files: "Files", pages: "pages", bytes: "bytes" };
-const CHINESE: Headings =
-    Headings {
-        cover_letter: "说明信", texts: "陈述", files: "文件清单", pages: "页", bytes: "字节"
-    };
+const ENGLISH: Headings = Headings {
+    cover_letter: "Letter",
+    texts: "Statements",
+    files: "Files",
+    page: "page",
+    pages: "pages",
+    bytes: "bytes",
+};
+const CHINESE: Headings = Headings {
+    cover_letter: "说明信",
+    texts: "陈述",
+    files: "文件清单",
+    page: "页",
+    pages: "页",
+    bytes: "字节",
+};
 
 const TITLE: f32 = 18.0;
 const HEADING: f32 = 13.0;
@@ -139,15 +152,15 @@ fn text_pages(contents: &Contents<'_>) -> Result<(Vec<u8>, BTreeSet<char>), Stri
         for (index, file) in contents.files.iter().enumerate() {
             let label = format!("{}. {}", index + 1, file.kind.label().in_language(contents.language));
             let (size, bytes) = (file.bytes.len(), headings.bytes);
-            let value = format!("{}\n{} {}, {size} {bytes}", file.name, file.pages, headings.pages);
+            let pages = if file.pages == 1 { headings.page } else { headings.pages };
+            let value = format!("{}\n{} {pages}, {size} {bytes}", file.name, file.pages);
             labelled(&mut page, &label, &value);
             let digest = format!("SHA-256 {}", hex::encode(Sha256::digest(file.bytes)));
             page.row(&[Cell { left: LABEL_WIDTH, width: WIDTH - LABEL_WIDTH, text: &digest }], SMALL);
             page.space(SMALL / 2.0);
         }
     }
-    let (bytes, _, missing) = page.finish()?;
-    Ok((bytes, missing))
+    page.finish(contents.files.iter().map(|file| file.pages).sum())
 }
 
 fn heading(page: &mut Typesetter, text: &str) {

@@ -50,3 +50,25 @@ pub(super) fn guarded<T: Send + 'static>(
         Err(error) => Err(Refusal::Malformed(format!("no thread to read it on: {error}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_reader_is_a_refusal() {
+        let outcome: Result<(), _> = guarded(DEADLINE, || panic!("as a reader might"));
+        assert!(matches!(outcome, Err(Refusal::Malformed(_))));
+    }
+
+    #[test]
+    fn what_is_not_read_by_the_deadline_is_refused() {
+        let (release, released) = mpsc::channel::<()>();
+        let outcome = guarded(Duration::ZERO, move || {
+            released.recv().map_err(|_| Refusal::Empty)?;
+            Ok(())
+        });
+        assert_eq!(outcome, Err(Refusal::TooComplex));
+        drop(release);
+    }
+}

@@ -25,6 +25,8 @@ const MARGIN: f32 = 56.0;
 /// How wide a line may be, in points.
 pub(super) const WIDTH: f32 = PAGE_WIDTH - 2.0 * MARGIN;
 const LEADING: f32 = 1.4;
+/// Beside a quotation mark in other than Chinese text, at size 1.
+const QUOTE_GAP: f32 = 0.06;
 
 /// A piece of a row: from where (points from the left margin), how wide, what.
 pub(super) struct Cell<'a> {
@@ -38,6 +40,29 @@ struct Line {
     y: f32,
     size: f32,
     text: String,
+    script: Script,
+}
+
+/// Decides how wide quotation marks are: the font has one of each, as wide as a Chinese character.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Chinese,
+    Other,
+}
+
+impl Script {
+    fn of(text: &str) -> Self {
+        let chinese = |character| matches!(character, '\u{3000}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' | '\u{ff00}'..='\u{ffef}');
+        if text.contains(chinese) { Self::Chinese } else { Self::Other }
+    }
+}
+
+/// A character at size 1.
+struct Shape {
+    glyph: u32,
+    /// How far its ink is moved to the left.
+    shift: f32,
+    advance: f32,
 }
 
 /// Lays out text from top to bottom, page after page.
@@ -68,8 +93,7 @@ impl Typesetter {
 
     /// Pieces of text beside each other, each wrapped within its width.
     pub fn row(&mut self, cells: &[Cell<'_>], size: f32) {
-        let columns: Vec<_> =
-            cells.iter().map(|cell| (cell.left, self.wrap(cell.text, size, cell.width))).collect();
+        let columns: Vec<_> = cells.iter().map(|cell| (cell.left, self.wrap(cell, size))).collect();
         let height = columns.iter().map(|(_, lines)| lines.len()).max().unwrap_or_default();
         for line in 0..height {
             if self.y + size * LEADING > PAGE_HEIGHT - MARGIN {
@@ -78,8 +102,14 @@ impl Typesetter {
             }
             self.y += size * LEADING;
             for (left, lines) in &columns {
-                if let (Some(text), Some(page)) = (lines.get(line), self.pages.last_mut()) {
-                    page.push(Line { x: MARGIN + left, y: self.y, size, text: text.clone() });
+                if let (Some((script, text)), Some(page)) = (lines.get(line), self.pages.last_mut()) {
+                    page.push(Line {
+                        x: MARGIN + left,
+                        y: self.y,
+                        size,
+                        text: text.clone(),
+                        script: *script,
+                    });
                 }
             }
         }
@@ -90,21 +120,22 @@ impl Typesetter {
         self.y += height;
     }
 
-    /// The PDF, its pages' number, and the characters that were written as codes.
-    pub fn finish(self) -> Result<(Vec<u8>, usize, BTreeSet<char>), String> {
+    /// The PDF and the characters that were written as codes. The feet of the pages count `more` that follow.
+    pub fn finish(self, more: usize) -> Result<(Vec<u8>, BTreeSet<char>), String> {
         let settings =
             SerializeSettings { xmp_metadata: false, enable_tagging: false, ..SerializeSettings::default() };
         let mut document = Document::new_with(settings);
-        let count = self.pages.len();
+        let count = self.pages.len() + more;
         for (index, lines) in self.pages.iter().enumerate() {
             let settings = PageSettings::from_wh(PAGE_WIDTH, PAGE_HEIGHT).ok_or("no page of this size")?;
             let mut page = document.start_page_with(settings);
             let mut surface = page.surface();
             surface.set_fill(Some(Fill { opacity: NormalizedF32::ONE, ..Fill::default() }));
             let footer = format!("{} / {count}", index + 1);
-            let footer = Line { x: MARGIN, y: PAGE_HEIGHT - MARGIN / 2.0, size: 8.0, text: footer };
+            let (y, script) = (PAGE_HEIGHT - MARGIN / 2.0, Script::Other);
+            let footer = Line { x: MARGIN, y, size: 8.0, text: footer, script };
             for line in lines.iter().chain([&footer]) {
-                let glyphs = self.glyphs(&line.text);
+                let glyphs = self.glyphs(line);
                 let start = Point::from_xy(line.x, line.y);
                 surface.draw_glyphs(start, &glyphs, self.font.clone(), &line.text, line.size, false);
             }
@@ -112,32 +143,28 @@ impl Typesetter {
             page.finish();
         }
         let bytes = document.finish().map_err(|error| format!("{error:?}"))?;
-        Ok((bytes, count, self.missing))
+        Ok((bytes, self.missing))
     }
 
-    fn glyphs(&self, text: &str) -> Vec<KrillaGlyph> {
-        let charmap = self.face.charmap();
-        let glyphs = text.char_indices().map(|(at, character)| {
-            let glyph = charmap.map(character).unwrap_or_default();
+    fn glyphs(&self, line: &Line) -> Vec<KrillaGlyph> {
+        let glyphs = line.text.char_indices().map(|(at, character)| {
+            let Shape { glyph, shift, advance } = self.shape(character, line.script);
             let range = at..at + character.len_utf8();
-            KrillaGlyph::new(
-                GlyphId::new(glyph.to_u32()),
-                self.advance(character),
-                0.0,
-                0.0,
-                0.0,
-                range,
-                None,
-            )
+            KrillaGlyph::new(GlyphId::new(glyph), advance, -shift, 0.0, 0.0, range, None)
         });
         glyphs.collect()
     }
 
-    /// How wide a character is at size 1.
-    fn advance(&self, character: char) -> f32 {
+    fn shape(&self, character: char, script: Script) -> Shape {
         let glyph = self.face.charmap().map(character).unwrap_or_default();
         let metrics = self.face.glyph_metrics(Size::new(1.0), LocationRef::default());
-        metrics.advance_width(glyph).unwrap_or(1.0)
+        let quote = matches!(character, '\u{2018}' | '\u{2019}' | '\u{201c}' | '\u{201d}');
+        let ink = (quote && script == Script::Other).then(|| metrics.bounds(glyph)).flatten();
+        if let Some(ink) = ink {
+            let advance = ink.x_max - ink.x_min + 2.0 * QUOTE_GAP;
+            return Shape { glyph: glyph.to_u32(), shift: ink.x_min - QUOTE_GAP, advance };
+        }
+        Shape { glyph: glyph.to_u32(), shift: 0.0, advance: metrics.advance_width(glyph).unwrap_or(1.0) }
     }
 
     /// Composes what is composed, and writes what cannot be shown as its code.
@@ -164,13 +191,19 @@ impl Typesetter {
         shown
     }
 
-    fn wrap(&mut self, text: &str, size: f32, width: f32) -> Vec<String> {
-        let text = self.shown(text);
-        text.split('\n').flat_map(|paragraph| self.wrap_paragraph(paragraph, width / size)).collect()
+    fn wrap(&mut self, cell: &Cell<'_>, size: f32) -> Vec<(Script, String)> {
+        let text = self.shown(cell.text);
+        let wrapped = text.split('\n').flat_map(|paragraph| {
+            let script = Script::of(paragraph);
+            let lines = self.wrap_paragraph(paragraph, script, cell.width / size);
+            lines.into_iter().map(move |line| (script, line))
+        });
+        wrapped.collect()
     }
 
     /// Breaks where the rules of writing allow it, and within a word only when the word alone is too wide.
-    fn wrap_paragraph(&self, paragraph: &str, width: f32) -> Vec<String> {
+    fn wrap_paragraph(&self, paragraph: &str, script: Script, width: f32) -> Vec<String> {
+        let advance = |character| self.shape(character, script).advance;
         let mut lines = Vec::new();
         let mut line = String::new();
         let mut used = 0.0;
@@ -178,13 +211,13 @@ impl Typesetter {
         for (end, _) in linebreaks(paragraph) {
             let segment = &paragraph[start..end];
             start = end;
-            let visible: f32 = segment.trim_end().chars().map(|character| self.advance(character)).sum();
+            let visible: f32 = segment.trim_end().chars().map(advance).sum();
             if !line.is_empty() && used + visible > width {
                 lines.push(std::mem::take(&mut line));
                 used = 0.0;
             }
             for character in segment.chars() {
-                let advance = self.advance(character);
+                let advance = advance(character);
                 if !line.is_empty() && used + advance > width && !character.is_whitespace() {
                     lines.push(std::mem::take(&mut line));
                     used = 0.0;

@@ -99,6 +99,12 @@ pub struct Problem {
     pub text: Text,
 }
 
+impl Problem {
+    fn blocking(code: &'static str, about: About, en: impl Into<String>, zh: impl Into<String>) -> Self {
+        Self { code, about, blocks: true, text: Text::new(en.into(), zh.into()) }
+    }
+}
+
 /// Lists every problem: first those of single files, then those of texts, then those of the whole.
 pub fn preflight(limits: &Limits, draft: &Draft<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -137,29 +143,27 @@ fn texts(limits: &Limits, draft: &Draft<'_>, problems: &mut Vec<Problem>) {
         let (chars, most) = (text.chars().count(), field.max_chars());
         total += chars;
         if chars > most {
-            problems.push(Problem {
-                code: "TEXT_TOO_LONG",
-                about: About::Item(Item::Text(field)),
-                blocks: true,
-                text: Text::new(
-                    format!("{field} has {chars} characters and may have {most}; shorten it or attach it as a file",
-                        field = field.as_str()),
-                    format!("“{}”有 {chars} 个字符，上限为 {most}；请缩短，或改为附件", field.label().zh),
+            problems.push(Problem::blocking(
+                "TEXT_TOO_LONG",
+                About::Item(Item::Text(field)),
+                format!(
+                    "{field} has {chars} characters and may have {most}; shorten it or attach it as a file",
+                    field = field.as_str()
                 ),
-            });
+                format!("“{}”有 {chars} 个字符，上限为 {most}；请缩短，或改为附件", field.label().zh),
+            ));
         }
     }
     if total > limits.total_chars {
         let most = limits.total_chars;
-        problems.push(Problem {
-            code: "TEXTS_TOO_LONG",
-            about: About::Packet,
-            blocks: true,
-            text: Text::new(
-                format!("the texts have {total} characters together and may have {most}; attach the longest as a file"),
-                format!("文字合计 {total} 个字符，上限为 {most}；请将最长的改为附件"),
+        problems.push(Problem::blocking(
+            "TEXTS_TOO_LONG",
+            About::Packet,
+            format!(
+                "the texts have {total} characters together and may have {most}; attach the longest as a file"
             ),
-        });
+            format!("文字合计 {total} 个字符，上限为 {most}；请将最长的改为附件"),
+        ));
     }
 }
 
@@ -175,47 +179,42 @@ fn totals(limits: &Limits, draft: &Draft<'_>, problems: &mut Vec<Problem>) {
     }
     if bytes > limits.total_bytes {
         let most = limits.total_bytes;
-        problems.push(Problem {
-            code: "FILES_TOO_LARGE",
-            about: About::Packet,
-            blocks: true,
-            text: Text::new(
-                format!("the files have {bytes} bytes together and may have {most}; reduce the largest or leave one out"),
-                format!("文件合计 {bytes} 字节，上限为 {most} 字节；请压缩最大的文件或减少文件"),
+        problems.push(Problem::blocking(
+            "FILES_TOO_LARGE",
+            About::Packet,
+            format!(
+                "the files have {bytes} bytes together and may have {most}; reduce or leave out the largest"
             ),
-        });
+            format!("文件合计 {bytes} 字节，上限为 {most} 字节；请压缩最大的文件或减少文件"),
+        ));
     }
     let mastercard = draft.card_brand.is_some_and(|brand| brand.eq_ignore_ascii_case("mastercard"));
     let most = if mastercard { limits.mastercard_pages } else { limits.pages };
     if pages > most {
         let (whose, whose_zh) = if mastercard { (" for Mastercard", "（万事达卡）") } else { ("", "") };
-        problems.push(Problem {
-            code: "TOO_MANY_PAGES",
-            about: About::Packet,
-            blocks: true,
-            text: Text::new(
-                format!("the files have {pages} pages together and may have {most}{whose}; keep the pages that prove something"),
-                format!("文件合计 {pages} 页，上限为 {most} 页{whose_zh}；请只保留关键页面"),
-            ),
-        });
+        problems.push(Problem::blocking(
+            "TOO_MANY_PAGES",
+            About::Packet,
+            format!("the files have {pages} pages together and may have {most}{whose}; keep those that prove something"),
+            format!("文件合计 {pages} 页，上限为 {most} 页{whose_zh}；请只保留关键页面"),
+        ));
     }
 }
 
 fn completeness(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
-    let files = draft.attached.iter().map(|file| Item::File(file.kind));
+    // A file that is not taken proves nothing.
+    let taken = draft.attached.iter().filter(|file| file.inspected.is_ok());
+    let files = taken.map(|file| Item::File(file.kind));
     let texts =
         draft.texts.iter().filter(|(_, text)| !text.trim().is_empty()).map(|(&field, _)| Item::Text(field));
     let mut present: BTreeSet<_> = files.chain(texts).collect();
     if present.is_empty() {
-        problems.push(Problem {
-            code: "NO_EVIDENCE",
-            about: About::Packet,
-            blocks: true,
-            text: Text::new(
-                "there is no evidence at all, and only one submission; attach a file or write a text",
-                "尚无任何证据，而提交机会只有一次；请上传文件或填写文字",
-            ),
-        });
+        problems.push(Problem::blocking(
+            "NO_EVIDENCE",
+            About::Packet,
+            "there is no evidence at all, and only one submission; attach a file or write a text",
+            "尚无任何证据，而提交机会只有一次；请上传文件或填写文字",
+        ));
     }
     if draft.fee_acknowledged {
         present.insert(Item::FeeAcknowledged);
