@@ -18,6 +18,7 @@ const MAY_NAME: &[(&str, &[&str], &[&str])] = &[
     ("payops-sandbox", &["payops-core", "payops-channels", "payops-client"], &[]),
     ("payops-recon", &["payops-core", "payops-platform", "payops-channels"], &["payops-sandbox"]),
     ("payops-limits", &["payops-core", "payops-platform"], &[]),
+    ("payops-disputes", &["payops-core", "payops-platform", "payops-channels"], &["payops-sandbox"]),
     ("payops-client", &["payops-core"], &["payops-platform", "payops-limits"]),
     (
         "payops",
