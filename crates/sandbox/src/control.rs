@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use chrono::{NaiveDate, TimeDelta};
 use http::StatusCode;
-use payops_core::time::{Clock, Zone};
+use payops_core::time::{Clock, Timestamp, Zone};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -22,10 +22,10 @@ use crate::stripe::WebhookTarget;
 
 /// 4xx with a text.
 #[derive(Debug)]
-struct Refusal(StatusCode, String);
+pub(crate) struct Refusal(StatusCode, String);
 
 impl Refusal {
-    fn bad(message: impl Display) -> Self {
+    pub(crate) fn bad(message: impl Display) -> Self {
         Self(StatusCode::BAD_REQUEST, format!("{message}"))
     }
 }
@@ -49,9 +49,10 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/sandbox/days/{date}/variant", post(set_variant))
         .route("/sandbox/requests", get(list_requests).delete(clear_requests))
         .route("/sandbox/webhooks", post(add_webhook).get(list_webhooks))
+        .merge(crate::disputes::routes())
 }
 
-fn body_of<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+pub(crate) fn body_of<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(Refusal::bad)
 }
 
@@ -83,16 +84,41 @@ async fn remove_fault(
     }
 }
 
+/// How the clock is moved: by so much, to an instant, or to the deadline of a dispute.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Advance {
-    advance_seconds: i64,
+#[serde(untagged, deny_unknown_fields)]
+enum Move {
+    By {
+        advance_seconds: i64,
+    },
+    To {
+        advance_to: Timestamp,
+    },
+    Deadline {
+        deadline_of: String,
+        #[serde(default)]
+        seconds_before: i32,
+    },
 }
 
 async fn advance_clock(State(shared): State<Arc<Shared>>, body: Bytes) -> Answer {
-    let Advance { advance_seconds } = body_of(&body)?;
-    let by = u32::try_from(advance_seconds).map(|seconds| TimeDelta::seconds(seconds.into()));
-    shared.clock.advance(by.map_err(|_| Refusal::bad("advance_seconds must be from 0 to 4294967295"))?);
+    let ways = "advance_seconds, advance_to, or deadline_of with seconds_before, is expected";
+    let movement =
+        body_of::<Move>(&body).map_err(|refused| Refusal::bad(format!("{ways}: {}", refused.1)))?;
+    let moved = match movement {
+        Move::By { advance_seconds } => {
+            let by = u32::try_from(advance_seconds).map(|seconds| TimeDelta::seconds(seconds.into()));
+            let by = by.map_err(|_| Refusal::bad("advance_seconds must be from 0 to 4294967295"))?;
+            shared.clock.advance(by);
+            Ok(shared.clock.now())
+        }
+        Move::To { advance_to } => shared.jump_to(advance_to),
+        Move::Deadline { deadline_of, seconds_before } => {
+            shared.jump_to_deadline(&deadline_of, TimeDelta::seconds(seconds_before.into()))
+        }
+    };
+    moved.map_err(Refusal::bad)?;
+    shared.settle_books();
     Shared::settle_runs(&shared).await;
     Ok(clock_object(&shared))
 }

@@ -21,12 +21,67 @@ pub enum FaultTarget {
     /// `GET /v1/files/{id}/contents`.
     #[serde(rename = "stripe.download")]
     StripeDownload,
+    /// `GET /v1/disputes` and `…/{id}`, also by charge.
+    #[serde(rename = "stripe.disputes")]
+    StripeDisputes,
+    /// `POST /v1/disputes/{id}`, also by charge.
+    #[serde(rename = "stripe.dispute_update")]
+    StripeDisputeUpdate,
+    /// `POST /v1/disputes/{id}/close`, also by charge.
+    #[serde(rename = "stripe.dispute_close")]
+    StripeDisputeClose,
+    /// `POST /v1/files`.
+    #[serde(rename = "stripe.upload")]
+    StripeUpload,
+    /// Every other call to Stripe that reads: charges, files, events, the balance …
+    #[serde(rename = "stripe.read")]
+    StripeRead,
+    /// Every other call to Stripe that changes something: charges, refunds, file links, webhook endpoints …
+    #[serde(rename = "stripe.write")]
+    StripeWrite,
     /// `GET /internal/payments/reconciliation`.
     #[serde(rename = "gateway.feed")]
     GatewayFeed,
     /// One attempt to deliver a webhook.
     #[serde(rename = "webhook")]
     Webhook,
+}
+
+impl FaultTarget {
+    const ALL: [Self; 12] = {
+        use FaultTarget::{
+            GatewayFeed, StripeCreate, StripeDisputeClose, StripeDisputeUpdate, StripeDisputes,
+            StripeDownload, StripePoll, StripeRead, StripeTypes, StripeUpload, StripeWrite, Webhook,
+        };
+        [
+            StripeCreate,
+            StripeDisputeUpdate,
+            StripeDisputeClose,
+            StripeUpload,
+            StripeWrite,
+            StripeTypes,
+            StripePoll,
+            StripeDownload,
+            StripeDisputes,
+            StripeRead,
+            GatewayFeed,
+            Webhook,
+        ]
+    };
+    const CALLS: [Self; 11] = first(Self::ALL);
+    const STRIPE: [Self; 10] = first(Self::ALL);
+    const STRIPE_WRITES: [Self; 5] = first(Self::ALL);
+}
+
+/// The first so many of all targets, which are listed from the narrowest group to the widest.
+const fn first<const N: usize>(all: [FaultTarget; 12]) -> [FaultTarget; N] {
+    let mut some = [FaultTarget::Webhook; N];
+    let mut at = 0;
+    while at < N {
+        some[at] = all[at];
+        at += 1;
+    }
+    some
 }
 
 impl fmt::Display for FaultTarget {
@@ -36,6 +91,12 @@ impl fmt::Display for FaultTarget {
             Self::StripeCreate => "stripe.create",
             Self::StripePoll => "stripe.poll",
             Self::StripeDownload => "stripe.download",
+            Self::StripeDisputes => "stripe.disputes",
+            Self::StripeDisputeUpdate => "stripe.dispute_update",
+            Self::StripeDisputeClose => "stripe.dispute_close",
+            Self::StripeUpload => "stripe.upload",
+            Self::StripeRead => "stripe.read",
+            Self::StripeWrite => "stripe.write",
             Self::GatewayFeed => "gateway.feed",
             Self::Webhook => "webhook",
         })
@@ -78,6 +139,17 @@ pub enum FaultKind {
         /// Seconds, sent as `Retry-After`.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after: Option<u64>,
+    },
+    /// The call has its effect, and the answer begins only after so many real milliseconds. Calls to Stripe.
+    SlowAfter {
+        /// Real milliseconds.
+        ms: u64,
+    },
+    /// The call has its effect and is answered with an error all the same, which its idempotency key remembers.
+    /// Calls to Stripe that change something.
+    StatusAfter {
+        /// From 500 to 599.
+        status: u16,
     },
     /// The connection breaks after so many bytes of the body; the call had its effect. Any but webhooks.
     Cut {
@@ -122,6 +194,9 @@ pub enum FaultKind {
     Duplicate,
     /// The webhook is signed with another secret.
     BadSignature,
+    /// The webhook is sent only after the next one to the same receiver has arrived, or after a minute of the
+    /// sandbox's clock.
+    Reorder,
 }
 
 impl FaultKind {
@@ -130,6 +205,8 @@ impl FaultKind {
         match self {
             Self::Slow { .. } => "slow",
             Self::Status { .. } => "status",
+            Self::SlowAfter { .. } => "slow_after",
+            Self::StatusAfter { .. } => "status_after",
             Self::Cut { .. } => "cut",
             Self::Corrupt { .. } => "corrupt",
             Self::TruncateRows { .. } => "truncate_rows",
@@ -143,25 +220,24 @@ impl FaultKind {
             Self::Lost => "lost",
             Self::Duplicate => "duplicate",
             Self::BadSignature => "bad_signature",
+            Self::Reorder => "reorder",
         }
     }
 
     fn targets(&self) -> &'static [FaultTarget] {
-        use FaultTarget::{GatewayFeed, StripeCreate, StripeDownload, StripePoll, StripeTypes, Webhook};
+        use FaultTarget::{GatewayFeed, StripeCreate, StripeDownload, StripePoll, Webhook};
         match self {
-            Self::Slow { .. } => {
-                &[StripeTypes, StripeCreate, StripePoll, StripeDownload, GatewayFeed, Webhook]
-            }
-            Self::Status { .. } | Self::Cut { .. } => {
-                &[StripeTypes, StripeCreate, StripePoll, StripeDownload, GatewayFeed]
-            }
+            Self::Slow { .. } => &FaultTarget::ALL,
+            Self::Status { .. } | Self::Cut { .. } => &FaultTarget::CALLS,
+            Self::SlowAfter { .. } => &FaultTarget::STRIPE,
+            Self::StatusAfter { .. } => &FaultTarget::STRIPE_WRITES,
             Self::Corrupt { .. } => &[StripeDownload, GatewayFeed, Webhook],
             Self::TruncateRows { .. } => &[StripeDownload, GatewayFeed],
             Self::WrongTrailer | Self::NoTrailer => &[GatewayFeed],
             Self::ReportFails | Self::ReportStaysPending | Self::NoSummary { .. } => &[StripeCreate],
             Self::BrokenSummary => &[StripeCreate, StripeDownload],
             Self::LieSize { .. } => &[StripePoll],
-            Self::Lost | Self::Duplicate | Self::BadSignature => &[Webhook],
+            Self::Lost | Self::Duplicate | Self::BadSignature | Self::Reorder => &[Webhook],
         }
     }
 
@@ -242,7 +318,13 @@ impl Fault {
         {
             return Err(InvalidFault::NoErrorStatus(status));
         }
-        let has_reports = !matches!(self.target, FaultTarget::GatewayFeed | FaultTarget::Webhook);
+        if let FaultKind::StatusAfter { status } = self.kind
+            && !(500..=599).contains(&status)
+        {
+            return Err(InvalidFault::Field(format!("{status} cannot follow an effect: 500 to 599 can")));
+        }
+        use FaultTarget::{StripeCreate, StripeDownload, StripePoll, StripeTypes};
+        let has_reports = matches!(self.target, StripeTypes | StripeCreate | StripePoll | StripeDownload);
         if self.report_type.is_some() && !has_reports {
             return Err(InvalidFault::NoReportType(self.target));
         }
@@ -290,6 +372,8 @@ impl FaultRequest {
                 status: self.status.ok_or_else(|| missing("status"))?,
                 retry_after: self.retry_after,
             },
+            "slow_after" => FaultKind::SlowAfter { ms: self.ms.ok_or_else(|| missing("ms"))? },
+            "status_after" => FaultKind::StatusAfter { status: self.status.unwrap_or(500) },
             "cut" => FaultKind::Cut { after: self.after.ok_or_else(|| missing("after"))? },
             "corrupt" => FaultKind::Corrupt {
                 mode: match self.mode.as_deref() {
@@ -315,6 +399,7 @@ impl FaultRequest {
             "lost" => FaultKind::Lost,
             "duplicate" => FaultKind::Duplicate,
             "bad_signature" => FaultKind::BadSignature,
+            "reorder" => FaultKind::Reorder,
             other => return Err(InvalidFault::Field(format!("'{other}' is no kind of fault"))),
         };
         Ok(Fault { target: self.target, kind, times: self.times, report_type: self.report_type })
@@ -338,6 +423,8 @@ pub struct ActiveFault {
 pub(crate) struct Strike {
     pub(crate) slow: Option<Duration>,
     pub(crate) status: Option<(u16, Option<u64>)>,
+    pub(crate) slow_after: Option<Duration>,
+    pub(crate) error_after: Option<u16>,
     pub(crate) cut: Option<u64>,
     pub(crate) corrupt: Option<CorruptMode>,
     pub(crate) truncate_rows: Option<u64>,
@@ -351,6 +438,7 @@ pub(crate) struct Strike {
     pub(crate) lost: bool,
     pub(crate) duplicate: bool,
     pub(crate) bad_signature: bool,
+    pub(crate) reorder: bool,
 }
 
 impl Strike {
@@ -358,6 +446,8 @@ impl Strike {
         match *kind {
             FaultKind::Slow { ms } => self.slow = Some(Duration::from_millis(ms)),
             FaultKind::Status { status, retry_after } => self.status = Some((status, retry_after)),
+            FaultKind::SlowAfter { ms } => self.slow_after = Some(Duration::from_millis(ms)),
+            FaultKind::StatusAfter { status } => self.error_after = Some(status),
             FaultKind::Cut { after } => self.cut = Some(after),
             FaultKind::Corrupt { mode } => self.corrupt = Some(mode),
             FaultKind::TruncateRows { rows } => self.truncate_rows = Some(rows),
@@ -371,11 +461,19 @@ impl Strike {
             FaultKind::Lost => self.lost = true,
             FaultKind::Duplicate => self.duplicate = true,
             FaultKind::BadSignature => self.bad_signature = true,
+            FaultKind::Reorder => self.reorder = true,
         }
     }
 
     pub(crate) async fn delay(&self) {
         if let Some(slow) = self.slow {
+            tokio::time::sleep(slow).await;
+        }
+    }
+
+    /// The delay between the effect and the answer.
+    pub(crate) async fn delay_answer(&self) {
+        if let Some(slow) = self.slow_after {
             tokio::time::sleep(slow).await;
         }
     }

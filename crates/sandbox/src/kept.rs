@@ -15,12 +15,12 @@ use sha2::{Digest, Sha256};
 use crate::days::DayPlan;
 use crate::faults::ActiveFault;
 use crate::gateway::payments::{Charge, Payment};
-use crate::stripe::{KeptAnswer, KeptRun};
+use crate::stripe::{Account, Endpoint, KeptAnswer, KeptRun};
 
 /// The file in the folder.
 const FILE: &str = "sandbox.json";
 /// Raised when older sandboxes could not read what newer ones write.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Everything that does not follow from the seed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +36,11 @@ pub(crate) struct State {
     pub(crate) faults: Vec<ActiveFault>,
     pub(crate) runs: Vec<KeptRun>,
     pub(crate) idempotency_keys: Vec<KeptAnswer>,
+    /// Charges, disputes, files and the rest of Stripe's account; the content of files lies beside this one.
+    #[serde(default)]
+    pub(crate) account: Account,
+    #[serde(default)]
+    pub(crate) webhook_endpoints: Vec<Endpoint>,
     /// Payments that were taken through the gateway; the days' are not among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) live_payments: Vec<Payment>,

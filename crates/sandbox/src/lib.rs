@@ -1,5 +1,5 @@
-//! A stand-in for Stripe's reporting API and for a payment gateway: deterministic days with known
-//! differences, and faults on demand.
+//! A stand-in for Stripe and for a payment gateway: deterministic days with known differences, disputes that
+//! can be lived through, and faults on demand.
 //!
 //! [`Sandbox::start`] serves both from one listener. [`days`] makes the days, also without a server;
 //! [`write_files`] puts one on disk. The sandbox knows nothing of the services that it is there to test.
@@ -7,6 +7,7 @@
 mod clock;
 mod control;
 pub mod days;
+mod disputes;
 mod faults;
 mod files;
 mod gateway;
@@ -20,6 +21,7 @@ mod stripe;
 mod tests;
 
 pub use clock::VirtualClock;
+pub use disputes::DisputeOrder;
 pub use faults::{ActiveFault, CorruptMode, Fault, FaultKind, FaultTarget, InvalidFault, SummaryAbsence};
 pub use files::{
     DayFiles, write_balance_summary_csv, write_files, write_payouts_csv, write_platform_csv,
@@ -31,4 +33,4 @@ pub use server::{
     DEFAULT_GATEWAY_SECRET, DEFAULT_PORT, DEFAULT_SEED, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET,
     RunningSandbox, Sandbox, SandboxConfig, SandboxHandle,
 };
-pub use stripe::{Delivery, DeliveryState, WebhookTarget, stripe_signature};
+pub use stripe::{Delivery, DeliveryState, DisputeStatus, Settlement, WebhookTarget, stripe_signature};

@@ -25,13 +25,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::VirtualClock;
 use crate::days::{Channel, Day, DayPlan, Truth, Variant, World};
-use crate::faults::{ActiveFault, Fault, Faults, InvalidFault};
+use crate::faults::{ActiveFault, Fault, FaultTarget, Faults, InvalidFault};
 use crate::gateway::payments::{self, Charge, LivePayments, Payment};
 use crate::kept::{Keeper, State as KeptState, refused};
 use crate::requests::{LoggedRequest, RequestLog, log_request};
 use crate::stripe::{
-    Delivery, IdempotencyKeys, KeptAnswer, KeptRun, Outcome, RateLimit, Run, Runs, WebhookTarget, Webhooks,
-    attempt,
+    Account, Books, Delivery, Endpoint, IdempotencyKeys, KeptAnswer, KeptRun, Outcome, RateLimit, Run, Runs,
+    Settings, Settlement, WebhookTarget, Webhooks, attempt,
 };
 use crate::{control, gateway, stripe};
 
@@ -92,6 +92,15 @@ pub struct SandboxConfig {
     /// Calls to Stripe's side that are answered in a second of the sandbox's clock; `None` for no limit.
     /// Stripe's own is 25 in test mode.
     pub rate_limit_per_second: Option<u32>,
+    /// How long after a charge its dispute appears, by the sandbox's clock, and after that what is known of the
+    /// customer in its evidence.
+    pub dispute_delay: TimeDelta,
+    /// How long the issuer takes to decide upon evidence with a word that decides, by the sandbox's clock.
+    pub decision_delay: TimeDelta,
+    /// Into which currency everything is settled; `None` settles each in its own.
+    pub settlement: Option<Settlement>,
+    /// Takes evidence again for a dispute whose evidence was sent, and counts it, instead of refusing it.
+    pub takes_second_submission: bool,
 }
 
 impl SandboxConfig {
@@ -120,6 +129,10 @@ impl SandboxConfig {
             data_available_start: chrono::DateTime::from_timestamp(1_577_836_800, 0).unwrap_or_default(),
             webhook_retry_delays: vec![TimeDelta::seconds(5), TimeDelta::minutes(1)],
             rate_limit_per_second: None,
+            dispute_delay: TimeDelta::milliseconds(500),
+            decision_delay: TimeDelta::seconds(5),
+            settlement: None,
+            takes_second_submission: false,
         }
     }
 }
@@ -145,6 +158,7 @@ pub(crate) struct Shared {
     pub(crate) http: reqwest::Client,
     pub(crate) limits: Option<LimitsClient>,
     pub(crate) payments: LivePayments,
+    pub(crate) books: Books,
     pub(crate) stop: CancellationToken,
     keeper: Option<Keeper>,
 }
@@ -163,6 +177,8 @@ impl Shared {
             faults,
             runs: self.runs.all().iter().map(KeptRun::of).collect(),
             idempotency_keys: self.idempotency.answers(),
+            account: self.books.lock().clone(),
+            webhook_endpoints: self.webhooks.endpoints(|known| known.clone()),
             live_payments: self.payments.all(),
             charges: self.payments.channel.charges(),
         }
@@ -225,9 +241,8 @@ impl Shared {
                 tracing::error!(run = %due.id, %error, "the report could not be measured");
                 continue;
             }
-            let now = self.clock.now();
-            if let Some(run) = self.runs.finish(&due.id, now) {
-                self.webhooks.run_ended(&self.new_id("evt_1"), &run, &self.base_url, now);
+            if let Some(run) = self.runs.finish(&due.id, due.ready_at) {
+                self.webhooks.run_ended(&self.new_id("evt_1"), &run, &self.base_url, due.ready_at);
             }
         }
     }
@@ -251,6 +266,14 @@ impl Sandbox {
         };
         let clock = VirtualClock::new(config.clock);
         clock.advance(kept.clock_ahead);
+        let settings = Settings {
+            base_url: base_url.clone(),
+            dispute_delay: config.dispute_delay,
+            decision_delay: config.decision_delay,
+            settlement: config.settlement,
+            takes_second_submission: config.takes_second_submission,
+        };
+        let files = config.data.map(|folder| folder.join("files"));
         let shared = Arc::new(Shared {
             base_url,
             clock,
@@ -267,7 +290,8 @@ impl Sandbox {
             requests: RequestLog::default(),
             runs: Runs::new(kept.runs),
             idempotency: IdempotencyKeys::new(kept.answers),
-            webhooks: Webhooks::new(config.webhooks),
+            webhooks: Webhooks::new(config.webhooks, kept.webhook_endpoints),
+            books: Books::new(kept.account, settings, files),
             http,
             limits,
             payments: LivePayments::new(kept.live_payments, kept.charges),
@@ -301,6 +325,7 @@ impl Sandbox {
 fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .nest("/v1", stripe::routes(shared))
+        .route("/links/{token}", get(stripe::follow_link))
         .route("/internal/payments/reconciliation", get(gateway::reconciliation_feed))
         .merge(payments::routes())
         .merge(control::routes())
@@ -319,6 +344,8 @@ struct Restored {
     answers: Vec<KeptAnswer>,
     live_payments: Vec<Payment>,
     charges: Vec<Charge>,
+    account: Account,
+    webhook_endpoints: Vec<Endpoint>,
 }
 
 /// Claims a folder and takes up what is kept in it, provided that it belongs to such a world.
@@ -342,6 +369,8 @@ fn restore(folder: &Path, world: &World) -> io::Result<(Option<Keeper>, Restored
         answers: state.idempotency_keys,
         live_payments: state.live_payments,
         charges: state.charges,
+        account: state.account,
+        webhook_endpoints: state.webhook_endpoints,
     };
     Ok((Some(keeper), restored))
 }
@@ -362,6 +391,12 @@ async fn keep_what_changed(State(shared): State<Arc<Shared>>, request: Request, 
 
 async fn settle_in_the_background(shared: Arc<Shared>, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
+        if shared.has_books_to_settle() {
+            shared.settle_books();
+            if let Err(error) = Shared::keep(&shared).await {
+                tracing::error!(%error, "the state could not be kept");
+            }
+        }
         Shared::settle_runs(&shared).await;
     }
 }
@@ -369,10 +404,16 @@ async fn settle_in_the_background(shared: Arc<Shared>, stop: CancellationToken) 
 async fn deliver_in_the_background(shared: Arc<Shared>, stop: CancellationToken) {
     let mut attempts = JoinSet::new();
     while stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_some() {
-        for delivery in shared.webhooks.take_due(shared.clock.now()) {
+        let now = shared.clock.now();
+        for delivery in shared.webhooks.take_due(now) {
+            let strike = shared.faults.strike(FaultTarget::Webhook, None);
+            if strike.reorder {
+                shared.webhooks.hold(delivery.number, now);
+                continue;
+            }
             let shared = Arc::clone(&shared);
             attempts.spawn(async move {
-                attempt(&shared, delivery).await;
+                attempt(&shared, delivery, strike).await;
                 // A fault may have been used up.
                 if let Err(error) = Shared::keep(&shared).await {
                     tracing::error!(%error, "the state could not be kept");
@@ -438,7 +479,7 @@ impl RunningSandbox {
 /// Looks into a running sandbox and changes what it does. Cheap to clone.
 #[derive(Clone)]
 pub struct SandboxHandle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl SandboxHandle {
@@ -447,9 +488,10 @@ impl SandboxHandle {
         self.shared.clock.now()
     }
 
-    /// Moves the sandbox's clock ahead.
+    /// Moves the sandbox's clock ahead; what is due by then happens, each at its own time.
     pub fn advance(&self, by: TimeDelta) {
         self.shared.clock.advance(by);
+        self.shared.settle_books();
     }
 
     /// The first instant that no report can be asked for yet.

@@ -2,89 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
 use payops_core::currency::Currency;
 use payops_core::time::{Clock, Timestamp, Zone};
 use serde_json::{Map, Value};
 
 use super::error::StripeError;
 use super::form::Form;
-use super::gate::RequestId;
-use super::idempotency::Begin;
+use super::post::{Call, once};
 use super::runs::{Outcome, Run};
 use crate::days::Channel;
 use crate::faults::{FaultTarget, Strike, SummaryAbsence};
 use crate::report::{Family, Flaw, Report, ReportType};
 use crate::server::Shared;
-use crate::stream::cut;
 
-pub(crate) async fn create_run(
-    State(shared): State<Arc<Shared>>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let form = Form::parse(&body);
-    let strike = shared.faults.strike(FaultTarget::StripeCreate, form.get("report_type"));
-    if let Some((status, retry_after)) = strike.status {
-        strike.delay().await;
-        return StripeError::from_fault(status, retry_after).into_response();
-    }
-    let response = match run_once(&shared, &request_id, &headers, &form, &strike).await {
-        Ok(response) => response,
-        Err(refused) => refused.into_response(),
-    };
-    match strike.cut {
-        Some(bytes) => cut(response, bytes),
-        None => response,
-    }
-}
-
-async fn run_once(
-    shared: &Shared,
-    request_id: &str,
-    headers: &HeaderMap,
-    form: &Form,
-    strike: &Strike,
-) -> Result<Response, StripeError> {
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !content_type.starts_with("application/x-www-form-urlencoded") {
-        return Err(StripeError::invalid_request(format!(
-            "Invalid request: bodies must be form-encoded (application/x-www-form-urlencoded), not '{content_type}'."
-        )));
-    }
-    let key = headers.get("idempotency-key").map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
-    match shared.idempotency.begin(key, form.fingerprint(), shared.clock.now())? {
-        Begin::Repeat { body, original_request } => {
-            let mut response = json_response(body);
-            let headers = response.headers_mut();
-            headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
-            if let Ok(original) = HeaderValue::from_str(&original_request) {
-                headers.insert(HeaderName::from_static("original-request"), original);
-            }
-            Ok(response)
-        }
-        Begin::First(in_flight) => {
-            strike.delay().await;
-            let run = new_run(shared, form, strike)?;
-            let body = Bytes::from(run.object(&shared.base_url, 0).to_string());
-            shared.runs.add(run);
-            in_flight.answered(request_id, body.clone(), shared.clock.now());
-            Ok(json_response(body))
-        }
-    }
-}
-
-fn json_response(body: Bytes) -> Response {
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+pub(crate) async fn create_run(State(shared): State<Arc<Shared>>, call: Call) -> Response {
+    let report_type = call.form.get("report_type").map(str::to_owned);
+    once(&shared, call, (FaultTarget::StripeCreate, report_type.as_deref()), |call, strike| {
+        let run = new_run(&shared, &call.form, strike)?;
+        let object = run.object(&shared.base_url, 0);
+        shared.runs.add(run);
+        Ok(object)
+    })
+    .await
 }
 
 fn new_run(shared: &Shared, form: &Form, strike: &Strike) -> Result<Run, StripeError> {

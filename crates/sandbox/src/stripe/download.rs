@@ -1,4 +1,4 @@
-//! `GET /v1/files/{id}/contents`: a run's file, whole or in part.
+//! `GET /v1/files/{id}/contents`: a run's file, whole or in part, or a file that was uploaded.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::error::StripeError;
 use super::runs::{Measured, Run};
+use super::uploads;
 use crate::faults::{CorruptMode, FaultTarget, Strike};
 use crate::report::{Alteration, Report};
 use crate::server::Shared;
@@ -27,13 +28,15 @@ pub(crate) async fn contents(
     if let Some((status, retry_after)) = strike.status {
         return StripeError::from_fault(status, retry_after).into_response();
     }
-    let Some(run) = run else {
-        return StripeError::no_such("file upload", &id).into_response();
+    let response = match &run {
+        Some(run) => match run.measure().await {
+            Ok(measured) => answer(run, measured, &headers, &strike),
+            Err(_) => StripeError::from_fault(500, None).into_response(),
+        },
+        None => uploads::content_of(&shared, &id)
+            .unwrap_or_else(|| StripeError::no_such("file upload", &id).into_response()),
     };
-    let response = match run.measure().await {
-        Ok(measured) => answer(&run, measured, &headers, &strike),
-        Err(_) => StripeError::from_fault(500, None).into_response(),
-    };
+    strike.delay_answer().await;
     match strike.cut {
         Some(bytes) => cut(response, bytes),
         None => response,

@@ -13,12 +13,15 @@ pub(crate) struct StripeError {
     code: Option<&'static str>,
     param: Option<String>,
     message: String,
+    /// Further fields.
+    more: Vec<(&'static str, String)>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl StripeError {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, code: None, param: None, message: message.into(), headers: Vec::new() }
+        let message = message.into();
+        Self { status, kind, code: None, param: None, message, more: Vec::new(), headers: Vec::new() }
     }
 
     /// 400 with a parameter to blame.
@@ -53,6 +56,38 @@ impl StripeError {
     pub(crate) fn no_such(object: &str, id: &str) -> Self {
         let error = Self::invalid("id", format!("No such {object}: '{id}'"));
         Self { status: StatusCode::NOT_FOUND, code: Some("resource_missing"), ..error }
+    }
+
+    /// 404 for an object that is not there, blaming `param`.
+    pub(crate) fn no_such_object(object: &str, param: &str, id: &str) -> Self {
+        Self { param: Some(param.to_owned()), ..Self::no_such(object, id) }
+    }
+
+    /// The same error with a code.
+    pub(crate) fn with_code(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    /// 404 with no parameter or code to blame.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
+    }
+
+    /// 402 for a card whose issuer says no.
+    pub(crate) fn card_declined(charge: &str) -> Self {
+        let mut error = Self::new(StatusCode::PAYMENT_REQUIRED, "card_error", "Your card was declined.");
+        error.code = Some("card_declined");
+        error.more = vec![("charge", charge.to_owned()), ("decline_code", "generic_decline".to_owned())];
+        error
+    }
+
+    /// Whether the call had been carried out when this came of it, so that repeats get the same answer.
+    pub(crate) fn is_an_outcome(&self) -> bool {
+        self.status == StatusCode::PAYMENT_REQUIRED || self.status.is_server_error()
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// 400 for a cursor that names nothing.
@@ -123,11 +158,14 @@ impl StripeError {
     }
 }
 
-impl IntoResponse for StripeError {
-    fn into_response(self) -> Response {
+impl StripeError {
+    /// The body of the answer.
+    pub(crate) fn object(&self) -> Value {
         let mut error = Map::new();
         error.insert("type".to_owned(), Value::from(self.kind));
-        error.insert("message".to_owned(), Value::from(self.message));
+        error.insert("message".to_owned(), Value::from(self.message.as_str()));
+        let more = self.more.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
+        error.extend(more);
         if let Some(code) = self.code {
             error.insert("code".to_owned(), Value::from(code));
             error.insert(
@@ -135,10 +173,16 @@ impl IntoResponse for StripeError {
                 Value::from(format!("https://stripe.com/docs/error-codes/{}", code.replace('_', "-"))),
             );
         }
-        if let Some(param) = self.param {
-            error.insert("param".to_owned(), Value::from(param));
+        if let Some(param) = &self.param {
+            error.insert("param".to_owned(), Value::from(param.as_str()));
         }
-        let mut response = (self.status, Json(json!({ "error": error }))).into_response();
+        json!({ "error": error })
+    }
+}
+
+impl IntoResponse for StripeError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.object())).into_response();
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }

@@ -1,5 +1,7 @@
 //! Parameters as Stripe takes them: form-encoded, with brackets for what is nested.
 
+use std::collections::BTreeMap;
+
 use super::error::StripeError;
 
 /// The parameters of a call, in the order they were sent.
@@ -39,6 +41,67 @@ impl Form {
         self.0.iter().filter(|(key, _)| is_item(key)).map(|(_, value)| value.as_str()).collect()
     }
 
+    /// The value of `name`, which must be `true` or `false`.
+    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, StripeError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(other) => Err(StripeError::invalid(name, format!("Invalid boolean: {other}"))),
+        }
+    }
+
+    /// The value of `name`, also when it is empty.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `name` and everything nested in it.
+    pub(crate) fn entries(&self, name: &str) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.0.iter().filter(move |(key, _)| is_below(key, name));
+        all.map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// Changes a map as `name[key]=value` and `name=` (empty: takes all away) say. An empty value takes its key away.
+    pub(crate) fn change_map(&self, name: &str, map: &mut BTreeMap<String, String>) {
+        if self.given(name) == Some("") {
+            map.clear();
+        }
+        for (key, value) in self.entries(name) {
+            let key = key.strip_prefix(name).and_then(|rest| rest.strip_prefix('[')?.strip_suffix(']'));
+            match (key, value) {
+                (None, _) => {}
+                (Some(key), "") => drop(map.remove(key)),
+                (Some(key), value) => drop(map.insert(key.to_owned(), value.to_owned())),
+            }
+        }
+    }
+
+    /// The map at `name`.
+    pub(crate) fn map(&self, name: &str) -> BTreeMap<String, String> {
+        let mut map = BTreeMap::new();
+        self.change_map(name, &mut map);
+        map
+    }
+
+    /// Refuses parameters other than `names` and what is nested in `maps`.
+    pub(crate) fn allow(&self, names: &[&str], maps: &[&str]) -> Result<(), StripeError> {
+        let is_known = |key: &str| names.contains(&key) || maps.iter().any(|map| is_below(key, map));
+        match self.0.iter().find(|(key, _)| !is_known(key)) {
+            Some((key, _)) => Err(StripeError::unknown(key)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a parameter.
+    pub(crate) fn push(&mut self, name: &str, value: String) {
+        self.0.push((name.to_owned(), value));
+    }
+
     /// Refuses parameters other than `names` and the items of `lists`.
     pub(crate) fn refuse_others(&self, names: &[&str], lists: &[&str]) -> Result<(), StripeError> {
         let is_known =
@@ -55,6 +118,11 @@ impl Form {
         pairs.sort();
         form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
     }
+}
+
+/// Whether `key` is `name` or nested in it.
+fn is_below(key: &str, name: &str) -> bool {
+    key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
 }
 
 /// The text between the brackets when `key` is an item of the list `name`: empty or a number.

@@ -22,17 +22,23 @@ pub(crate) struct RequestId(pub(crate) String);
 /// A limit of calls in each second of the sandbox's clock.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
-    per_second: Option<u32>,
+    per_second: Mutex<Option<u32>>,
     current: Mutex<(i64, u32)>,
 }
 
 impl RateLimit {
     pub(crate) fn new(per_second: Option<u32>) -> Self {
-        Self { per_second, current: Mutex::default() }
+        Self { per_second: Mutex::new(per_second), current: Mutex::default() }
+    }
+
+    /// Another limit from now on; `None` for none.
+    pub(crate) fn set(&self, per_second: Option<u32>) {
+        *self.per_second.lock().unwrap_or_else(PoisonError::into_inner) = per_second;
     }
 
     fn admits(&self, second: i64) -> bool {
-        let Some(most) = self.per_second else { return true };
+        let most = *self.per_second.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(most) = most else { return true };
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.0 != second {
             *current = (second, 0);

@@ -20,10 +20,18 @@ enum Use {
     },
     Answered {
         fingerprint: String,
-        request_id: String,
-        body: Bytes,
+        answer: Answered,
         at: Timestamp,
     },
+}
+
+/// The answer to the first call with a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+    /// The request id of that call.
+    pub(crate) original_request: String,
 }
 
 /// The keys of the last day.
@@ -37,8 +45,8 @@ pub(crate) struct IdempotencyKeys {
 pub(crate) enum Begin<'a> {
     /// The first one: it must be carried out, and [`InFlight::answered`] told.
     First(InFlight<'a>),
-    /// A repeat: the first call's answer, and its request id.
-    Repeat { body: Bytes, original_request: String },
+    /// A repeat, with the first call's answer.
+    Repeat(Answered),
 }
 
 /// A key that is in use until this is answered or dropped.
@@ -57,8 +65,9 @@ impl IdempotencyKeys {
     /// With answers from an earlier run.
     pub(crate) fn new(answers: Vec<KeptAnswer>) -> Self {
         let answered = |kept: KeptAnswer| {
-            let KeptAnswer { key, fingerprint, request_id, body, at } = kept;
-            (key, Use::Answered { fingerprint, request_id, body: body.into(), at })
+            let KeptAnswer { key, fingerprint, request_id, status, body, at } = kept;
+            let answer = Answered { status, body: body.into(), original_request: request_id };
+            (key, Use::Answered { fingerprint, answer, at })
         };
         Self { keys: Mutex::new(answers.into_iter().map(answered).collect()) }
     }
@@ -70,11 +79,12 @@ impl IdempotencyKeys {
             .iter()
             .filter_map(|(key, used)| match used {
                 Use::InFlight { .. } => None,
-                Use::Answered { fingerprint, request_id, body, at } => Some(KeptAnswer {
+                Use::Answered { fingerprint, answer, at } => Some(KeptAnswer {
                     key: key.clone(),
                     fingerprint: fingerprint.clone(),
-                    request_id: request_id.clone(),
-                    body: String::from_utf8_lossy(body).into_owned(),
+                    request_id: answer.original_request.clone(),
+                    status: answer.status,
+                    body: String::from_utf8_lossy(&answer.body).into_owned(),
                     at: *at,
                 }),
             })
@@ -110,9 +120,7 @@ impl IdempotencyKeys {
                 )))
             }
             Some(Use::InFlight { .. }) => Err(StripeError::key_in_use(&key)),
-            Some(Use::Answered { body, request_id, .. }) => {
-                Ok(Begin::Repeat { body: body.clone(), original_request: request_id.clone() })
-            }
+            Some(Use::Answered { answer, .. }) => Ok(Begin::Repeat(answer.clone())),
             None => {
                 keys.insert(key.clone(), Use::InFlight { fingerprint: fingerprint.clone() });
                 Ok(Begin::First(InFlight { keys: self, key: Some(key), fingerprint }))
@@ -123,10 +131,10 @@ impl IdempotencyKeys {
 
 impl InFlight<'_> {
     /// Remembers the answer for repeats.
-    pub(crate) fn answered(mut self, request_id: &str, body: Bytes, at: Timestamp) {
+    pub(crate) fn answered(mut self, answer: Answered, at: Timestamp) {
         if let Some(key) = self.key.take() {
-            let (fingerprint, request_id) = (std::mem::take(&mut self.fingerprint), request_id.to_owned());
-            self.keys.lock().insert(key, Use::Answered { fingerprint, request_id, body, at });
+            let fingerprint = std::mem::take(&mut self.fingerprint);
+            self.keys.lock().insert(key, Use::Answered { fingerprint, answer, at });
         }
     }
 }

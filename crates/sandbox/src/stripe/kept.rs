@@ -55,6 +55,7 @@ pub(crate) struct KeptAnswer {
     pub(super) key: String,
     pub(super) fingerprint: String,
     pub(super) request_id: String,
+    pub(super) status: u16,
     pub(super) body: String,
     pub(super) at: Timestamp,
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use payops_core::time::Clock;
 use serde_json::{Value, json};
 
 use super::error::StripeError;
 use super::form::Form;
+use super::lists::{Created, PAGING, page};
+use super::webhooks::Event;
 use crate::faults::{FaultTarget, Strike};
 use crate::report::ReportType;
 use crate::server::Shared;
@@ -16,7 +19,7 @@ use crate::stream::cut;
 
 type Answer = Result<Json<Value>, StripeError>;
 
-fn form_of(query: Option<&str>) -> Form {
+pub(super) fn form_of(query: Option<&str>) -> Form {
     Form::parse(query.unwrap_or_default().as_bytes())
 }
 
@@ -26,10 +29,20 @@ async fn under(strike: Strike, answer: impl Future<Output = Answer>) -> Response
         return StripeError::from_fault(status, retry_after).into_response();
     }
     let response = answer.await.into_response();
+    strike.delay_answer().await;
     match strike.cut {
         Some(bytes) => cut(response, bytes),
         None => response,
     }
+}
+
+/// Answers a call that reads, under the faults that wait at `target`.
+pub(super) async fn reading(
+    shared: &Shared,
+    target: FaultTarget,
+    answer: impl FnOnce() -> Result<Value, StripeError>,
+) -> Response {
+    under(shared.faults.strike(target, None), async { answer().map(Json) }).await
 }
 
 fn report_type_object(shared: &Shared, report_type: ReportType) -> Value {
@@ -98,78 +111,45 @@ pub(crate) async fn report_runs(State(shared): State<Arc<Shared>>, RawQuery(quer
     Shared::settle_runs(&shared).await;
     let form = form_of(query.as_deref());
     form.refuse_others(
-        &[
-            "limit",
-            "starting_after",
-            "ending_before",
-            "created",
-            "created[gt]",
-            "created[gte]",
-            "created[lt]",
-            "created[lte]",
-        ],
+        &[&PAGING[..], &["created", "created[gt]", "created[gte]", "created[lt]", "created[lte]"]].concat(),
         &["expand"],
     )?;
-    let created = |name: &str| form.integer(name);
-    let (at, gt, gte) = (created("created")?, created("created[gt]")?, created("created[gte]")?);
-    let (lt, lte) = (created("created[lt]")?, created("created[lte]")?);
-    let newest_first = shared.runs.all().into_iter().rev().filter(|run| {
-        let seconds = run.created.timestamp();
-        at.is_none_or(|at| seconds == at)
-            && gt.is_none_or(|gt| seconds > gt)
-            && gte.is_none_or(|gte| seconds >= gte)
-            && lt.is_none_or(|lt| seconds < lt)
-            && lte.is_none_or(|lte| seconds <= lte)
-    });
-    let objects: Vec<Value> = newest_first.map(|run| run.object(&shared.base_url, 0)).collect();
-    page(&form, &objects, "report run", "/v1/reporting/report_runs")
+    let created = Created::of(&form)?;
+    let runs = shared.runs.all();
+    let wanted: Vec<_> = runs.iter().rev().filter(|run| created.holds(run.created.timestamp())).collect();
+    let words = ("report run", "/v1/reporting/report_runs");
+    page(&form, &wanted, words, |run| run.id.as_str(), |run| run.object(&shared.base_url, 0)).map(Json)
 }
 
-pub(crate) async fn events(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Answer {
-    let form = form_of(query.as_deref());
-    form.refuse_others(&["limit", "starting_after", "ending_before", "type"], &["expand"])?;
-    let wanted = form.get("type");
-    let newest_first = shared.webhooks.events().into_iter().rev();
-    let objects: Vec<Value> =
-        newest_first.filter(|event| wanted.is_none_or(|wanted| event["type"] == wanted)).collect();
-    page(&form, &objects, "event", "/v1/events")
+pub(crate) async fn events(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Response {
+    shared.settle_books();
+    reading(&shared, FaultTarget::StripeRead, || {
+        let form = form_of(query.as_deref());
+        form.allow(&[&PAGING[..], &["type", "delivery_success"]].concat(), &["types", "created", "expand"])?;
+        let created = Created::of(&form)?;
+        let mut types = form.list("types");
+        types.extend(form.get("type"));
+        let now = shared.clock.now();
+        let newest_first: Vec<Event> = shared
+            .webhooks
+            .events(now)
+            .into_iter()
+            .rev()
+            .filter(|event| types.is_empty() || types.contains(&event.kind))
+            .filter(|event| created.holds(event.created.timestamp()))
+            .collect();
+        let words = ("event", "/v1/events");
+        page(&form, &newest_first, words, |event| event.id.as_str(), |event| shared.webhooks.shown(event))
+    })
+    .await
 }
 
-pub(crate) async fn event(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
-    let event = shared.webhooks.events().into_iter().find(|event| event["id"] == id.as_str());
-    event.map(Json).ok_or_else(|| StripeError::no_such("event", &id))
-}
-
-pub(crate) async fn file(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Answer {
-    let object = shared.runs.by_file(&id).and_then(|run| run.file_object(&shared.base_url, 0));
-    object.map(Json).ok_or_else(|| StripeError::no_such("file upload", &id))
-}
-
-/// One page of `objects`, which are listed newest first. A limit outside of 1..=100 is moved into it, as the
-/// live API does silently.
-fn page(form: &Form, objects: &[Value], noun: &str, url: &str) -> Answer {
-    let limit = usize::try_from(form.integer("limit")?.unwrap_or(10).clamp(1, 100)).unwrap_or(10);
-    let position = |param: &str| {
-        let find = |id: &str| {
-            objects
-                .iter()
-                .position(|object| object["id"] == id)
-                .ok_or_else(|| StripeError::no_such_cursor(noun, param, id))
-        };
-        form.get(param).map(find).transpose()
-    };
-    let (after, before) = (position("starting_after")?, position("ending_before")?);
-    let (from, to) = match (after, before) {
-        (Some(_), Some(_)) => {
-            return Err(StripeError::invalid_request(
-                "Received both starting_after and ending_before parameters. Please pass in only one.",
-            ));
-        }
-        (Some(after), None) => (after + 1, (after + 1 + limit).min(objects.len())),
-        (None, Some(before)) => (before.saturating_sub(limit), before),
-        (None, None) => (0, limit.min(objects.len())),
-    };
-    let has_more = if before.is_some() { from > 0 } else { to < objects.len() };
-    let data = objects.get(from..to).unwrap_or_default();
-    Ok(Json(json!({ "object": "list", "data": data, "has_more": has_more, "url": url })))
+pub(crate) async fn event(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
+    shared.settle_books();
+    reading(&shared, FaultTarget::StripeRead, || {
+        let event = shared.webhooks.events(shared.clock.now()).into_iter().find(|event| event.id == id);
+        let missing = || StripeError::no_such("event", &id);
+        event.map(|event| shared.webhooks.shown(&event)).ok_or_else(missing)
+    })
+    .await
 }

@@ -1,8 +1,10 @@
 //! Events, and their delivery as signed webhooks.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit, Mac};
 use payops_core::time::{Clock, Timestamp};
@@ -10,13 +12,19 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
+use super::account::Happening;
+use super::endpoints::Endpoint;
 use super::gate::API_VERSION;
 use super::runs::{Run, RunStatus};
-use crate::faults::{FaultTarget, Strike};
+use crate::faults::Strike;
 use crate::server::Shared;
 
-/// How many events are remembered.
-const MOST_EVENTS: usize = 1000;
+/// How many events, and how many deliveries, are remembered.
+const MOST_EVENTS: usize = 10_000;
+/// How long events can be read.
+const READABLE: TimeDelta = TimeDelta::days(30);
+/// How long a delivery is kept back when no other comes.
+const LONGEST_HOLD: TimeDelta = TimeDelta::minutes(1);
 
 /// Who is told about events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,32 +65,73 @@ pub struct Delivery {
     /// Where it is.
     pub state: DeliveryState,
     #[serde(skip)]
-    number: u64,
+    pub(crate) number: u64,
     #[serde(skip)]
-    body: Vec<u8>,
+    body: Bytes,
     #[serde(skip)]
     secret: String,
     #[serde(skip)]
     in_flight: bool,
+    #[serde(skip)]
+    held: bool,
+}
+
+/// One event, as it was when it happened.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) id: String,
+    pub(crate) kind: &'static str,
+    pub(crate) created: Timestamp,
+    body: Bytes,
+}
+
+/// The call that something came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    pub(crate) request_id: String,
+    pub(crate) idempotency_key: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     targets: Vec<WebhookTarget>,
-    events: Vec<Value>,
-    deliveries: Vec<Delivery>,
+    endpoints: Vec<Endpoint>,
+    /// In the order of their time.
+    events: VecDeque<Event>,
+    deliveries: VecDeque<Delivery>,
     next_number: u64,
 }
 
-/// Events, targets and deliveries.
+impl State {
+    /// Addresses and secrets of those who want events of a type.
+    fn receivers(&self, kind: &str) -> Vec<(String, String)> {
+        let targets = self.targets.iter().map(|target| (&target.url, &target.secret));
+        let endpoints = self.endpoints.iter().filter(|endpoint| endpoint.wants(kind));
+        let all = targets.chain(endpoints.map(|endpoint| (&endpoint.url, &endpoint.secret)));
+        all.map(|(url, secret)| (url.clone(), secret.clone())).collect()
+    }
+
+    /// Forgets the oldest deliveries beyond what is remembered, first those that are over.
+    fn make_room(&mut self) {
+        while self.deliveries.len() > MOST_EVENTS {
+            let over = self.deliveries.iter().position(|one| one.state != DeliveryState::Waiting);
+            self.deliveries.remove(over.unwrap_or(0));
+        }
+        while self.events.len() > MOST_EVENTS {
+            self.events.pop_front();
+        }
+    }
+}
+
+/// Events, receivers and deliveries.
 #[derive(Debug, Default)]
 pub(crate) struct Webhooks {
     state: Mutex<State>,
 }
 
 impl Webhooks {
-    pub(crate) fn new(targets: Vec<WebhookTarget>) -> Self {
-        Self { state: Mutex::new(State { targets, ..State::default() }) }
+    pub(crate) fn new(targets: Vec<WebhookTarget>, endpoints: Vec<Endpoint>) -> Self {
+        Self { state: Mutex::new(State { targets, endpoints, ..State::default() }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -95,56 +144,84 @@ impl Webhooks {
         state.targets.push(target);
     }
 
-    pub(crate) fn events(&self) -> Vec<Value> {
-        self.lock().events.clone()
+    /// Reads or changes the receivers that were made over the API.
+    pub(crate) fn endpoints<T>(&self, act: impl FnOnce(&mut Vec<Endpoint>) -> T) -> T {
+        act(&mut self.lock().endpoints)
+    }
+
+    /// The events that can still be read, oldest first.
+    pub(crate) fn events(&self, now: Timestamp) -> Vec<Event> {
+        let since = now - READABLE;
+        self.lock().events.iter().filter(|event| event.created >= since).cloned().collect()
+    }
+
+    /// An event as the API shows it: with the deliveries that have not arrived yet.
+    pub(crate) fn shown(&self, event: &Event) -> Value {
+        let mut object: Value = serde_json::from_slice(&event.body).unwrap_or_default();
+        let waits = |one: &&Delivery| one.event_id == event.id && one.state == DeliveryState::Waiting;
+        object["pending_webhooks"] = json!(self.lock().deliveries.iter().filter(waits).count());
+        object
     }
 
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
-        self.lock().deliveries.clone()
+        self.lock().deliveries.iter().cloned().collect()
     }
 
-    /// Tells every target that a run has ended.
-    pub(crate) fn run_ended(&self, event_id: &str, run: &Run, base_url: &str, now: Timestamp) {
-        let event_type = match run.status {
+    /// Tells every receiver that a run has ended.
+    pub(crate) fn run_ended(&self, event_id: &str, run: &Run, base_url: &str, at: Timestamp) {
+        let kind = match run.status {
             RunStatus::Failed => "reporting.report_run.failed",
             _ => "reporting.report_run.succeeded",
         };
+        self.tell(event_id, Happening { kind, object: run.object(base_url, 0), previous: None, at }, None);
+    }
+
+    /// Tells every receiver that wants to know what has happened.
+    pub(crate) fn tell(&self, event_id: &str, happening: Happening, cause: Option<&Cause>) {
+        let Happening { kind, object, previous, at } = happening;
         let mut state = self.lock();
+        let receivers = state.receivers(kind);
+        let mut data = json!({ "object": object });
+        if let Some(previous) = previous {
+            data["previous_attributes"] = previous;
+        }
         let event = json!({
             "id": event_id,
             "object": "event",
             "api_version": API_VERSION,
-            "created": now.timestamp(),
-            "data": { "object": run.object(base_url, 0) },
+            "created": at.timestamp(),
+            "data": data,
             "livemode": false,
-            "pending_webhooks": state.targets.len(),
-            "request": { "id": null, "idempotency_key": null },
-            "type": event_type,
+            "pending_webhooks": receivers.len(),
+            "request": {
+                "id": cause.map(|cause| &cause.request_id),
+                "idempotency_key": cause.and_then(|cause| cause.idempotency_key.as_ref()),
+            },
+            "type": kind,
         });
-        let body = event.to_string().into_bytes();
-        if state.events.len() == MOST_EVENTS {
-            state.events.remove(0);
-        }
-        state.events.push(event);
-        for target in state.targets.clone() {
+        let body = Bytes::from(event.to_string());
+        let place = state.events.iter().rposition(|event| event.created <= at).map_or(0, |last| last + 1);
+        let event = Event { id: event_id.to_owned(), kind, created: at, body: body.clone() };
+        state.events.insert(place, event);
+        for (url, secret) in receivers {
             let number = state.next_number;
             state.next_number += 1;
-            state.deliveries.push(Delivery {
+            state.deliveries.push_back(Delivery {
                 event_id: event_id.to_owned(),
-                event_type: event_type.to_owned(),
-                url: target.url,
+                event_type: kind.to_owned(),
+                url,
                 attempts: 0,
-                next_at: now,
+                next_at: at,
                 last_status: None,
                 state: DeliveryState::Waiting,
                 number,
                 body: body.clone(),
-                secret: target.secret,
+                secret,
                 in_flight: false,
+                held: false,
             });
         }
-        let surplus = state.deliveries.len().saturating_sub(MOST_EVENTS);
-        state.deliveries.drain(..surplus);
+        state.make_room();
     }
 
     /// Takes the deliveries whose next attempt is due.
@@ -160,6 +237,16 @@ impl Webhooks {
         .collect()
     }
 
+    /// Keeps a delivery back until another one has arrived at the same address, or for a minute.
+    pub(crate) fn hold(&self, number: u64, now: Timestamp) {
+        let mut state = self.lock();
+        if let Some(delivery) = state.deliveries.iter_mut().find(|delivery| delivery.number == number) {
+            delivery.in_flight = false;
+            delivery.held = true;
+            delivery.next_at = now + LONGEST_HOLD;
+        }
+    }
+
     fn attempted(&self, number: u64, status: Option<u16>, now: Timestamp, delays: &[TimeDelta]) {
         let mut state = self.lock();
         let Some(delivery) = state.deliveries.iter_mut().find(|delivery| delivery.number == number) else {
@@ -173,6 +260,13 @@ impl Webhooks {
             (Some(200..=299), _) => delivery.state = DeliveryState::Delivered,
             (_, Some(delay)) => delivery.next_at = now + *delay,
             (_, None) => delivery.state = DeliveryState::GivenUp,
+        }
+        if delivery.state == DeliveryState::Delivered {
+            let url = delivery.url.clone();
+            for held in state.deliveries.iter_mut().filter(|one| one.held && one.url == url) {
+                held.held = false;
+                held.next_at = now;
+            }
         }
     }
 }
@@ -192,9 +286,8 @@ pub fn stripe_signature(secret: &str, at: Timestamp, body: &[u8]) -> String {
     format!("t={seconds},v1={signature}")
 }
 
-/// Makes one attempt that is due.
-pub(crate) async fn attempt(shared: &Shared, delivery: Delivery) {
-    let strike = shared.faults.strike(FaultTarget::Webhook, None);
+/// Makes one attempt that is due, under the faults that strike it.
+pub(crate) async fn attempt(shared: &Shared, delivery: Delivery, strike: Strike) {
     strike.delay().await;
     let status = if strike.lost { Some(200) } else { post(shared, &delivery, &strike).await };
     if strike.duplicate {
@@ -209,7 +302,7 @@ async fn post(shared: &Shared, delivery: &Delivery, strike: &Strike) -> Option<u
     let at = shared.clock.base_now();
     let secret = if strike.bad_signature { "whsec_another" } else { &delivery.secret };
     let signature = stripe_signature(secret, at, &delivery.body);
-    let mut body = delivery.body.clone();
+    let mut body = delivery.body.to_vec();
     if strike.corrupt.is_some()
         && let Some(byte) = body.iter_mut().find(|byte| byte.is_ascii_digit())
     {

@@ -9,7 +9,7 @@ impl Bed {
         Answer::of(self.http.get(self.url(path)).send().await.unwrap()).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(super) async fn post(&self, path: &str, body: Value) -> Answer {
         Answer::of(self.http.post(self.url(path)).json(&body).send().await.unwrap()).await
     }
 

@@ -1,9 +1,12 @@
 //! The running sandbox, called as its clients call it: over HTTP.
 
 mod control;
+mod disputes;
 mod faults;
 mod gateway;
+mod payments;
 mod stripe;
+mod uploads;
 mod webhooks;
 
 use std::sync::Arc;
@@ -60,6 +63,26 @@ impl Bed {
     async fn stripe(&self, path: &str) -> Answer {
         let call = self.http.get(self.url(path)).bearer_auth(DEFAULT_STRIPE_API_KEY);
         Answer::of(call.send().await.unwrap()).await
+    }
+
+    /// Posts a form to Stripe.
+    async fn form(&self, path: &str, parameters: &[(&str, &str)]) -> Answer {
+        self.form_once(path, parameters, None).await
+    }
+
+    async fn form_once(&self, path: &str, parameters: &[(&str, &str)], key: Option<&str>) -> Answer {
+        let mut call = self.http.post(self.url(path)).bearer_auth(DEFAULT_STRIPE_API_KEY).form(parameters);
+        if let Some(key) = key {
+            call = call.header("idempotency-key", key);
+        }
+        Answer::of(call.send().await.unwrap()).await
+    }
+
+    /// The types of the events so far, oldest first.
+    async fn event_types(&self) -> Vec<String> {
+        let events = self.stripe("/v1/events?limit=100").await.body;
+        let types = events["data"].as_array().unwrap().iter().rev();
+        types.map(|event| event["type"].as_str().unwrap().to_owned()).collect()
     }
 
     async fn create(&self, parameters: &[(&str, &str)], key: Option<&str>) -> Answer {
@@ -146,6 +169,10 @@ impl Answer {
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(json!(text));
         Self { status, headers, body }
+    }
+
+    fn id(&self) -> &str {
+        self.body["id"].as_str().unwrap_or_default()
     }
 
     fn error(&self, field: &str) -> &str {

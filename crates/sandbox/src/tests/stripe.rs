@@ -295,8 +295,8 @@ async fn what_is_not_there_is_said_in_stripes_words() {
     assert_eq!((run.status, run.error("message")), (404, "No such report run: 'frr_none'"));
     assert_eq!(bed.stripe("/v1/files/file_none").await.status, 404);
     assert_eq!(bed.stripe("/v1/files/file_none/contents").await.error("code"), "resource_missing");
-    let url = bed.stripe("/v1/charges").await;
-    assert_eq!((url.status, url.error("message")), (404, "Unrecognized request URL (GET: /v1/charges)."));
+    let url = bed.stripe("/v1/invoices").await;
+    assert_eq!((url.status, url.error("message")), (404, "Unrecognized request URL (GET: /v1/invoices)."));
     let method = bed.http.delete(bed.url("/v1/reporting/report_runs")).bearer_auth(DEFAULT_STRIPE_API_KEY);
     let method = Answer::of(method.send().await.unwrap()).await;
     assert_eq!(method.status, 404);

@@ -13,13 +13,13 @@ use crate::{DEFAULT_WEBHOOK_SECRET, DeliveryState, WebhookTarget, stripe_signatu
 
 /// A receiver that keeps what it gets and answers what it is told to, then 200.
 #[derive(Clone, Default)]
-struct Receiver {
+pub(super) struct Receiver {
     received: Arc<Mutex<Vec<(String, Bytes)>>>,
     answers: Arc<Mutex<Vec<u16>>>,
 }
 
 impl Receiver {
-    async fn start(answers: &[u16]) -> (Self, String) {
+    pub(super) async fn start(answers: &[u16]) -> (Self, String) {
         let receiver = Self::default();
         *receiver.answers.lock().unwrap() = answers.iter().rev().copied().collect();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -38,11 +38,11 @@ impl Receiver {
         StatusCode::from_u16(answer).unwrap()
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.received.lock().unwrap().len()
     }
 
-    fn get(&self, at: usize) -> (String, Value, Bytes) {
+    pub(super) fn get(&self, at: usize) -> (String, Value, Bytes) {
         let (signature, body) = self.received.lock().unwrap()[at].clone();
         (signature, serde_json::from_slice(&body).unwrap_or_default(), body)
     }
@@ -67,7 +67,11 @@ async fn a_run_that_ends_is_told_with_a_signature_of_the_receivers_time() {
     assert_eq!(event["type"], "reporting.report_run.succeeded");
     assert_eq!(event["data"]["object"], run);
     assert_eq!(event["object"], "event");
+    assert_eq!(event["pending_webhooks"], 1);
+    until(|| bed.sandbox.handle().deliveries()[0].state == DeliveryState::Delivered).await;
     let id = event["id"].as_str().unwrap();
+    let mut event = event.clone();
+    event["pending_webhooks"] = json!(0);
     assert_eq!(bed.stripe(&format!("/v1/events/{id}")).await.body, event);
     let list = bed.stripe("/v1/events?type=reporting.report_run.succeeded").await;
     assert_eq!(list.body["data"], json!([event]));

@@ -1,0 +1,259 @@
+//! What else can be read: charges, payment intents, refunds, fraud warnings, the balance, files and links.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use serde_json::Value;
+
+use super::account::{Account, Settings};
+use super::error::StripeError;
+use super::form::Form;
+use super::lists::{Created, PAGING, expand, page};
+use super::read::{form_of, reading};
+use crate::faults::FaultTarget;
+use crate::server::Shared;
+
+/// A filter of a list: the parameter and what an object must have there.
+type Filter<'a> = (&'a str, Option<&'a str>);
+
+/// One kind of object: how it is called, listed and filtered.
+struct Kind {
+    noun: &'static str,
+    param: &'static str,
+    url: &'static str,
+    filters: &'static [&'static str],
+    /// All objects, newest first.
+    all: fn(&Account, &Settings, &Shared, &Matches<'_>) -> Vec<Value>,
+}
+
+/// What the objects of a list must be.
+struct Matches<'a> {
+    created: Created,
+    filters: Vec<Filter<'a>>,
+}
+
+impl Matches<'_> {
+    fn holds(&self, object: &Value) -> bool {
+        let is = |(name, wanted): &Filter<'_>| wanted.is_none_or(|wanted| object[*name] == wanted);
+        object["created"].as_i64().is_some_and(|at| self.created.holds(at)) && self.filters.iter().all(is)
+    }
+}
+
+fn newest_first<T>(list: &[T], matches: &Matches<'_>, render: impl Fn(&T) -> Value) -> Vec<Value> {
+    list.iter().rev().map(render).filter(|object| matches.holds(object)).collect()
+}
+
+const CHARGES: Kind = Kind {
+    noun: "charge",
+    param: "charge",
+    url: "/v1/charges",
+    filters: &["payment_intent", "customer"],
+    all: |account, settings, _, matches| {
+        newest_first(&account.charges, matches, |one| account.charge_object(settings, one))
+    },
+};
+
+const INTENTS: Kind = Kind {
+    noun: "payment_intent",
+    param: "intent",
+    url: "/v1/payment_intents",
+    filters: &["customer"],
+    all: |account, _, _, matches| newest_first(&account.intents, matches, super::account::Intent::object),
+};
+
+const REFUNDS: Kind = Kind {
+    noun: "refund",
+    param: "id",
+    url: "/v1/refunds",
+    filters: &["charge", "payment_intent"],
+    all: |account, _, _, matches| newest_first(&account.refunds, matches, |refund| refund.object()),
+};
+
+const WARNINGS: Kind = Kind {
+    noun: "early fraud warning",
+    param: "early_fraud_warning",
+    url: "/v1/radar/early_fraud_warnings",
+    filters: &["charge", "payment_intent"],
+    all: |account, _, _, matches| newest_first(&account.warnings, matches, |one| account.warning_object(one)),
+};
+
+const BALANCE: Kind = Kind {
+    noun: "balance transaction",
+    param: "id",
+    url: "/v1/balance_transactions",
+    filters: &["currency", "source", "type"],
+    // The live API finds no rows of a dispute by their source, although they name it.
+    all: |account, _, _, matches| {
+        let by_source = matches.filters.iter().any(|(name, wanted)| *name == "source" && wanted.is_some());
+        let mut rows = newest_first(&account.balance, matches, |row| row.object());
+        rows.retain(|row| !(by_source && row["type"] == "adjustment"));
+        rows
+    },
+};
+
+const FILES: Kind = Kind {
+    noun: "file upload",
+    param: "file",
+    url: "/v1/files",
+    filters: &["purpose"],
+    all: |account, settings, shared, matches| {
+        let mut files = newest_first(&account.files, matches, |one| account.file_object(settings, one));
+        let reports = shared.runs.all();
+        let reports = reports.iter().rev().filter_map(|run| run.file_object(&settings.base_url, 0));
+        files.extend(reports.filter(|file| matches.holds(file)));
+        files.sort_by_key(|file| std::cmp::Reverse(file["created"].as_i64()));
+        files
+    },
+};
+
+const LINKS: Kind = Kind {
+    noun: "file link",
+    param: "link",
+    url: "/v1/file_links",
+    filters: &["file"],
+    all: |account, settings, shared, matches| {
+        let now = payops_core::time::Clock::now(&shared.clock).timestamp();
+        newest_first(&account.links, matches, |link| link.object(&settings.base_url, now))
+    },
+};
+
+async fn list(shared: &Shared, kind: &Kind, query: Option<&str>) -> Response {
+    reading(shared, FaultTarget::StripeRead, || {
+        let form = form_of(query);
+        form.allow(&[&PAGING[..], kind.filters].concat(), &["created", "expand"])?;
+        let filters = kind.filters.iter().map(|name| (*name, form.get(name))).collect();
+        let matches = Matches { created: Created::of(&form)?, filters };
+        shared.with_account(None, |account, act| {
+            let all = (kind.all)(account, act.settings, shared, &matches);
+            let id_of = |object: &Value| object["id"].as_str().unwrap_or_default().to_owned();
+            let all: Vec<(String, Value)> = all.into_iter().map(|object| (id_of(&object), object)).collect();
+            let words = (kind.noun, kind.url);
+            let list = page(&form, &all, words, |(id, _)| id.as_str(), |(_, object)| object.clone())?;
+            expand(account, act.settings, &form, list)
+        })
+    })
+    .await
+}
+
+async fn one(
+    shared: &Shared,
+    (noun, param): (&str, &str),
+    id: &str,
+    query: Option<&str>,
+    find: impl FnOnce(&Account, &Settings) -> Option<Value>,
+) -> Response {
+    reading(shared, FaultTarget::StripeRead, || {
+        let form: Form = form_of(query);
+        form.allow(&["client_secret"], &["expand"])?;
+        shared.with_account(None, |account, act| {
+            let object = find(account, act.settings);
+            let object = object.ok_or_else(|| StripeError::no_such_object(noun, param, id))?;
+            expand(account, act.settings, &form, object)
+        })
+    })
+    .await
+}
+
+type Query = RawQuery;
+
+pub(crate) async fn charges(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
+    list(&shared, &CHARGES, query.as_deref()).await
+}
+
+pub(crate) async fn charge(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): Query,
+) -> Response {
+    let find = |account: &Account, settings: &Settings| {
+        account.charge(&id).map(|charge| account.charge_object(settings, charge))
+    };
+    one(&shared, (CHARGES.noun, CHARGES.param), &id, query.as_deref(), find).await
+}
+
+pub(crate) async fn intents(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
+    list(&shared, &INTENTS, query.as_deref()).await
+}
+
+pub(crate) async fn intent(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): Query,
+) -> Response {
+    let find = |account: &Account, _: &Settings| account.intent(&id).map(super::account::Intent::object);
+    one(&shared, (INTENTS.noun, INTENTS.param), &id, query.as_deref(), find).await
+}
+
+pub(crate) async fn refunds(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
+    list(&shared, &REFUNDS, query.as_deref()).await
+}
+
+pub(crate) async fn refund(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): Query,
+) -> Response {
+    let find = |account: &Account, _: &Settings| account.refund(&id).map(|refund| refund.object());
+    one(&shared, (REFUNDS.noun, REFUNDS.param), &id, query.as_deref(), find).await
+}
+
+pub(crate) async fn warnings(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
+    list(&shared, &WARNINGS, query.as_deref()).await
+}
+
+pub(crate) async fn warning(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): Query,
+) -> Response {
+    let find = |account: &Account, _: &Settings| {
+        account.warnings.iter().find(|one| one.id == id).map(|one| account.warning_object(one))
+    };
+    one(&shared, (WARNINGS.noun, WARNINGS.param), &id, query.as_deref(), find).await
+}
+
+pub(crate) async fn balance_rows(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
+    list(&shared, &BALANCE, query.as_deref()).await
+}
+
+pub(crate) async fn balance_row(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): Query,
+) -> Response {
+    let find = |account: &Account, _: &Settings| account.balance_transaction(&id).map(|row| row.object());
+    one(&shared, (BALANCE.noun, BALANCE.param), &id, query.as_deref(), find).await
+}
+
+pub(crate) async fn files(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
+    list(&shared, &FILES, query.as_deref()).await
+}
+
+pub(crate) async fn file(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): Query,
+) -> Response {
+    let find = |account: &Account, settings: &Settings| {
+        let uploaded = account.file(&id).map(|file| account.file_object(settings, file));
+        uploaded.or_else(|| shared.runs.by_file(&id).and_then(|run| run.file_object(&settings.base_url, 0)))
+    };
+    one(&shared, (FILES.noun, FILES.param), &id, query.as_deref(), find).await
+}
+
+pub(crate) async fn links(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
+    list(&shared, &LINKS, query.as_deref()).await
+}
+
+pub(crate) async fn link(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): Query,
+) -> Response {
+    let now = payops_core::time::Clock::now(&shared.clock).timestamp();
+    let find = |account: &Account, settings: &Settings| {
+        account.link(&id).map(|link| link.object(&settings.base_url, now))
+    };
+    one(&shared, (LINKS.noun, LINKS.param), &id, query.as_deref(), find).await
+}
