@@ -139,15 +139,12 @@ impl DisputeOrder {
             return Err("amount must be from 1 to 99999999 minor units".to_owned());
         }
         let case_type = self.case_type()?;
-        let charge = match &self.charge {
-            Some(id) => account
-                .charge(id)
-                .map(|charge| charge.id.clone())
-                .ok_or(format!("there is no charge {id}"))?,
-            None => {
-                let made = account.make_charge(act, self.new_charge()?, None);
-                made.map_err(|_| "the card of the charge is declined".to_owned())?
-            }
+        let charge = if let Some(id) = &self.charge {
+            let known = account.charge(id).map(|charge| charge.id.clone());
+            known.ok_or_else(|| format!("there is no charge {id}"))?
+        } else {
+            let made = account.make_charge(act, self.new_charge()?, None);
+            made.map_err(|_| "the card of the charge is declined".to_owned())?
         };
         let new = NewDispute {
             charge,

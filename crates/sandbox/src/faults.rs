@@ -304,6 +304,8 @@ impl Fault {
     }
 
     fn check(&self) -> Result<(), InvalidFault> {
+        use FaultTarget::{StripeCreate, StripeDownload, StripePoll, StripeTypes};
+
         let possible = self.kind.targets();
         if !possible.contains(&self.target) {
             let names: Vec<String> = possible.iter().map(ToString::to_string).collect();
@@ -323,7 +325,6 @@ impl Fault {
         {
             return Err(InvalidFault::Field(format!("{status} cannot follow an effect: 500 to 599 can")));
         }
-        use FaultTarget::{StripeCreate, StripeDownload, StripePoll, StripeTypes};
         let has_reports = matches!(self.target, StripeTypes | StripeCreate | StripePoll | StripeDownload);
         if self.report_type.is_some() && !has_reports {
             return Err(InvalidFault::NoReportType(self.target));

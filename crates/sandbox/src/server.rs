@@ -78,7 +78,7 @@ pub struct SandboxConfig {
     pub gateway_secret: String,
     /// The limit service that the gateway asks about payments; without one it takes none.
     pub limits: Option<payops_client::Settings>,
-    /// Who is told about report runs.
+    /// Who is told about every event.
     pub webhooks: Vec<WebhookTarget>,
     /// How long a run is pending, by the sandbox's clock.
     pub report_delay: TimeDelta,
@@ -549,12 +549,12 @@ impl SandboxHandle {
         self.shared.payments.channel.charges()
     }
 
-    /// Tells one more receiver about report runs; one with the same URL is replaced.
+    /// Tells one more receiver about every event; one with the same URL is replaced.
     pub fn add_webhook(&self, target: WebhookTarget) {
         self.shared.webhooks.add_target(target);
     }
 
-    /// The webhooks that went out or will, oldest first; the last 1000.
+    /// The webhooks that went out or will, oldest first; the last 10,000.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.shared.webhooks.deliveries()
     }

@@ -28,11 +28,11 @@ pub(crate) struct SandboxArgs {
     /// What the days follow from
     #[arg(long, default_value_t = DEFAULT_SEED)]
     seed: u64,
-    /// Keep report runs, clock, changed days, faults, idempotency keys and payments in this folder between runs,
-    /// instead of in memory
+    /// Keep report runs, disputes, files, clock, changed days, faults, idempotency keys and payments in this folder
+    /// between runs, instead of in memory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Tell this address about report runs, as Stripe would by webhook
+    /// Tell this address about events, as Stripe would by webhook
     #[arg(long, value_name = "URL", requires = "webhook_secret")]
     webhook_url: Option<String>,
     /// What webhooks are signed with

@@ -174,8 +174,8 @@ async fn a_state_that_cannot_be_used_stops_the_start() {
         ("", "damaged"),
         (&good[..good.len() / 2], "damaged"),
         (&good.replacen("1729728000", "1729728001", 1), "damaged: it does not have the hash"),
-        (&good.replacen("\"format\":1", "\"format\":2", 1), "has format 2, and this sandbox knows 1"),
-        ("{\"format\":1}", "damaged"),
+        (&good.replacen("\"format\":2", "\"format\":3", 1), "has format 3, and this sandbox knows 2"),
+        ("{\"format\":2}", "damaged"),
     ];
     for (text, said) in damages {
         assert_ne!(text, good);

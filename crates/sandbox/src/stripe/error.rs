@@ -12,16 +12,16 @@ pub(crate) struct StripeError {
     kind: &'static str,
     code: Option<&'static str>,
     param: Option<String>,
-    message: String,
-    /// Further fields.
-    more: Vec<(&'static str, String)>,
+    message: Box<str>,
+    /// The charge that a card was declined for.
+    declined: Option<Box<str>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl StripeError {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { status, kind, code: None, param: None, message, more: Vec::new(), headers: Vec::new() }
+        let message = message.into().into_boxed_str();
+        Self { status, kind, code: None, param: None, message, declined: None, headers: Vec::new() }
     }
 
     /// 400 with a parameter to blame.
@@ -77,7 +77,7 @@ impl StripeError {
     pub(crate) fn card_declined(charge: &str) -> Self {
         let mut error = Self::new(StatusCode::PAYMENT_REQUIRED, "card_error", "Your card was declined.");
         error.code = Some("card_declined");
-        error.more = vec![("charge", charge.to_owned()), ("decline_code", "generic_decline".to_owned())];
+        error.declined = Some(charge.into());
         error
     }
 
@@ -163,9 +163,11 @@ impl StripeError {
     pub(crate) fn object(&self) -> Value {
         let mut error = Map::new();
         error.insert("type".to_owned(), Value::from(self.kind));
-        error.insert("message".to_owned(), Value::from(self.message.as_str()));
-        let more = self.more.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())));
-        error.extend(more);
+        error.insert("message".to_owned(), Value::from(&*self.message));
+        if let Some(charge) = &self.declined {
+            error.insert("charge".to_owned(), Value::from(&**charge));
+            error.insert("decline_code".to_owned(), Value::from("generic_decline"));
+        }
         if let Some(code) = self.code {
             error.insert("code".to_owned(), Value::from(code));
             error.insert(

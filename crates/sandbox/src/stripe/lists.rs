@@ -93,15 +93,17 @@ pub(super) fn expand(
         let is_list = object["object"] == "list";
         let looked_up = |id: &str| account.object(settings, id);
         if let Err(what) = walk(&looked_up, &mut object, &names) {
-            let mut message = match what {
-                Wrong::Missing => {
-                    format!("This property cannot be expanded because it doesn't exist: {path}.")
-                }
-                Wrong::Fixed => format!("This property cannot be expanded ({path})."),
+            let advice = if is_list && names.first() != Some(&"data") {
+                format!(" You may want to try expanding 'data.{path}' instead.")
+            } else {
+                String::new()
             };
-            if is_list && names.first() != Some(&"data") {
-                message.push_str(&format!(" You may want to try expanding 'data.{path}' instead."));
-            }
+            let message = match what {
+                Wrong::Missing => {
+                    format!("This property cannot be expanded because it doesn't exist: {path}.{advice}")
+                }
+                Wrong::Fixed => format!("This property cannot be expanded ({path}).{advice}"),
+            };
             return Err(StripeError::invalid_request(message));
         }
     }

@@ -6,7 +6,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::account::{Account, Settings};
+use super::account::{Account, BalanceTransaction, Intent, Refund, Settings};
 use super::error::StripeError;
 use super::form::Form;
 use super::lists::{Created, PAGING, expand, page};
@@ -49,9 +49,7 @@ const CHARGES: Kind = Kind {
     param: "charge",
     url: "/v1/charges",
     filters: &["payment_intent", "customer"],
-    all: |account, settings, _, matches| {
-        newest_first(&account.charges, matches, |one| account.charge_object(settings, one))
-    },
+    all: |account, settings, _, matches| newest_first(&account.charges, matches, |one| one.object(settings)),
 };
 
 const INTENTS: Kind = Kind {
@@ -59,7 +57,7 @@ const INTENTS: Kind = Kind {
     param: "intent",
     url: "/v1/payment_intents",
     filters: &["customer"],
-    all: |account, _, _, matches| newest_first(&account.intents, matches, super::account::Intent::object),
+    all: |account, _, _, matches| newest_first(&account.intents, matches, Intent::object),
 };
 
 const REFUNDS: Kind = Kind {
@@ -67,7 +65,7 @@ const REFUNDS: Kind = Kind {
     param: "id",
     url: "/v1/refunds",
     filters: &["charge", "payment_intent"],
-    all: |account, _, _, matches| newest_first(&account.refunds, matches, |refund| refund.object()),
+    all: |account, _, _, matches| newest_first(&account.refunds, matches, Refund::object),
 };
 
 const WARNINGS: Kind = Kind {
@@ -86,7 +84,7 @@ const BALANCE: Kind = Kind {
     // The live API finds no rows of a dispute by their source, although they name it.
     all: |account, _, _, matches| {
         let by_source = matches.filters.iter().any(|(name, wanted)| *name == "source" && wanted.is_some());
-        let mut rows = newest_first(&account.balance, matches, |row| row.object());
+        let mut rows = newest_first(&account.balance, matches, BalanceTransaction::object);
         rows.retain(|row| !(by_source && row["type"] == "adjustment"));
         rows
     },
@@ -166,9 +164,8 @@ pub(crate) async fn charge(
     Path(id): Path<String>,
     RawQuery(query): Query,
 ) -> Response {
-    let find = |account: &Account, settings: &Settings| {
-        account.charge(&id).map(|charge| account.charge_object(settings, charge))
-    };
+    let find =
+        |account: &Account, settings: &Settings| account.charge(&id).map(|charge| charge.object(settings));
     one(&shared, (CHARGES.noun, CHARGES.param), &id, query.as_deref(), find).await
 }
 
@@ -181,7 +178,7 @@ pub(crate) async fn intent(
     Path(id): Path<String>,
     RawQuery(query): Query,
 ) -> Response {
-    let find = |account: &Account, _: &Settings| account.intent(&id).map(super::account::Intent::object);
+    let find = |account: &Account, _: &Settings| account.intent(&id).map(Intent::object);
     one(&shared, (INTENTS.noun, INTENTS.param), &id, query.as_deref(), find).await
 }
 
@@ -194,7 +191,7 @@ pub(crate) async fn refund(
     Path(id): Path<String>,
     RawQuery(query): Query,
 ) -> Response {
-    let find = |account: &Account, _: &Settings| account.refund(&id).map(|refund| refund.object());
+    let find = |account: &Account, _: &Settings| account.refund(&id).map(Refund::object);
     one(&shared, (REFUNDS.noun, REFUNDS.param), &id, query.as_deref(), find).await
 }
 
@@ -222,7 +219,8 @@ pub(crate) async fn balance_row(
     Path(id): Path<String>,
     RawQuery(query): Query,
 ) -> Response {
-    let find = |account: &Account, _: &Settings| account.balance_transaction(&id).map(|row| row.object());
+    let find =
+        |account: &Account, _: &Settings| account.balance_transaction(&id).map(BalanceTransaction::object);
     one(&shared, (BALANCE.noun, BALANCE.param), &id, query.as_deref(), find).await
 }
 

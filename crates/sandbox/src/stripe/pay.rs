@@ -198,9 +198,8 @@ fn currency_of(form: &Form) -> Result<String, StripeError> {
 
 /// The card that `name`, or one of the others, gives.
 fn card_of(form: &Form, name: &str, others: &[&str]) -> Result<Option<Card>, StripeError> {
-    let given = std::iter::once(name).chain(others.iter().copied());
-    let Some((param, text)) = given.filter_map(|param| form.get(param).map(|text| (param, text))).next()
-    else {
+    let mut given = std::iter::once(name).chain(others.iter().copied());
+    let Some((param, text)) = given.find_map(|param| form.get(param).map(|text| (param, text))) else {
         return Ok(None);
     };
     let unknown = || {

@@ -94,7 +94,7 @@ async fn carry_out(
         .iter()
         .any(|known| content_type.starts_with(known));
     // Calls without parameters come without a type.
-    if !is_read && !(content_type.is_empty() && call.form.is_empty()) {
+    if !(is_read || content_type.is_empty() && call.form.is_empty()) {
         return Err(StripeError::invalid_request(format!(
             "Invalid request: bodies must be form-encoded (application/x-www-form-urlencoded), not '{content_type}'."
         )));

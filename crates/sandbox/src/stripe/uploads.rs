@@ -12,7 +12,7 @@ use payops_core::time::Clock;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::account::{Account, FileLink, type_of};
+use super::account::{Account, Expiry, FileLink, type_of};
 use super::error::StripeError;
 use super::form::Form;
 use super::gate::RequestId;
@@ -157,14 +157,14 @@ pub(crate) async fn update_link(
         let form = &call.form;
         form.allow(&["expires_at"], &["metadata", "expand"])?;
         shared.with_account(Some(&call.cause), |account, act| {
-            let expires_at = match form.given("expires_at") {
-                None => None,
-                Some("") => Some(None),
-                Some("now") => Some(Some(act.now.timestamp())),
-                Some(_) => Some(form.integer("expires_at")?),
+            let expiry = match form.given("expires_at") {
+                None => Expiry::Unchanged,
+                Some("") => Expiry::Never,
+                Some("now") => Expiry::Now,
+                Some(_) => form.integer("expires_at")?.map_or(Expiry::Never, Expiry::At),
             };
-            let link = account
-                .update_link(act, &id, expires_at, |metadata| form.change_map("metadata", metadata))?;
+            let link =
+                account.update_link(act, &id, expiry, |metadata| form.change_map("metadata", metadata))?;
             expand(account, act.settings, form, link)
         })
     })

@@ -52,11 +52,11 @@ pub(crate) struct BalanceTransaction {
 
 impl BalanceTransaction {
     pub(crate) fn object(&self) -> Value {
-        let (words, is_dispute) = (self.fee_words(), self.category == "dispute");
         let fees = if self.fee == 0 {
             json!([])
         } else {
-            let description = if is_dispute { "Dispute fee" } else { words };
+            let is_dispute = self.category == "dispute";
+            let description = if is_dispute { "Dispute fee" } else { "Stripe processing fees" };
             json!([{
                 "amount": self.fee,
                 "application": null,
@@ -82,10 +82,6 @@ impl BalanceTransaction {
             "status": "available",
             "type": self.kind,
         })
-    }
-
-    fn fee_words(&self) -> &'static str {
-        "Stripe processing fees"
     }
 }
 

@@ -130,19 +130,17 @@ impl Charge {
             "three_d_secure": null,
         })
     }
-}
 
-impl Account {
-    pub(crate) fn charge_object(&self, settings: &Settings, charge: &Charge) -> Value {
-        let terms = &charge.terms;
+    pub(crate) fn object(&self, settings: &Settings) -> Value {
+        let terms = &self.terms;
         let part = |name: &str| terms.payer.address.get(name);
         json!({
-            "id": charge.id,
+            "id": self.id,
             "object": "charge",
             "amount": terms.amount,
-            "amount_captured": if charge.captured { terms.amount } else { 0 },
-            "amount_refunded": charge.amount_refunded,
-            "balance_transaction": charge.balance_transaction,
+            "amount_captured": if self.captured { terms.amount } else { 0 },
+            "amount_refunded": self.amount_refunded,
+            "balance_transaction": self.balance_transaction,
             "billing_details": {
                 "address": {
                     "city": part("city"), "country": part("country"), "line1": part("line1"),
@@ -152,12 +150,12 @@ impl Account {
                 "name": terms.payer.name,
                 "phone": terms.payer.phone,
             },
-            "captured": charge.captured,
-            "created": charge.created,
+            "captured": self.captured,
+            "created": self.created,
             "currency": terms.currency,
             "customer": terms.customer,
             "description": terms.description,
-            "disputed": !charge.disputes.is_empty(),
+            "disputed": !self.disputes.is_empty(),
             "failure_code": null,
             "failure_message": null,
             "livemode": false,
@@ -167,16 +165,18 @@ impl Account {
                 "seller_message": "Payment complete.", "type": "authorized",
             },
             "paid": true,
-            "payment_intent": charge.payment_intent,
+            "payment_intent": self.payment_intent,
             "payment_method": format!("pm_card_{}", terms.card.last4()),
-            "payment_method_details": { "card": charge.card_object(), "type": "card" },
+            "payment_method_details": { "card": self.card_object(), "type": "card" },
             "receipt_email": terms.receipt_email,
-            "receipt_url": format!("{}/receipts/{}", settings.base_url, charge.id),
-            "refunded": charge.unrefunded() == 0,
+            "receipt_url": format!("{}/receipts/{}", settings.base_url, self.id),
+            "refunded": self.unrefunded() == 0,
             "status": "succeeded",
         })
     }
+}
 
+impl Account {
     /// Makes a charge; the card decides what follows from it.
     pub(crate) fn make_charge(
         &mut self,
@@ -236,7 +236,7 @@ impl Account {
 
     pub(super) fn tell_charge(&self, act: &mut Act<'_>, kind: &'static str, id: &str) {
         if let Some(charge) = self.charge(id) {
-            act.tell(kind, self.charge_object(act.settings, charge));
+            act.tell(kind, charge.object(act.settings));
         }
     }
 
@@ -302,7 +302,8 @@ impl Account {
             intent.card = Some(card);
             match &charge {
                 Ok(charge) => {
-                    intent.status = if manual { "requires_capture" } else { "succeeded" }.to_owned();
+                    let status = if manual { "requires_capture" } else { "succeeded" };
+                    status.clone_into(&mut intent.status);
                     intent.latest_charge = Some(charge.clone());
                 }
                 Err(_) => "requires_payment_method".clone_into(&mut intent.status),

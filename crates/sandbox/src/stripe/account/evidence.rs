@@ -178,24 +178,21 @@ fn put(map: &mut Map<String, Value>, path: &str, value: &str) {
     let Some(first) = names.next() else { return };
     let mut place = map.entry(first).or_insert(Value::Null);
     for name in names {
-        place = match name.parse::<usize>() {
-            Ok(index) => {
-                if !place.is_array() {
-                    *place = json!([]);
-                }
-                let Some(items) = place.as_array_mut() else { return };
-                if index >= items.len() {
-                    items.push(Value::Null);
-                }
-                let last = items.len() - 1;
-                &mut items[index.min(last)]
+        place = if let Ok(index) = name.parse::<usize>() {
+            if !place.is_array() {
+                *place = json!([]);
             }
-            Err(_) => {
-                if !place.is_object() {
-                    *place = json!({});
-                }
-                &mut place[name]
+            let Some(items) = place.as_array_mut() else { return };
+            if index >= items.len() {
+                items.push(Value::Null);
             }
+            let last = items.len() - 1;
+            &mut items[index.min(last)]
+        } else {
+            if !place.is_object() {
+                *place = json!({});
+            }
+            &mut place[name]
         };
     }
     *place = match value {

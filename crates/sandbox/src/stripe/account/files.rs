@@ -38,6 +38,15 @@ pub(crate) struct FileLink {
     pub(crate) token: String,
 }
 
+/// What becomes of the time at which a link expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    Unchanged,
+    Never,
+    Now,
+    At(i64),
+}
+
 impl StoredFile {
     pub(crate) fn expires_at(&self) -> i64 {
         self.created + FILE_LIFE_SECONDS
@@ -128,8 +137,15 @@ impl Account {
     }
 
     pub(crate) fn file_object(&self, settings: &Settings, file: &StoredFile) -> Value {
-        let links = self.links.iter().rev().filter(|link| link.file == file.id).take(10);
-        let links: Vec<Value> = links.map(|link| link.object(&settings.base_url, file.created)).collect();
+        // Those that never expire look the same at any time.
+        let (lasting, others): (Vec<_>, Vec<_>) = self
+            .links
+            .iter()
+            .rev()
+            .filter(|link| link.file == file.id)
+            .partition(|link| link.expires_at.is_none());
+        let shown = lasting.iter().take(10).map(|link| link.object(&settings.base_url, file.created));
+        let links: Vec<Value> = shown.collect();
         json!({
             "id": file.id,
             "object": "file",
@@ -139,7 +155,7 @@ impl Account {
             "links": {
                 "object": "list",
                 "data": links,
-                "has_more": false,
+                "has_more": !others.is_empty() || lasting.len() > 10,
                 "url": format!("/v1/file_links?file={}", file.id),
             },
             "purpose": file.purpose,
@@ -178,20 +194,21 @@ impl Account {
         &mut self,
         act: &Act<'_>,
         id: &str,
-        expires_at: Option<Option<i64>>,
+        expiry: Expiry,
         metadata: impl FnOnce(&mut BTreeMap<String, String>),
     ) -> Result<Value, StripeError> {
         let missing = || StripeError::no_such_object("file link", "link", id);
         let at = self.link(id).and_then(|_| self.at(id)).ok_or_else(missing)?;
         let now = act.seconds();
-        if let Some(Some(seconds)) = expires_at
-            && seconds > now
-        {
-            check_expiry(Some(seconds), now)?;
-        }
         let link = self.links.get_mut(at).ok_or_else(missing)?;
-        if let Some(expires_at) = expires_at {
-            link.expires_at = expires_at;
+        match expiry {
+            Expiry::Unchanged => {}
+            Expiry::Never => link.expires_at = None,
+            Expiry::Now => link.expires_at = Some(now),
+            Expiry::At(seconds) => {
+                check_expiry(Some(seconds), now)?;
+                link.expires_at = Some(seconds);
+            }
         }
         metadata(&mut link.metadata);
         Ok(link.object(&act.settings.base_url, now))

@@ -18,15 +18,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::StripeError;
-use balance::BalanceTransaction;
+pub(crate) use balance::BalanceTransaction;
 pub(crate) use cards::Card;
 pub(crate) use charges::{Capture, Charge, Intent, NewCharge, Payer};
 pub use disputes::DisputeStatus;
 pub(crate) use disputes::{Dispute, NewDispute};
 pub(crate) use evidence::EvidenceUpdate;
-pub(crate) use files::{FileLink, StoredFile, type_of};
-use refunds::Refund;
-pub(crate) use refunds::RefundRequest;
+pub(crate) use files::{Expiry, FileLink, StoredFile, type_of};
+pub(crate) use refunds::{Refund, RefundRequest};
 use timers::{Due, Timers};
 
 /// How many objects of a kind there may be. More would be a mistake of whoever makes them.
@@ -201,12 +200,12 @@ impl Account {
 
     /// An object by its id, as the API shows it: what an expanded field becomes.
     pub(crate) fn object(&self, settings: &Settings, id: &str) -> Option<Value> {
-        let charge = self.charge(id).map(|charge| self.charge_object(settings, charge));
-        let charge = charge.or_else(|| self.intent(id).map(Intent::object));
-        let charge = charge.or_else(|| self.balance_transaction(id).map(BalanceTransaction::object));
-        let charge = charge.or_else(|| self.dispute(id).map(|dispute| self.dispute_object(dispute)));
-        let charge = charge.or_else(|| self.refund(id).map(Refund::object));
-        charge.or_else(|| self.file(id).map(|file| self.file_object(settings, file)))
+        let found = self.charge(id).map(|charge| charge.object(settings));
+        let found = found.or_else(|| self.intent(id).map(Intent::object));
+        let found = found.or_else(|| self.balance_transaction(id).map(BalanceTransaction::object));
+        let found = found.or_else(|| self.dispute(id).map(|dispute| self.dispute_object(dispute)));
+        let found = found.or_else(|| self.refund(id).map(Refund::object));
+        found.or_else(|| self.file(id).map(|file| self.file_object(settings, file)))
     }
 
     /// When something is due next.
