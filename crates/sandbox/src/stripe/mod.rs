@@ -36,6 +36,7 @@ pub(crate) use endpoints::Endpoint;
 pub(crate) use gate::RateLimit;
 pub(crate) use idempotency::IdempotencyKeys;
 pub(crate) use kept::{KeptAnswer, KeptRun};
+use objects::{BALANCE, CHARGES, FILES, INTENTS, LINKS, REFUNDS, WARNINGS, list, one};
 pub(crate) use runs::{Outcome, Run, Runs};
 pub(crate) use uploads::follow_link;
 pub use webhooks::{Delivery, DeliveryState, WebhookTarget, stripe_signature};
@@ -70,17 +71,20 @@ fn reporting() -> Router<Arc<Shared>> {
 
 fn payments() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/charges", get(objects::charges).post(pay::create_charge))
-        .route("/charges/{id}", get(objects::charge))
+        .route("/charges", get(|shared, query| list(shared, query, &CHARGES)).post(pay::create_charge))
+        .route("/charges/{id}", get(|shared, id, query| one(shared, id, query, &CHARGES)))
         .route("/charges/{id}/capture", post(pay::capture_charge))
-        .route("/payment_intents", get(objects::intents).post(pay::create_intent))
-        .route("/payment_intents/{id}", get(objects::intent))
+        .route(
+            "/payment_intents",
+            get(|shared, query| list(shared, query, &INTENTS)).post(pay::create_intent),
+        )
+        .route("/payment_intents/{id}", get(|shared, id, query| one(shared, id, query, &INTENTS)))
         .route("/payment_intents/{id}/confirm", post(pay::confirm_intent))
         .route("/payment_intents/{id}/capture", post(pay::capture_intent))
-        .route("/refunds", get(objects::refunds).post(pay::create_refund))
-        .route("/refunds/{id}", get(objects::refund))
-        .route("/balance_transactions", get(objects::balance_rows))
-        .route("/balance_transactions/{id}", get(objects::balance_row))
+        .route("/refunds", get(|shared, query| list(shared, query, &REFUNDS)).post(pay::create_refund))
+        .route("/refunds/{id}", get(|shared, id, query| one(shared, id, query, &REFUNDS)))
+        .route("/balance_transactions", get(|shared, query| list(shared, query, &BALANCE)))
+        .route("/balance_transactions/{id}", get(|shared, id, query| one(shared, id, query, &BALANCE)))
 }
 
 fn disputes() -> Router<Arc<Shared>> {
@@ -90,16 +94,19 @@ fn disputes() -> Router<Arc<Shared>> {
         .route("/disputes/{id}/close", post(disputes::close))
         .route("/charges/{id}/dispute", get(disputes::of_charge).post(disputes::update_of_charge))
         .route("/charges/{id}/dispute/close", post(disputes::close_of_charge))
-        .route("/radar/early_fraud_warnings", get(objects::warnings))
-        .route("/radar/early_fraud_warnings/{id}", get(objects::warning))
+        .route("/radar/early_fraud_warnings", get(|shared, query| list(shared, query, &WARNINGS)))
+        .route("/radar/early_fraud_warnings/{id}", get(|shared, id, query| one(shared, id, query, &WARNINGS)))
 }
 
 fn files() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/files", get(objects::files).post(uploads::upload))
+        .route("/files", get(|shared, query| list(shared, query, &FILES)).post(uploads::upload))
         .layer(DefaultBodyLimit::max(uploads::MOST_BODY))
-        .route("/files/{id}", get(objects::file))
+        .route("/files/{id}", get(|shared, id, query| one(shared, id, query, &FILES)))
         .route("/files/{id}/contents", get(download::contents))
-        .route("/file_links", get(objects::links).post(uploads::create_link))
-        .route("/file_links/{id}", get(objects::link).post(uploads::update_link))
+        .route("/file_links", get(|shared, query| list(shared, query, &LINKS)).post(uploads::create_link))
+        .route(
+            "/file_links/{id}",
+            get(|shared, id, query| one(shared, id, query, &LINKS)).post(uploads::update_link),
+        )
 }

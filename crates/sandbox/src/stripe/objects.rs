@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use payops_core::time::Clock;
 use serde_json::Value;
 
 use super::account::{Account, BalanceTransaction, Intent, Refund, Settings};
 use super::error::StripeError;
-use super::form::Form;
 use super::lists::{Created, PAGING, expand, page};
 use super::read::{form_of, reading};
 use crate::faults::FaultTarget;
@@ -17,18 +17,19 @@ use crate::server::Shared;
 /// A filter of a list: the parameter and what an object must have there.
 type Filter<'a> = (&'a str, Option<&'a str>);
 
-/// One kind of object: how it is called, listed and filtered.
-struct Kind {
+/// One kind of object: how it is called, found, listed and filtered.
+pub(crate) struct Kind {
     noun: &'static str,
     param: &'static str,
     url: &'static str,
     filters: &'static [&'static str],
     /// All objects, newest first.
     all: fn(&Account, &Settings, &Shared, &Matches<'_>) -> Vec<Value>,
+    one: fn(&Account, &Settings, &Shared, &str) -> Option<Value>,
 }
 
 /// What the objects of a list must be.
-struct Matches<'a> {
+pub(crate) struct Matches<'a> {
     created: Created,
     filters: Vec<Filter<'a>>,
 }
@@ -44,39 +45,46 @@ fn newest_first<T>(list: &[T], matches: &Matches<'_>, render: impl Fn(&T) -> Val
     list.iter().rev().map(render).filter(|object| matches.holds(object)).collect()
 }
 
-const CHARGES: Kind = Kind {
+pub(crate) static CHARGES: Kind = Kind {
     noun: "charge",
     param: "charge",
     url: "/v1/charges",
     filters: &["payment_intent", "customer"],
     all: |account, settings, _, matches| newest_first(&account.charges, matches, |one| one.object(settings)),
+    one: |account, settings, _, id| account.charge(id).map(|charge| charge.object(settings)),
 };
 
-const INTENTS: Kind = Kind {
+pub(crate) static INTENTS: Kind = Kind {
     noun: "payment_intent",
     param: "intent",
     url: "/v1/payment_intents",
     filters: &["customer"],
     all: |account, _, _, matches| newest_first(&account.intents, matches, Intent::object),
+    one: |account, _, _, id| account.intent(id).map(Intent::object),
 };
 
-const REFUNDS: Kind = Kind {
+pub(crate) static REFUNDS: Kind = Kind {
     noun: "refund",
     param: "id",
     url: "/v1/refunds",
     filters: &["charge", "payment_intent"],
     all: |account, _, _, matches| newest_first(&account.refunds, matches, Refund::object),
+    one: |account, _, _, id| account.refund(id).map(Refund::object),
 };
 
-const WARNINGS: Kind = Kind {
+pub(crate) static WARNINGS: Kind = Kind {
     noun: "early fraud warning",
     param: "early_fraud_warning",
     url: "/v1/radar/early_fraud_warnings",
     filters: &["charge", "payment_intent"],
     all: |account, _, _, matches| newest_first(&account.warnings, matches, |one| account.warning_object(one)),
+    one: |account, _, _, id| {
+        let warning = account.warnings.iter().find(|one| one.id == id);
+        warning.map(|one| account.warning_object(one))
+    },
 };
 
-const BALANCE: Kind = Kind {
+pub(crate) static BALANCE: Kind = Kind {
     noun: "balance transaction",
     param: "id",
     url: "/v1/balance_transactions",
@@ -88,9 +96,10 @@ const BALANCE: Kind = Kind {
         rows.retain(|row| !(by_source && row["type"] == "adjustment"));
         rows
     },
+    one: |account, _, _, id| account.balance_transaction(id).map(BalanceTransaction::object),
 };
 
-const FILES: Kind = Kind {
+pub(crate) static FILES: Kind = Kind {
     noun: "file upload",
     param: "file",
     url: "/v1/files",
@@ -103,27 +112,39 @@ const FILES: Kind = Kind {
         files.sort_by_key(|file| std::cmp::Reverse(file["created"].as_i64()));
         files
     },
+    one: |account, settings, shared, id| {
+        let uploaded = account.file(id).map(|file| account.file_object(settings, file));
+        uploaded.or_else(|| shared.runs.by_file(id).and_then(|run| run.file_object(&settings.base_url, 0)))
+    },
 };
 
-const LINKS: Kind = Kind {
+pub(crate) static LINKS: Kind = Kind {
     noun: "file link",
     param: "link",
     url: "/v1/file_links",
     filters: &["file"],
     all: |account, settings, shared, matches| {
-        let now = payops_core::time::Clock::now(&shared.clock).timestamp();
+        let now = shared.clock.now().timestamp();
         newest_first(&account.links, matches, |link| link.object(&settings.base_url, now))
+    },
+    one: |account, settings, shared, id| {
+        let now = shared.clock.now().timestamp();
+        account.link(id).map(|link| link.object(&settings.base_url, now))
     },
 };
 
-async fn list(shared: &Shared, kind: &Kind, query: Option<&str>) -> Response {
-    reading(shared, FaultTarget::StripeRead, || {
-        let form = form_of(query);
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+    kind: &'static Kind,
+) -> Response {
+    reading(&shared, FaultTarget::StripeRead, || {
+        let form = form_of(query.as_deref());
         form.allow(&[&PAGING[..], kind.filters].concat(), &["created", "expand"])?;
         let filters = kind.filters.iter().map(|name| (*name, form.get(name))).collect();
         let matches = Matches { created: Created::of(&form)?, filters };
         shared.with_account(None, |account, act| {
-            let all = (kind.all)(account, act.settings, shared, &matches);
+            let all = (kind.all)(account, act.settings, &shared, &matches);
             let id_of = |object: &Value| object["id"].as_str().unwrap_or_default().to_owned();
             let all: Vec<(String, Value)> = all.into_iter().map(|object| (id_of(&object), object)).collect();
             let words = (kind.noun, kind.url);
@@ -134,124 +155,20 @@ async fn list(shared: &Shared, kind: &Kind, query: Option<&str>) -> Response {
     .await
 }
 
-async fn one(
-    shared: &Shared,
-    (noun, param): (&str, &str),
-    id: &str,
-    query: Option<&str>,
-    find: impl FnOnce(&Account, &Settings) -> Option<Value>,
+pub(crate) async fn one(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    kind: &'static Kind,
 ) -> Response {
-    reading(shared, FaultTarget::StripeRead, || {
-        let form: Form = form_of(query);
+    reading(&shared, FaultTarget::StripeRead, || {
+        let form = form_of(query.as_deref());
         form.allow(&["client_secret"], &["expand"])?;
         shared.with_account(None, |account, act| {
-            let object = find(account, act.settings);
-            let object = object.ok_or_else(|| StripeError::no_such_object(noun, param, id))?;
+            let object = (kind.one)(account, act.settings, &shared, &id);
+            let object = object.ok_or_else(|| StripeError::no_such_object(kind.noun, kind.param, &id))?;
             expand(account, act.settings, &form, object)
         })
     })
     .await
-}
-
-type Query = RawQuery;
-
-pub(crate) async fn charges(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
-    list(&shared, &CHARGES, query.as_deref()).await
-}
-
-pub(crate) async fn charge(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    RawQuery(query): Query,
-) -> Response {
-    let find =
-        |account: &Account, settings: &Settings| account.charge(&id).map(|charge| charge.object(settings));
-    one(&shared, (CHARGES.noun, CHARGES.param), &id, query.as_deref(), find).await
-}
-
-pub(crate) async fn intents(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
-    list(&shared, &INTENTS, query.as_deref()).await
-}
-
-pub(crate) async fn intent(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    RawQuery(query): Query,
-) -> Response {
-    let find = |account: &Account, _: &Settings| account.intent(&id).map(Intent::object);
-    one(&shared, (INTENTS.noun, INTENTS.param), &id, query.as_deref(), find).await
-}
-
-pub(crate) async fn refunds(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
-    list(&shared, &REFUNDS, query.as_deref()).await
-}
-
-pub(crate) async fn refund(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    RawQuery(query): Query,
-) -> Response {
-    let find = |account: &Account, _: &Settings| account.refund(&id).map(Refund::object);
-    one(&shared, (REFUNDS.noun, REFUNDS.param), &id, query.as_deref(), find).await
-}
-
-pub(crate) async fn warnings(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
-    list(&shared, &WARNINGS, query.as_deref()).await
-}
-
-pub(crate) async fn warning(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    RawQuery(query): Query,
-) -> Response {
-    let find = |account: &Account, _: &Settings| {
-        account.warnings.iter().find(|one| one.id == id).map(|one| account.warning_object(one))
-    };
-    one(&shared, (WARNINGS.noun, WARNINGS.param), &id, query.as_deref(), find).await
-}
-
-pub(crate) async fn balance_rows(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
-    list(&shared, &BALANCE, query.as_deref()).await
-}
-
-pub(crate) async fn balance_row(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    RawQuery(query): Query,
-) -> Response {
-    let find =
-        |account: &Account, _: &Settings| account.balance_transaction(&id).map(BalanceTransaction::object);
-    one(&shared, (BALANCE.noun, BALANCE.param), &id, query.as_deref(), find).await
-}
-
-pub(crate) async fn files(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
-    list(&shared, &FILES, query.as_deref()).await
-}
-
-pub(crate) async fn file(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    RawQuery(query): Query,
-) -> Response {
-    let find = |account: &Account, settings: &Settings| {
-        let uploaded = account.file(&id).map(|file| account.file_object(settings, file));
-        uploaded.or_else(|| shared.runs.by_file(&id).and_then(|run| run.file_object(&settings.base_url, 0)))
-    };
-    one(&shared, (FILES.noun, FILES.param), &id, query.as_deref(), find).await
-}
-
-pub(crate) async fn links(State(shared): State<Arc<Shared>>, RawQuery(query): Query) -> Response {
-    list(&shared, &LINKS, query.as_deref()).await
-}
-
-pub(crate) async fn link(
-    State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
-    RawQuery(query): Query,
-) -> Response {
-    let now = payops_core::time::Clock::now(&shared.clock).timestamp();
-    let find = |account: &Account, settings: &Settings| {
-        account.link(&id).map(|link| link.object(&settings.base_url, now))
-    };
-    one(&shared, (LINKS.noun, LINKS.param), &id, query.as_deref(), find).await
 }
