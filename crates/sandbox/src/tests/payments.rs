@@ -150,6 +150,8 @@ async fn a_fraud_warning_comes_without_a_dispute() {
     bed.form("/v1/refunds", &[("charge", charge.id())]).await;
     assert_eq!(bed.stripe(&path).await.body["actionable"], false);
     assert_eq!(bed.stripe("/v1/disputes").await.body["data"], json!([]));
+    let told = bed.stripe("/v1/events?type=radar.early_fraud_warning.updated").await.body;
+    assert_eq!(told["data"][0]["data"]["previous_attributes"], json!({"actionable": true}));
     assert!(bed.event_types().await.contains(&"radar.early_fraud_warning.created".to_owned()));
 }
 

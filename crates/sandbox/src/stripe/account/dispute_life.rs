@@ -79,6 +79,19 @@ impl Account {
         })
     }
 
+    /// The fraud warnings about a charge, as they look now.
+    pub(super) fn warnings_about(&self, charge_id: &str) -> Vec<Value> {
+        let about = self.warnings.iter().filter(|warning| warning.charge == charge_id);
+        about.map(|warning| self.warning_object(warning)).collect()
+    }
+
+    /// Tells of the fraud warnings about a charge that have changed.
+    pub(super) fn tell_warnings(&self, act: &mut Act<'_>, charge_id: &str, before: &[Value]) {
+        for (before, now) in before.iter().zip(self.warnings_about(charge_id)) {
+            act.tell_change("radar.early_fraud_warning.updated", before, now);
+        }
+    }
+
     /// A dispute begins. Money goes unless it is an inquiry or was prevented.
     pub(crate) fn open_dispute(&mut self, act: &mut Act<'_>, new: NewDispute) -> Option<String> {
         let charge = self.charge(&new.charge)?;
@@ -118,6 +131,7 @@ impl Account {
             balance_transactions: Vec::new(),
         };
         let resolves = dispute.case_type == "resolution";
+        let warnings = self.warnings_about(&new.charge);
         self.place(&id, self.disputes.len());
         self.disputes.push(dispute);
         if let Some(charge) = self.charge_mut(&new.charge) {
@@ -125,6 +139,7 @@ impl Account {
         }
         self.timers.add(act.now + act.settings.dispute_delay, Due::Prefill { dispute: id.clone() });
         self.begin(act, &id, &new.charge);
+        self.tell_warnings(act, &new.charge, &warnings);
         if resolves && unrefunded > 0 {
             self.refund_now(act, &new.charge, amount.min(unrefunded), RefundRequest::default());
         }

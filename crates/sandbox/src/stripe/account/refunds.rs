@@ -101,6 +101,7 @@ impl Account {
         request: RefundRequest,
     ) -> String {
         let id = act.id("re_3");
+        let warnings = self.warnings_about(charge_id);
         let Some(charge) = self.charge_mut(charge_id) else { return id };
         charge.amount_refunded += amount;
         let (payment_intent, currency) = (charge.payment_intent.clone(), charge.terms.currency.clone());
@@ -123,6 +124,7 @@ impl Account {
             act.tell("refund.created", refund.object());
         }
         self.tell_charge(act, "charge.refunded", charge_id);
+        self.tell_warnings(act, charge_id, &warnings);
         self.close_refunded_inquiries(act, charge_id);
         id
     }
