@@ -1,7 +1,91 @@
 //! Disputes: what a channel takes back, and the answer to it.
 //!
-//! [`evidence`] knows what an answer may contain and what this dispute calls for. [`documents`] reads, merges and
-//! writes the files of it. Both are pure: bytes and values in, bytes and values out.
+//! [`lifecycle`] is the state machine, a pure function. [`evidence`] knows what an answer may contain and what this dispute
+//! calls for; [`documents`] reads, merges and writes the files of it. Around them the service: what the channel says is
+//! read after each event, what people do is written with its history, and [`routes`] is the API.
 
+pub mod api;
 pub mod documents;
 pub mod evidence;
+pub mod jobs;
+pub mod lifecycle;
+pub mod model;
+
+mod error;
+mod ops;
+mod store;
+
+use std::sync::Arc;
+
+use payops_channels::stripe::api::StripeClient;
+use payops_platform::context::ServiceContext;
+use payops_platform::db::Migration;
+use payops_platform::error::Result;
+use secrecy::SecretString;
+
+pub use api::{openapi, routes};
+
+/// The service's tables, the oldest migration first.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration::portable("0001_disputes", include_str!("../migrations/0001_disputes.sql")),
+    Migration {
+        name: "0002_timeline",
+        sqlite: include_str!("../migrations/0002_timeline.sqlite.sql"),
+        postgres: include_str!("../migrations/0002_timeline.postgres.sql"),
+    },
+];
+
+/// What the service is told at its start.
+#[derive(Debug)]
+pub struct Options {
+    /// The secrets that Stripe signs its webhooks with; several while one is being replaced.
+    pub stripe_webhook_secrets: Vec<SecretString>,
+    /// Under which name a charge's or payment intent's metadata hold our payment's number.
+    pub payment_no_key: String,
+    /// Under which name they hold the merchant's id.
+    pub merchant_id_key: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            stripe_webhook_secrets: Vec::new(),
+            payment_no_key: "payment_no".to_owned(),
+            merchant_id_key: "merchant_id".to_owned(),
+        }
+    }
+}
+
+/// The channels that are read and answered. What is not configured is refused when it is needed.
+#[derive(Debug, Default)]
+pub struct Channels {
+    /// Stripe's API.
+    pub stripe: Option<StripeClient>,
+}
+
+/// The dispute service. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Disputes {
+    pub(crate) context: ServiceContext,
+    pub(crate) channels: Arc<Channels>,
+    pub(crate) options: Arc<Options>,
+}
+
+impl AsRef<ServiceContext> for Disputes {
+    fn as_ref(&self) -> &ServiceContext {
+        &self.context
+    }
+}
+
+impl Disputes {
+    /// Puts the service together.
+    pub fn new(context: ServiceContext, channels: Channels, options: Options) -> Self {
+        Self { context, channels: Arc::new(channels), options: Arc::new(options) }
+    }
+
+    /// Stripe's API, or 422 where it is not configured.
+    pub(crate) fn stripe(&self) -> Result<&StripeClient> {
+        let stripe = self.channels.stripe.as_ref();
+        stripe.ok_or_else(|| error::channel_not_configured("stripe", "STRIPE_API_KEY"))
+    }
+}

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use payops_platform::error::Text;
+use sea_orm::sea_query::StringLen;
+use sea_orm::{DeriveActiveEnum, EnumIter};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::EvidenceKind::{
     self, CancellationPolicy, Communication, CustomerSignature, DuplicateChargeDocumentation, Receipt,
@@ -17,10 +20,27 @@ use super::TextField::{
 };
 
 /// What was sold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    EnumIter,
+    DeriveActiveEnum,
+    Serialize,
+    Deserialize,
+    ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum ProductType {
     /// Goods that are sent.
+    #[default]
     Physical,
     /// Something used over the network.
     Digital,

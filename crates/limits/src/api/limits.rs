@@ -3,12 +3,12 @@
 use axum::extract::State;
 use futures::FutureExt;
 use payops_core::page::Page;
-use payops_platform::auth::{AdminOnly, AdminOrService, Authorized, OperatorOnly};
+use payops_platform::auth::{AdminOnly, AdminOrService, Authorized, OperatorOnly, OperatorOrMerchant};
 use payops_platform::error::{Error, Result};
 use payops_platform::http::{Answer, Command, IfMatch, PageParams, PageQuery, PathId, Scope, write};
 use uuid::Uuid;
 
-use super::rights::{OperatorOrMerchant, check_own};
+use super::rights::check_own;
 use super::wire::{ChangeTier, InitializeLimit, Limit, LimitChange, Suspend, Unsuspend};
 use crate::Limits;
 use crate::ops::view::{self, Seen};

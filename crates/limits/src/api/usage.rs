@@ -2,12 +2,12 @@
 
 use axum::extract::State;
 use payops_core::page::Page;
-use payops_platform::auth::{AnyCaller, Authorized, OperatorOnly};
+use payops_platform::auth::{AnyCaller, Authorized, OperatorOnly, OperatorOrMerchant};
 use payops_platform::error::Result;
 use payops_platform::http::{Answer, PageParams, PageQuery, PathId, PathParams, StrictJson, StrictQuery};
 use uuid::Uuid;
 
-use super::rights::{OperatorOrMerchant, check_own};
+use super::rights::check_own;
 use super::wire::{
     HistoryFilter, PaymentStanding, StatisticsPeriod, UsageLog, UsageStatistics, WhatIf, WhatIfReport,
 };

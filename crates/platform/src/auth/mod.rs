@@ -15,8 +15,8 @@ pub use authenticator::{AuthSettings, AuthSetupError, Authenticator, Known, Toke
 pub use caller::{Actor, ActorKind, Caller, Role};
 pub use certificate::CertificateNames;
 pub use permission::{
-    AdminOnly, AdminOrService, AnyCaller, Authorized, OperatorOnly, OperatorOrService, Permission,
-    ServiceOnly,
+    AdminOnly, AdminOrService, AnyCaller, Authorized, OperatorOnly, OperatorOrMerchant, OperatorOrService,
+    Permission, ServiceOnly,
 };
 pub use services::ServiceIdentity;
 pub use token::{MintError, TokenRequest};

@@ -43,6 +43,8 @@ permissions! {
     AdminOnly("admin") = Caller::Person { role: Role::Admin, .. },
     /// Operators, admins and services.
     OperatorOrService("operator or service") = Caller::Person { .. } | Caller::Service { .. },
+    /// Operators, admins, and merchants, who are shown their own.
+    OperatorOrMerchant("operator or merchant") = Caller::Person { .. } | Caller::Merchant { .. },
     /// Admins and services.
     AdminOrService("admin or service") = Caller::Person { role: Role::Admin, .. } | Caller::Service { .. },
     /// Services.

@@ -1,0 +1,35 @@
+//! The HTTP API of disputes: extract, call an operation, answer.
+
+mod disputes;
+mod webhooks;
+pub mod wire;
+
+use payops_platform::http::openapi_document;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Disputes;
+
+/// The routes as the service serves them.
+pub fn routes(app: Disputes) -> OpenApiRouter {
+    documented_routes().with_state(app)
+}
+
+/// The OpenAPI document of the service, called `name`.
+pub fn openapi(name: &str) -> OpenApi {
+    openapi_document(name, &documented_routes())
+}
+
+/// Every route of the service, each with its documentation.
+fn documented_routes() -> OpenApiRouter<Disputes> {
+    OpenApiRouter::new()
+        .routes(routes!(disputes::create_dispute, disputes::list_disputes))
+        .routes(routes!(disputes::get_dispute))
+        .routes(routes!(disputes::set_status))
+        .routes(routes!(disputes::assign_dispute))
+        .routes(routes!(disputes::add_note))
+        .routes(routes!(disputes::timeline))
+        .routes(routes!(disputes::sync_dispute))
+        .routes(routes!(webhooks::receive_stripe_event))
+}

@@ -1,0 +1,65 @@
+//! Stripe's webhooks: the signature is the caller's identity.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use futures::FutureExt;
+use payops_channels::stripe::api::Notification;
+use payops_channels::stripe::webhook;
+use payops_platform::error::{Error, ErrorKind, Result};
+use payops_platform::http::Answer;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::Disputes;
+use crate::error;
+use crate::ops::webhooks::{self, Received};
+
+/// Says that an event is stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Stored {
+    /// Always true.
+    received: bool,
+}
+
+/// Takes an event of Stripe in. It is stored before it is acted upon; a repeated one changes nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/webhooks/stripe",
+    tag = "webhooks",
+    request_body(content = String, content_type = "application/json", description = "The event, with its Stripe-Signature header"),
+    responses(
+        (status = 200, description = "Stored", body = Stored),
+        (status = 400, description = "WEBHOOK_SIGNATURE: missing, wrong or too old; or WEBHOOK_PAYLOAD"),
+        (status = 422, description = "NOT_CONFIGURED: no webhook secret is set"),
+    )
+)]
+pub(super) async fn receive_stripe_event(
+    State(app): State<Disputes>,
+    headers: HeaderMap,
+    payload: Bytes,
+) -> Result<Answer<Stored>> {
+    let secrets = &app.options.stripe_webhook_secrets;
+    if secrets.is_empty() {
+        return Err(error::channel_not_configured("stripe", "PAYOPS_STRIPE_WEBHOOK_SECRET"));
+    }
+    let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    webhook::verify(&payload, signature, secrets, app.context.now(), webhook::DEFAULT_TOLERANCE)
+        .map_err(|error| refused("WEBHOOK_SIGNATURE", error.to_string(), "签名缺失、错误或已过期"))?;
+    let unreadable = |why: String| refused("WEBHOOK_PAYLOAD", why, "无法读取该事件");
+    let notification = Notification::parse(&payload).map_err(|error| unreadable(error.to_string()))?;
+    let event = Received::of(&notification, &payload).map_err(unreadable)?;
+    let shared = Arc::new((app.clone(), event));
+    let write = app.context.db.write("disputes.stripe_event", move |tx| {
+        let shared = Arc::clone(&shared);
+        async move { webhooks::receive(&shared.0, tx, &shared.1).await }.boxed()
+    });
+    write.await?;
+    Ok(Answer::ok(Stored { received: true }))
+}
+
+fn refused(code: &'static str, en: String, zh: &'static str) -> Error {
+    Error::new(ErrorKind::BadRequest, code, en, zh)
+}

@@ -1,0 +1,6 @@
+//! What the API takes and gives. Field names follow the original system; times are RFC 3339 UTC, amounts are minor units of
+//! the currency beside them.
+
+mod disputes;
+
+pub use disputes::*;

@@ -1,0 +1,9 @@
+//! Use cases: the only place where rules and store meet.
+
+pub(crate) mod disputes;
+mod edit;
+pub(crate) mod observe;
+pub(crate) mod readings;
+pub(crate) mod webhooks;
+
+pub(crate) use edit::{By, Edit, Source};

@@ -1,0 +1,234 @@
+//! What a reading of the channel's dispute means for the one that is here.
+
+use payops_channels::stripe::api::{BalanceTransaction, Dispute as StripeDispute, Kept, StripeClient};
+use payops_core::time::Timestamp;
+use payops_platform::db::Locked;
+use payops_platform::error::{Error, Result};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::disputes::{blank, lost_cause};
+use super::{By, Edit};
+use crate::Disputes;
+use crate::lifecycle::{Event, Phase, Status, step};
+use crate::model::{Channel, Doubt, TimelineEvent};
+use crate::store::dispute::{self, Model as Dispute};
+use crate::store::movement::{self, Kind};
+
+/// A channel's dispute as it was read.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) object: Kept<StripeDispute>,
+    pub(crate) payment: Option<Payment>,
+    /// Before it was asked for: what it shows is at least as new.
+    pub(crate) at: Timestamp,
+}
+
+/// Which of our payments a dispute is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Payment {
+    pub(crate) payment_no: String,
+    pub(crate) merchant_id: Uuid,
+}
+
+/// Which payment a dispute is about, as the notes on its charge or its payment intent say. `None` where they do not.
+pub(crate) async fn payment_of(
+    app: &Disputes,
+    stripe: &StripeClient,
+    dispute: &StripeDispute,
+) -> Result<Option<Payment>> {
+    let known = dispute::channels(app.context.db.read(), Channel::Stripe, &dispute.id).await?;
+    if known.is_some_and(|known| known.payment_no.is_some()) {
+        return Ok(None);
+    }
+    let noted = |metadata: &std::collections::BTreeMap<String, String>| {
+        let payment_no = metadata.get(&app.options.payment_no_key).filter(|number| fits(number))?;
+        let merchant_id = metadata.get(&app.options.merchant_id_key)?.parse().ok()?;
+        Some(Payment { payment_no: payment_no.clone(), merchant_id })
+    };
+    let away = |error: payops_channels::stripe::StripeError| {
+        Error::unavailable(&error, error.remote.retry_after.unwrap_or_default())
+    };
+    let charge = stripe.charge(&dispute.charge).await.map_err(away)?;
+    if let Some(payment) = noted(&charge.metadata) {
+        return Ok(Some(payment));
+    }
+    let Some(intent) = &dispute.payment_intent else { return Ok(None) };
+    let intent = stripe.payment_intent(intent).await.map_err(away)?;
+    Ok(noted(&intent.metadata))
+}
+
+/// Whether a payment's number can be kept.
+fn fits(number: &str) -> bool {
+    (1..=64).contains(&number.chars().count()) && !number.contains(char::is_control)
+}
+
+/// Writes down what was seen. Where a reading that began later was written down before, only the money counts, which never
+/// becomes less.
+pub(crate) async fn apply(by: &By<'_>, seen: &Seen, newest: bool) -> Result<Dispute> {
+    let object = &seen.object;
+    let here = dispute::lock_channels(by.tx, Channel::Stripe, &object.id).await?;
+    let mut edit = match here {
+        Some(dispute) => Edit::of(dispute),
+        None => Edit::of(adopt_or_create(by, seen).await?),
+    };
+    if newest {
+        facts(by, &mut edit, seen)?;
+        link(&mut edit, seen);
+    }
+    for movement in movements(edit.before().id, object, by.app.context.now()) {
+        if movement::insert_new(by.tx, movement.clone()).await? {
+            edit.tell(
+                TimelineEvent::MoneyMoved,
+                json!({
+                    "kind": movement.kind, "amount": movement.amount, "currency": movement.currency,
+                    "channel_transaction_id": movement.channel_transaction_id,
+                }),
+            );
+        }
+    }
+    edit.save(by).await
+}
+
+/// The one open dispute that was entered by hand for the same payment, amount and currency, else a new one.
+async fn adopt_or_create(by: &By<'_>, seen: &Seen) -> Result<Locked<Dispute>> {
+    let (object, now) = (&seen.object, by.app.context.now());
+    let mut entered = match &seen.payment {
+        Some(payment) => {
+            let (amount, currency) = (object.amount, object.currency.as_str());
+            dispute::lock_entered(by.tx, Channel::Stripe, &payment.payment_no, amount, currency).await?
+        }
+        None => Vec::new(),
+    };
+    if let [_] = entered.as_slice()
+        && let Some(only) = entered.pop()
+    {
+        let mut edit = Edit::of(only);
+        edit.after.channel_dispute_id = Some(object.id.clone());
+        edit.tell(TimelineEvent::Adopted, json!({ "channel_dispute_id": object.id }));
+        let id = edit.save(by).await?.id;
+        return dispute::lock(by.tx, id, None).await;
+    }
+    let reason = object.reason.as_str();
+    let new = Dispute {
+        channel_dispute_id: Some(object.id.clone()),
+        doubt: (!entered.is_empty()).then_some(Doubt::MaybeTheSame),
+        disputed_at: object.created,
+        created_by: by.actor.id.clone(),
+        phase: Phase::Chargeback,
+        status: Status::Unknown,
+        ..blank(by.app.context.new_id(), Channel::Stripe, object.amount, object.currency, reason, now)
+    };
+    let detail =
+        json!({ "channel_dispute_id": object.id, "amount": object.amount, "currency": object.currency });
+    let created = Edit::insert(by, new, detail).await.map_err(super::disputes::retry_unique)?;
+    dispute::lock(by.tx, created.id, None).await
+}
+
+/// Everything that the channel says of it.
+fn facts(by: &By<'_>, edit: &mut Edit, seen: &Seen) -> Result<()> {
+    let (object, now) = (&seen.object, by.app.context.now());
+    let before = edit.before().clone();
+    let card = object.payment_method_details.as_ref().and_then(|method| method.card.as_ref());
+    let after = &mut edit.after;
+    after.channel_charge_id = Some(object.charge.clone());
+    after.channel_payment_id.clone_from(&object.payment_intent);
+    after.amount = object.amount;
+    object.currency.as_str().clone_into(&mut after.currency);
+    object.reason.as_str().clone_into(&mut after.reason);
+    after.network_reason_code = object.network_reason_code().map(str::to_owned);
+    after.card_brand = card.and_then(|card| card.brand.clone());
+    after.channel_status = Some(object.status.as_str().to_owned());
+    after.evidence_due_by = object.evidence_details.due_by;
+    after.submission_count = i32::try_from(object.evidence_details.submission_count).unwrap_or(i32::MAX);
+    after.is_charge_refundable = Some(object.is_charge_refundable);
+    after.channel_object = Some(serde_json::from_str(object.json.get()).map_err(Error::internal)?);
+    after.channel_read_at = Some(seen.at);
+    let facts = |dispute: &Dispute| {
+        json!({
+            "amount": dispute.amount, "currency": dispute.currency, "reason": dispute.reason,
+            "evidence_due_by": dispute.evidence_due_by, "submission_count": dispute.submission_count,
+            "is_charge_refundable": dispute.is_charge_refundable,
+        })
+    };
+    let (was, is) = (facts(&before), facts(&edit.after));
+    if was != is {
+        edit.tell(TimelineEvent::Updated, json!({ "before": was, "after": is }));
+    }
+    let status = known(object.status.as_str());
+    let state = step(before.state(), before.owner(), Event::Observed(status));
+    let cause = lost_cause(&before, now);
+    if let Some(state) = state {
+        let escalated = state.phase != before.phase;
+        edit.move_to(state, Some(cause), now);
+        if !escalated && edit.after.submission_count > before.submission_count {
+            edit.after.evidence_submitted = true;
+        }
+    }
+    if matches!(status, Status::UnderReview | Status::WarningUnderReview) && !edit.after.evidence_submitted {
+        edit.after.evidence_submitted = true;
+    }
+    Ok(())
+}
+
+/// The status that the channel's word means.
+fn known(word: &str) -> Status {
+    match word {
+        "warning_needs_response" => Status::WarningNeedsResponse,
+        "warning_under_review" => Status::WarningUnderReview,
+        "warning_closed" => Status::WarningClosed,
+        "needs_response" => Status::NeedsResponse,
+        "under_review" => Status::UnderReview,
+        "won" => Status::Won,
+        "lost" => Status::Lost,
+        "prevented" => Status::Prevented,
+        "charge_refunded" => Status::ChargeRefunded,
+        _ => Status::Unknown,
+    }
+}
+
+/// Ties the dispute to our payment, or says that nobody knows it.
+fn link(edit: &mut Edit, seen: &Seen) {
+    if edit.after.payment_no.is_some() {
+        return;
+    }
+    if let Some(payment) = &seen.payment {
+        edit.after.payment_no = Some(payment.payment_no.clone());
+        edit.after.merchant_id = Some(payment.merchant_id);
+        if edit.after.doubt == Some(Doubt::PaymentUnknown) {
+            edit.after.doubt = None;
+        }
+        edit.tell(
+            TimelineEvent::Linked,
+            json!({ "payment_no": payment.payment_no, "merchant_id": payment.merchant_id }),
+        );
+    } else if edit.after.doubt.is_none() {
+        edit.after.doubt = Some(Doubt::PaymentUnknown);
+    }
+}
+
+/// What the channel's rows say was taken, given back and charged.
+fn movements(dispute_id: Uuid, object: &StripeDispute, now: Timestamp) -> Vec<movement::Model> {
+    let mut movements = Vec::new();
+    for row in &object.balance_transactions {
+        let of = |kind, amount| movement::Model {
+            dispute_id,
+            channel_transaction_id: row.id.clone(),
+            kind,
+            amount,
+            currency: row.currency.as_str().to_owned(),
+            description: row.description.as_ref().map(|text| text.chars().take(500).collect()),
+            occurred_at: row.created,
+            created_at: now,
+        };
+        movements.push(of(kind(row), row.amount));
+        if row.fee != 0 {
+            movements.push(of(Kind::Fee, row.fee.saturating_neg()));
+        }
+    }
+    movements
+}
+
+fn kind(row: &BalanceTransaction) -> Kind {
+    if row.amount < 0 { Kind::Withdrawn } else { Kind::Reinstated }
+}

@@ -1,0 +1,80 @@
+//! Stripe's events: stored as they come; the dispute that one is about is read again.
+
+use payops_channels::stripe::api::Notification;
+use payops_core::time::Timestamp;
+use payops_platform::db::Tx;
+use payops_platform::error::Result;
+use serde_json::Value;
+
+use super::readings;
+use crate::Disputes;
+use crate::model::Channel;
+use crate::store::webhook::{self, Model as StoredEvent};
+
+/// An event as far as it matters here.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    id: String,
+    kind: String,
+    object_id: String,
+    created_at: Option<Timestamp>,
+    payload: Value,
+}
+
+impl Received {
+    /// What a notification says. Says what it lacks.
+    pub(crate) fn of(notification: &Notification, payload: &[u8]) -> Result<Self, String> {
+        let object_id = notification.object_id().ok_or("the event is about nothing that has an id")?;
+        let mut payload = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+        replace_nul(&mut payload);
+        let created_at = match notification {
+            Notification::Event(event) => Some(event.created),
+            Notification::Thin(_) => None,
+        };
+        let kept = |text: &str, most: usize, what: &str| {
+            let fits = !text.is_empty() && text.chars().count() <= most && !text.contains('\0');
+            if fits { Ok(text.to_owned()) } else { Err(format!("the event's {what} cannot be kept")) }
+        };
+        Ok(Self {
+            id: kept(notification.id(), 255, "id")?,
+            kind: kept(notification.kind(), 100, "type")?,
+            object_id: kept(&object_id, 128, "object's id")?,
+            created_at,
+            payload,
+        })
+    }
+}
+
+/// PostgreSQL keeps no NUL. An event is somebody's word that is not refused for a character that means nothing.
+fn replace_nul(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.replace('\0', "\u{fffd}"),
+        Value::Array(items) => items.iter_mut().for_each(replace_nul),
+        Value::Object(fields) => {
+            let whole = std::mem::take(fields);
+            fields.extend(whole.into_iter().map(|(name, mut value)| {
+                replace_nul(&mut value);
+                (name.replace('\0', "\u{fffd}"), value)
+            }));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Stores a verified event, and has its dispute read. A repeated event changes nothing.
+pub(crate) async fn receive(app: &Disputes, tx: &Tx, event: &Received) -> Result<()> {
+    let row = StoredEvent {
+        event_id: event.id.clone(),
+        channel: Channel::Stripe,
+        event_type: event.kind.clone(),
+        object_id: event.object_id.clone(),
+        payload: event.payload.clone(),
+        event_created_at: event.created_at,
+        received_at: app.context.now(),
+        processed_at: None,
+    };
+    if webhook::insert_new(tx, row).await? && event.kind.starts_with("charge.dispute.") {
+        readings::want(app, tx, Channel::Stripe, &event.object_id).await?;
+    }
+    Ok(())
+}

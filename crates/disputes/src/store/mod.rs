@@ -1,0 +1,8 @@
+//! Tables and filters, no rules.
+
+pub(crate) mod dispute;
+pub(crate) mod evidence;
+pub(crate) mod movement;
+pub(crate) mod reading;
+pub(crate) mod timeline;
+pub(crate) mod webhook;

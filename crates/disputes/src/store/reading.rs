@@ -1,0 +1,50 @@
+//! `channel_readings`: how far the reading of a channel's dispute has come.
+
+use payops_platform::db::Tx;
+use payops_platform::error::{Error, Result};
+use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue, IntoActiveModel, QuerySelect};
+
+use crate::model::Channel;
+
+/// One dispute's readings; the columns are explained in the migration.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "channel_readings")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub channel: Channel,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub channel_dispute_id: String,
+    pub wanted: i64,
+    pub begun: i64,
+    pub done: i64,
+}
+
+/// Nothing is joined.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// The row, made when it is missing, and locked for the rest of the transaction.
+pub async fn lock(tx: &Tx, channel: Channel, channel_dispute_id: &str) -> Result<Model> {
+    let none =
+        Model { channel, channel_dispute_id: channel_dispute_id.to_owned(), wanted: 0, begun: 0, done: 0 };
+    let unless_there =
+        OnConflict::columns([Column::Channel, Column::ChannelDisputeId]).do_nothing().to_owned();
+    let row = none.into_active_model().reset_all();
+    Entity::insert(row).on_conflict(unless_there).exec_without_returning(tx.conn()).await?;
+    let key = (channel, channel_dispute_id.to_owned());
+    let found = Entity::find_by_id(key).lock_exclusive().one(tx.conn()).await?;
+    found.ok_or_else(|| Error::internal("a reading that was just made is gone"))
+}
+
+/// Writes a locked row.
+pub async fn update(tx: &Tx, reading: &Model) -> Result<()> {
+    let mut row = reading.clone().into_active_model().reset_all();
+    row.channel = ActiveValue::Unchanged(reading.channel);
+    row.channel_dispute_id = ActiveValue::Unchanged(reading.channel_dispute_id.clone());
+    row.update(tx.conn()).await?;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! What Stripe says, and what becomes of it.
+
+use payops_platform::both_databases;
+use payops_platform::db::testing::TestDb;
+use payops_platform::http::testing::As;
+use payops_sandbox::DisputeStatus;
+use serde_json::json;
+
+use crate::harness::{App, MERCHANT};
+
+both_databases!(payops_disputes::MIGRATIONS;
+    a_dispute_comes_by_webhook_and_is_followed_to_its_end,
+    an_inquiry_that_escalates_keeps_its_id_and_wants_a_new_answer,
+    a_dispute_that_was_lost_is_won_late,
+    a_dispute_entered_by_hand_is_adopted,
+    of_two_entered_by_hand_none_is_adopted,
+    a_payment_that_nobody_knows_is_a_doubt_and_no_merchants,
+    a_dispute_that_nobody_answers_is_lost_by_its_deadline,
+    a_dispute_can_be_read_now,
+);
+
+async fn a_dispute_comes_by_webhook_and_is_followed_to_its_end(db: TestDb) {
+    let app = App::start(db).await;
+    let stripes = app.opened("PAY-1", |_| {});
+    let dispute = app.until(&stripes, |dispute| dispute["status"] == "needs_response").await;
+    assert_eq!(dispute["payment_no"], "PAY-1");
+    assert_eq!(dispute["merchant_id"], MERCHANT);
+    assert_eq!((&dispute["amount"], &dispute["currency"]), (&json!(12_300), &json!("USD")));
+    assert_eq!(dispute["phase"], "chargeback");
+    assert!(dispute["evidence_due_by"].is_string() && dispute["seconds_left"].as_i64().unwrap() > 0);
+    assert_eq!(dispute["allowed_statuses"], json!([]), "Stripe says how it stands");
+    let id = dispute["id"].as_str().unwrap();
+    let whole = app.get(&format!("/api/v1/disputes/{id}")).await.data();
+    let money = &whole["money_movements"];
+    assert_eq!((&money[0]["kind"], &money[0]["amount"]), (&json!("withdrawn"), &json!(-12_300)), "{money}");
+    assert_eq!((&money[1]["kind"], &money[1]["amount"]), (&json!("fee"), &json!(-1_500)), "{money}");
+    app.sandbox.handle().decide_dispute(&stripes, DisputeStatus::Won).unwrap();
+    let won = app.until(&stripes, |dispute| dispute["status"] == "won").await;
+    assert_eq!(won["result"], "won");
+    assert!(won["closed_at"].is_string());
+    let whole = app.get(&format!("/api/v1/disputes/{id}")).await.data();
+    assert_eq!(whole["money_movements"][2]["kind"], "reinstated", "{whole}");
+    let story = app.story(id).await;
+    for told in ["created", "linked", "status_changed", "money_moved"] {
+        assert!(story.iter().any(|event| event == told), "{told} in {story:?}");
+    }
+}
+
+async fn an_inquiry_that_escalates_keeps_its_id_and_wants_a_new_answer(db: TestDb) {
+    let app = App::start(db).await;
+    let stripes = app.opened("PAY-1", |order| order.status = DisputeStatus::WarningUnderReview);
+    let inquiry = app.until(&stripes, |dispute| dispute["status"] == "warning_under_review").await;
+    assert_eq!((&inquiry["phase"], &inquiry["evidence_submitted"]), (&json!("inquiry"), &json!(true)));
+    app.sandbox.handle().decide_dispute(&stripes, DisputeStatus::NeedsResponse).unwrap();
+    let escalated = app.until(&stripes, |dispute| dispute["status"] == "needs_response").await;
+    assert_eq!(escalated["id"], inquiry["id"]);
+    assert_eq!(
+        (&escalated["phase"], &escalated["evidence_submitted"]),
+        (&json!("chargeback"), &json!(false))
+    );
+}
+
+async fn a_dispute_that_was_lost_is_won_late(db: TestDb) {
+    let app = App::start(db).await;
+    let stripes = app.opened("PAY-1", |order| order.status = DisputeStatus::Lost);
+    let lost = app.until(&stripes, |dispute| dispute["status"] == "lost").await;
+    assert_eq!(lost["result"], "lost");
+    app.sandbox.handle().decide_dispute(&stripes, DisputeStatus::Won).unwrap();
+    let won = app.until(&stripes, |dispute| dispute["status"] == "won").await;
+    assert_eq!((&won["result"], &won["lost_cause"]), (&json!("won"), &json!(null)));
+}
+
+async fn a_dispute_entered_by_hand_is_adopted(db: TestDb) {
+    let app = App::start(db).await;
+    let id = app.entered("PAY-1").await;
+    let stripes = app.opened("PAY-1", |_| {});
+    let adopted = app.until(&stripes, |dispute| dispute["channel_read_at"].is_string()).await;
+    assert_eq!((adopted["id"].as_str().unwrap(), &adopted["doubt"]), (id.as_str(), &json!(null)));
+    assert!(app.story(&id).await.contains(&"adopted".to_owned()));
+}
+
+async fn of_two_entered_by_hand_none_is_adopted(db: TestDb) {
+    let app = App::start(db).await;
+    let entered = [app.entered("PAY-1").await, app.entered("PAY-1").await];
+    let stripes = app.opened("PAY-1", |_| {});
+    let third = app.until(&stripes, |dispute| dispute["channel_read_at"].is_string()).await;
+    assert!(!entered.contains(&third["id"].as_str().unwrap().to_owned()));
+    assert_eq!(third["doubt"], "maybe_the_same");
+}
+
+async fn a_payment_that_nobody_knows_is_a_doubt_and_no_merchants(db: TestDb) {
+    let app = App::start(db).await;
+    let stripes = app.opened("PAY-1", |order| order.charge_metadata.clear());
+    let dispute = app.until(&stripes, |dispute| dispute["channel_read_at"].is_string()).await;
+    assert_eq!((&dispute["doubt"], &dispute["payment_no"]), (&json!("payment_unknown"), &json!(null)));
+    let path = format!("/api/v1/disputes/{}", dispute["id"].as_str().unwrap());
+    let merchant = app.client.get(&path).by(As::Merchant(MERCHANT.parse().unwrap())).send().await;
+    assert_eq!(merchant.status, 404);
+}
+
+async fn a_dispute_can_be_read_now(db: TestDb) {
+    let app = App::start_with(db, |config| config.webhooks.clear()).await;
+    let stripes = app.opened("PAY-1", |_| {});
+    let read = app.post(&format!("/api/v1/disputes/sync/{stripes}"), &json!({})).await;
+    assert_eq!((read.status, &read.data()["status"]), (200, &json!("needs_response")), "{:?}", read.json());
+    let unknown = app.post("/api/v1/disputes/sync/du_nope", &json!({})).await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "CHANNEL_DISPUTE_NOT_FOUND"));
+}
+
+async fn a_dispute_that_nobody_answers_is_lost_by_its_deadline(db: TestDb) {
+    let app = App::start(db).await;
+    let stripes = app.opened("PAY-1", |_| {});
+    app.until(&stripes, |dispute| dispute["status"] == "needs_response").await;
+    app.advance(chrono::TimeDelta::days(10));
+    let lost = app.until(&stripes, |dispute| dispute["status"] == "lost").await;
+    assert_eq!((&lost["lost_cause"], &lost["seconds_left"]), (&json!("expired"), &json!(null)));
+}

@@ -1,0 +1,194 @@
+//! The service in one process: its API on a port, its jobs, and the sandbox as Stripe, which tells it of events.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use payops_channels::stripe::api::{StripeClient, StripeSettings};
+use payops_core::random::SystemRandom;
+use payops_core::time::{Clock, SystemClock};
+use payops_disputes::{Channels, Disputes, Options, jobs, routes};
+use payops_platform::context::ServiceContext;
+use payops_platform::db::testing::TestDb;
+use payops_platform::http::testing::{As, TestAnswer, TestClient, TestRequest, authenticator};
+use payops_platform::http::{Budgets, Limiter, ServiceHttp, listen, serve, service_router};
+use payops_platform::jobs::{Runner, RunnerOptions};
+use payops_platform::telemetry::{Metrics, inject_traceparent};
+use payops_sandbox::{
+    DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, DisputeOrder, RunningSandbox, Sandbox, SandboxConfig,
+    VirtualClock, WebhookTarget,
+};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for something that the service does by itself.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// The merchant of most tests.
+pub const MERCHANT: &str = "0193a2b4-c5d6-7e8f-9a0b-1c2d3e4f5a6b";
+
+/// A running service. Dropping it stops its jobs.
+pub struct App {
+    pub client: TestClient,
+    pub sandbox: RunningSandbox,
+    clock: Arc<VirtualClock>,
+    service: Disputes,
+    context: ServiceContext,
+    instances: Mutex<Instances>,
+    /// Is removed with it.
+    _db: TestDb,
+}
+
+/// The instances that work on jobs, and what stops them.
+#[derive(Default)]
+struct Instances {
+    stop: CancellationToken,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.instances.lock().unwrap().stop.cancel();
+    }
+}
+
+impl App {
+    /// The service, and a sandbox that tells it of every event.
+    pub async fn start(db: TestDb) -> Self {
+        Self::start_with(db, |_| {}).await
+    }
+
+    /// The same, with another sandbox.
+    pub async fn start_with(db: TestDb, change: impl FnOnce(&mut SandboxConfig)) -> Self {
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let clock = Arc::new(VirtualClock::new(Arc::new(SystemClock)));
+        let mut config = SandboxConfig::on(([127, 0, 0, 1], 0).into()).await.unwrap();
+        config.clock = Arc::<VirtualClock>::clone(&clock);
+        config.dispute_delay = chrono::TimeDelta::zero();
+        config.decision_delay = chrono::TimeDelta::zero();
+        config.webhooks = vec![WebhookTarget {
+            url: format!("http://{address}/api/v1/webhooks/stripe"),
+            secret: DEFAULT_WEBHOOK_SECRET.to_owned(),
+        }];
+        change(&mut config);
+        let sandbox = Sandbox::start(config).unwrap();
+        let metrics = Metrics::new("dispute-service");
+        let shared: Arc<dyn Clock> = Arc::<VirtualClock>::clone(&clock);
+        let context =
+            ServiceContext::new("dispute-service", db.db(), shared, Arc::new(SystemRandom), metrics);
+        let options = Options {
+            stripe_webhook_secrets: vec![SecretString::from(DEFAULT_WEBHOOK_SECRET)],
+            ..Options::default()
+        };
+        let channels = Channels { stripe: Some(stripe(sandbox.base_url())) };
+        let service = Disputes::new(context.clone(), channels, options);
+        let authenticator = authenticator().unwrap();
+        // Tests look at a dispute more often than people may.
+        let budgets = Budgets { caller_per_minute: NonZeroU32::MAX, ..Budgets::default() };
+        let http = ServiceHttp {
+            limiter: Arc::new(Limiter::in_process(budgets)),
+            ..ServiceHttp::new(context.clone(), Arc::clone(&authenticator), routes(service.clone()))
+        };
+        let router = service_router(http);
+        let client = TestClient::new(router.clone(), authenticator, context.now());
+        let app = Self { client, sandbox, clock, service, context, instances: Mutex::default(), _db: db };
+        let stop = app.instances.lock().unwrap().stop.clone();
+        let serving = tokio::spawn(serve(listener, router, stop, Duration::from_secs(1)));
+        app.instances.lock().unwrap().running.push(serving);
+        app.run_jobs();
+        app
+    }
+
+    /// Has one more instance work on the jobs.
+    pub fn run_jobs(&self) {
+        let runner = jobs::register(&self.service, Runner::new(self.context.clone()).with_options(quick()));
+        let mut instances = self.instances.lock().unwrap();
+        let running = tokio::spawn(runner.run(instances.stop.clone()));
+        instances.running.push(running);
+    }
+
+    /// Lets time pass, for the service and for Stripe, which does what is due until then.
+    pub fn advance(&self, by: chrono::TimeDelta) {
+        self.clock.advance(by);
+        self.sandbox.handle().advance(chrono::TimeDelta::zero());
+    }
+
+    /// Has Stripe open a dispute of the payment `payment_no`; gives Stripe's id of it.
+    pub fn opened(&self, payment_no: &str, change: impl FnOnce(&mut DisputeOrder)) -> String {
+        let mut order = DisputeOrder::of(12_300);
+        order.charge_metadata.insert("payment_no".to_owned(), payment_no.to_owned());
+        order.charge_metadata.insert("merchant_id".to_owned(), MERCHANT.to_owned());
+        change(&mut order);
+        let dispute = self.sandbox.handle().make_dispute(order).unwrap();
+        dispute["id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn get(&self, path: &str) -> TestAnswer {
+        self.client.get(path).by(As::Operator).send().await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> TestAnswer {
+        self.client.post(path, body).by(As::Operator).send().await
+    }
+
+    /// Begins a `PUT` of an operator's.
+    pub fn put(&self, path: &str, body: &Value) -> TestRequest<'_> {
+        self.client.request(http::Method::PUT, path).json(body).by(As::Operator)
+    }
+
+    /// Waits until the dispute of Stripe's id looks as wanted.
+    pub async fn until(&self, channel_id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/api/v1/disputes?channel_dispute_id={channel_id}");
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let page = self.get(&path).await.data();
+            if let Some(dispute) = page["items"].get(0).filter(|dispute| wanted(dispute)) {
+                return dispute.clone();
+            }
+            assert!(tokio::time::Instant::now() < deadline, "not yet after {PATIENCE:?}: {page}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The kinds of the rows of a dispute's timeline, the first first.
+    pub async fn story(&self, id: &str) -> Vec<String> {
+        let page = self.get(&format!("/api/v1/disputes/{id}/timeline?page_size=100")).await.data();
+        let rows = page["items"].as_array().unwrap().iter();
+        rows.rev().map(|row| row["event_type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Enters a dispute by hand; gives its id.
+    pub async fn entered(&self, payment_no: &str) -> String {
+        let created = self.post("/api/v1/disputes", &entry(payment_no)).await;
+        assert_eq!(created.status, 201, "{:?}", created.json());
+        created.data()["id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A dispute as people enter it.
+pub fn entry(payment_no: &str) -> Value {
+    json!({
+        "channel": "stripe", "payment_no": payment_no, "merchant_id": MERCHANT, "amount": 12_300,
+        "currency": "USD", "reason": "fraudulent"
+    })
+}
+
+fn stripe(base_url: &str) -> StripeClient {
+    let key = SecretString::from(DEFAULT_STRIPE_API_KEY);
+    let settings = StripeSettings::new(base_url.parse().unwrap(), key, Arc::new(inject_traceparent));
+    StripeClient::new(settings, Arc::new(SystemRandom)).unwrap()
+}
+
+fn quick() -> RunnerOptions {
+    RunnerOptions {
+        poll: Duration::from_millis(50),
+        first_back_off: Duration::from_millis(50),
+        longest_back_off: Duration::from_millis(500),
+        ..RunnerOptions::default()
+    }
+}

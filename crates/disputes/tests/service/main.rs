@@ -1,0 +1,6 @@
+//! The dispute service against the sandbox, on both databases.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
+mod by_hand;
+mod channel;
+mod harness;
