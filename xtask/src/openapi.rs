@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{process, workspace};
 
 /// The services that have a document.
-const SERVICES: &[&str] = &["reconciliation", "limits"];
+const SERVICES: &[&str] = &["reconciliation", "disputes", "limits"];
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -1,6 +1,7 @@
 //! Payment operations in one binary: reconciliation, disputes and merchant limits.
 
 mod cli;
+mod disputes;
 mod limits;
 mod reconciliation;
 mod services;

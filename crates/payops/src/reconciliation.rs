@@ -1,7 +1,6 @@
 //! Puts the reconciliation service together from settings.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use payops_channels::HeaderInjector;
@@ -11,7 +10,6 @@ use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Db;
-use payops_platform::error::Error;
 use payops_platform::http::{HealthCheck, ServiceHttp, service_router};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::{Metrics, inject_traceparent};
@@ -19,11 +17,8 @@ use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
 
-use crate::services::{OpenService, rate_limiter};
+use crate::services::{OpenService, Probes, rate_limiter};
 use crate::startup::clock_and_random;
-
-/// How long a dependency may take to answer a health check.
-const PROBE_TIME: Duration = Duration::from_secs(2);
 
 /// Opens the database, applies its migrations and puts the service together.
 pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>) -> Result<OpenService> {
@@ -74,22 +69,9 @@ fn sources(settings: &Settings) -> Result<Sources> {
     Ok(Sources { stripe: stripe.transpose()?, gateway: gateway.transpose()? })
 }
 
-/// What the service can do without for a while: it is `degraded` then. Any answer at all shows that the other
-/// side is there.
+/// What the service can do without for a while.
 fn checks(settings: &Settings) -> Result<Vec<HealthCheck>> {
-    let http =
-        reqwest::Client::builder().timeout(PROBE_TIME).redirect(reqwest::redirect::Policy::none()).build()?;
-    let probe = |name: &'static str, url: String| {
-        let http = http.clone();
-        HealthCheck::optional(name, move || {
-            let call = http.head(&url).send();
-            async move {
-                call.await.map(drop).map_err(|error| Error::unavailable(error.without_url(), PROBE_TIME))
-            }
-        })
-    };
-    let stripe =
-        settings.stripe.api_key.as_ref().map(|_| probe("stripe_api", settings.stripe.api_base.clone()));
-    let gateway = settings.gateway.as_ref().map(|gateway| probe("payment_gateway", gateway.url.clone()));
-    Ok(stripe.into_iter().chain(gateway).collect())
+    let probes = Probes::new()?;
+    let gateway = settings.gateway.as_ref().map(|gateway| probes.of("payment_gateway", gateway.url.clone()));
+    Ok(probes.stripe(settings).into_iter().chain(gateway).collect())
 }

@@ -1,21 +1,26 @@
 //! The services of a process: opened from settings, then served until told to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use axum::Router;
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
-use payops_platform::http::{Limiter, ServeOptions, serve_with};
+use payops_platform::error::Error;
+use payops_platform::http::{HealthCheck, Limiter, ServeOptions, serve_with};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{limits, reconciliation};
+use crate::{disputes, limits, reconciliation};
+
+/// How long a dependency may take to answer a health check.
+const PROBE_TIME: Duration = Duration::from_secs(2);
 
 /// The services that this binary has.
-pub(crate) const BUILT: [Service; 2] = [Service::Reconciliation, Service::Limits];
+pub(crate) const BUILT: [Service; 3] = [Service::Reconciliation, Service::Disputes, Service::Limits];
 
 /// A service that is ready to listen and to work.
 pub(crate) struct OpenService {
@@ -33,7 +38,7 @@ impl OpenService {
         match service {
             Service::Reconciliation => reconciliation::open(settings, authenticator).await,
             Service::Limits => limits::open(settings, authenticator).await,
-            Service::Disputes => bail!("the dispute service is not part of this version"),
+            Service::Disputes => disputes::open(settings, authenticator).await,
         }
     }
 
@@ -55,4 +60,31 @@ pub(crate) async fn rate_limiter(settings: &Settings, metrics: &Metrics) -> Resu
         }
     };
     Ok(Arc::new(limiter))
+}
+
+/// Looks whether dependencies are there that a service can do without for a while: it is `degraded` then. Any answer at all
+/// shows that the other side is there.
+pub(crate) struct Probes(reqwest::Client);
+
+impl Probes {
+    pub(crate) fn new() -> Result<Self> {
+        let none = reqwest::redirect::Policy::none();
+        Ok(Self(reqwest::Client::builder().timeout(PROBE_TIME).redirect(none).build()?))
+    }
+
+    pub(crate) fn of(&self, name: &'static str, url: String) -> HealthCheck {
+        let http = self.0.clone();
+        HealthCheck::optional(name, move || {
+            let call = http.head(&url).send();
+            async move {
+                call.await.map(drop).map_err(|error| Error::unavailable(error.without_url(), PROBE_TIME))
+            }
+        })
+    }
+
+    /// Stripe, where it is configured.
+    pub(crate) fn stripe(&self, settings: &Settings) -> Option<HealthCheck> {
+        let stripe = &settings.stripe;
+        stripe.api_key.as_ref().map(|_| self.of("stripe_api", stripe.api_base.clone()))
+    }
 }

@@ -21,6 +21,7 @@ pub(crate) fn run(args: MigrateArgs) -> Result<ExitCode> {
     startup::block_on(async {
         for (service, migrations) in [
             (Service::Reconciliation, payops_recon::MIGRATIONS),
+            (Service::Disputes, payops_disputes::MIGRATIONS),
             (Service::Limits, payops_limits::MIGRATIONS),
         ] {
             let db = Db::open(&settings.service(service).database, migrations).await?;

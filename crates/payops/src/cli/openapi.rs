@@ -19,12 +19,14 @@ pub(crate) struct OpenapiArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Described {
     Reconciliation,
+    Disputes,
     Limits,
 }
 
 pub(crate) fn run(args: &OpenapiArgs) -> Result<ExitCode> {
     let document = match args.service {
         Described::Reconciliation => payops_recon::openapi(Service::Reconciliation.full_name()),
+        Described::Disputes => payops_disputes::openapi(Service::Disputes.full_name()),
         Described::Limits => payops_limits::openapi(Service::Limits.full_name()),
     };
     writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&document)?)?;

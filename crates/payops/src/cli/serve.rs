@@ -34,6 +34,8 @@ enum What {
     All,
     /// The reconciliation service
     Reconciliation,
+    /// The dispute service
+    Disputes,
     /// The merchant limit service
     Limits,
 }
@@ -42,6 +44,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode> {
     let scope = match args.what {
         What::All => Scope::All,
         What::Reconciliation => Scope::One(Service::Reconciliation),
+        What::Disputes => Scope::One(Service::Disputes),
         What::Limits => Scope::One(Service::Limits),
     };
     let settings = args.settings.load(scope)?;

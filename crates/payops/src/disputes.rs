@@ -1,0 +1,42 @@
+//! Puts the dispute service together from settings.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use payops_channels::stripe::api::{StripeClient, StripeSettings};
+use payops_disputes::{Channels, Disputes, Options, jobs, routes};
+use payops_platform::auth::Authenticator;
+use payops_platform::config::{Service, Settings};
+use payops_platform::context::ServiceContext;
+use payops_platform::db::Db;
+use payops_platform::http::{ServiceHttp, service_router};
+use payops_platform::jobs::Runner;
+use payops_platform::telemetry::{Metrics, inject_traceparent};
+
+use crate::services::{OpenService, Probes, rate_limiter};
+use crate::startup::clock_and_random;
+
+/// Opens the database, applies its migrations and puts the service together.
+pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>) -> Result<OpenService> {
+    let service = Service::Disputes;
+    let db = Db::open(&settings.service(service).database, payops_disputes::MIGRATIONS).await?;
+    let (clock, random) = clock_and_random();
+    let metrics = Metrics::new(service.full_name());
+    let context = ServiceContext::new(service.full_name(), db, clock, Arc::clone(&random), metrics.clone());
+    let stripe = settings.stripe.api_key.clone().map(|key| {
+        let base_url = settings.stripe.api_base.parse().context("PAYOPS_STRIPE_API_BASE is no URL")?;
+        let settings = StripeSettings::new(base_url, key, Arc::new(inject_traceparent));
+        StripeClient::new(settings, random).context("the client of Stripe cannot be made")
+    });
+    let options =
+        Options { stripe_webhook_secrets: settings.stripe.webhook_secrets.clone(), ..Options::default() };
+    let app = Disputes::new(context.clone(), Channels { stripe: stripe.transpose()? }, options);
+    let http = ServiceHttp {
+        limits: settings.http,
+        limiter: rate_limiter(settings, &metrics).await?,
+        checks: Probes::new()?.stripe(settings).into_iter().collect(),
+        ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
+    };
+    let runner = Runner::new(context).with_options(settings.jobs.clone());
+    Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
+}
