@@ -31,6 +31,21 @@ pub(crate) struct Loaded {
     pub(crate) rates: AHashMap<(Currency, Currency), AppliedRate>,
 }
 
+impl Loaded {
+    /// The currency of what an operation may count, for which a rate may be needed. A confirmation has its payment's: one that
+    /// comes too late is counted anew.
+    pub(crate) fn currency_to_count(&self, operation: &Operation) -> Option<Currency> {
+        match &operation.action {
+            Action::Consume(charge) | Action::Reserve(charge, _) => Some(charge.currency),
+            Action::Confirm(_) => {
+                let payment = self.payments.get(&(operation.merchant_id, operation.payment_no.clone()));
+                payment.map(|payment| payment.currency)
+            }
+            Action::Void | Action::Release(_) | Action::Sweep => None,
+        }
+    }
+}
+
 /// What a batch changes.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
@@ -92,6 +107,7 @@ impl Batch<'_> {
         if !self.touched.contains_key(&merchant_id) && !self.open(merchant_id) {
             return Outcome::Refused(Refusal::UnknownMerchant);
         }
+        let currency = self.loaded.currency_to_count(operation);
         let Some(account) = self.loaded.accounts.get_mut(&merchant_id) else {
             return Outcome::Refused(Refusal::UnknownMerchant);
         };
@@ -103,12 +119,7 @@ impl Batch<'_> {
             }
             _ => None,
         };
-        let rate = match &operation.action {
-            Action::Consume(charge) | Action::Reserve(charge, _) => {
-                self.loaded.rates.get(&(charge.currency, account.terms.currency))
-            }
-            _ => None,
-        };
+        let rate = currency.and_then(|currency| self.loaded.rates.get(&(currency, account.terms.currency)));
         let known = Known { payment: self.loaded.payments.get(&key), release, rate };
         let outcome = account.apply(operation, known, self.now, &mut self.changes);
         if let Some(payment) = self.changes.payment.take() {

@@ -60,6 +60,11 @@ pub(crate) fn refused(refusal: &Refusal) -> Error {
             format!("该支付最多还可释放 {left}；未释放任何金额"),
         )
         .with_data(json!({ "releasable_amount": left })),
+        Refusal::ReleaseUnnamed(left) => Error::invalid_field(
+            "release_no",
+            format!("this is a part of the {left} that is left; give each part a release_no of its own"),
+            format!("这只是剩余 {left} 的一部分；请为每次部分释放指定各自的 release_no"),
+        ),
         Refusal::RateMissing(from, to) => Error::new(
             ErrorKind::Unprocessable,
             "RATE_MISSING",

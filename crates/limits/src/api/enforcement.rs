@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use futures::future::join_all;
 use http::{HeaderName, HeaderValue};
 use payops_platform::auth::{Authorized, ServiceOnly};
 use payops_platform::error::{Error, Result};
@@ -10,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::wire::{BatchItem, Confirm, Consume, Release, Reserve, Void};
+use super::wire::{Asked, BatchItem, Confirm, Consume, Release, Reserve, Void};
 use crate::Limits;
 use crate::decide::{Decision, Operation, Outcome, ReleaseAnswer, ReservationAnswer};
-use crate::ops::enforce;
+use crate::ops::{check, enforce};
 
 /// Says that the same was asked before and this is the answer of then.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -163,7 +164,8 @@ pub(super) struct BatchAnswers {
     results: Vec<BatchAnswer>,
 }
 
-/// Decides up to 1,000 operations of any kind and of any merchants. Each is answered on its own.
+/// Decides up to 1,000 operations of any kind and of any merchants. Each is answered on its own. A check among them decides
+/// nothing; it sees the other operations of its batch or does not.
 #[utoipa::path(
     post,
     path = "/api/v1/limits/batch",
@@ -183,9 +185,33 @@ pub(super) async fn batch(
         let en = format!("1 to {MOST_OPERATIONS} operations are accepted");
         return Err(Error::invalid_field("operations", en, format!("允许 1 到 {MOST_OPERATIONS} 个操作")));
     }
-    let operations = body.operations.iter().map(|item| item_of(item)?.operation()).collect();
-    let outcomes = enforce::decide_all(&app, operations).await;
-    Ok(Answer::ok(BatchAnswers { results: outcomes.into_iter().map(BatchAnswer::from).collect() }))
+    Ok(Answer::ok(BatchAnswers { results: answers(&app, &body.operations).await }))
+}
+
+/// The answers of a batch. Its checks are answered beside its decisions.
+async fn answers(app: &Limits, items: &[Box<RawValue>]) -> Vec<BatchAnswer> {
+    let (mut checks, mut operations) = (Vec::new(), Vec::new());
+    let is_check: Vec<bool> = items
+        .iter()
+        .map(|item| match item_of(item).and_then(BatchItem::asked) {
+            Ok(Asked::Question(question)) => {
+                checks.push(check::check(app, question));
+                true
+            }
+            Ok(Asked::Operation(operation)) => {
+                operations.push(Ok(operation));
+                false
+            }
+            Err(error) => {
+                operations.push(Err(error));
+                false
+            }
+        })
+        .collect();
+    let (checked, decided) = futures::join!(join_all(checks), enforce::decide_all(app, operations));
+    let mut checked = checked.into_iter().map(BatchAnswer::from);
+    let mut decided = decided.into_iter().map(BatchAnswer::from);
+    is_check.into_iter().filter_map(|check| if check { checked.next() } else { decided.next() }).collect()
 }
 
 /// Reads one operation on its own, so that a bad one fails alone.
@@ -195,17 +221,10 @@ fn item_of(item: &RawValue) -> Result<BatchItem> {
     })
 }
 
-impl From<Result<Outcome>> for BatchAnswer {
-    fn from(outcome: Result<Outcome>) -> Self {
-        let replayed = enforce::is_replayed(&outcome);
-        match enforce::approved(outcome) {
-            Ok(approval) => Self {
-                code: "SUCCESS".to_owned(),
-                status: 200,
-                message: None,
-                replayed,
-                data: RawValue::from_string(approval.answer.to_string()).ok(),
-            },
+impl BatchAnswer {
+    fn of(answer: Result<Option<Box<RawValue>>>, replayed: bool) -> Self {
+        match answer {
+            Ok(data) => Self { code: "SUCCESS".to_owned(), status: 200, message: None, replayed, data },
             Err(error) => Self {
                 code: error.code().to_owned(),
                 status: error.kind().status(),
@@ -214,6 +233,20 @@ impl From<Result<Outcome>> for BatchAnswer {
                 data: error.data().and_then(|data| serde_json::value::to_raw_value(&data).ok()),
             },
         }
+    }
+}
+
+impl From<Result<Outcome>> for BatchAnswer {
+    fn from(outcome: Result<Outcome>) -> Self {
+        let replayed = enforce::is_replayed(&outcome);
+        let approved = enforce::approved(outcome);
+        Self::of(approved.map(|approval| RawValue::from_string(approval.answer.to_string()).ok()), replayed)
+    }
+}
+
+impl From<Result<Decision>> for BatchAnswer {
+    fn from(checked: Result<Decision>) -> Self {
+        Self::of(checked.map(|decision| serde_json::value::to_raw_value(&decision).ok()), false)
     }
 }
 

@@ -27,16 +27,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::decide::{Action, Charge, Operation, ReleaseRequest};
+use crate::decide::{Action, Charge, FULL_RELEASE, Operation, ReleaseRequest};
 use crate::ops::check::Question;
 
 /// The longest a reservation may be held, in seconds: 30 days.
 const LONGEST_TTL: i64 = 30 * 24 * 3600;
 /// How long it is held unless the caller says otherwise: 15 minutes.
 const DEFAULT_TTL: i64 = 15 * 60;
-/// The number of a release that names none.
-const DEFAULT_RELEASE_NO: &str = "full";
-
 /// An amount that is to be counted.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -114,7 +111,8 @@ pub struct Release {
     pub merchant_id: Uuid,
     /// The payment.
     pub payment_no: String,
-    /// The caller's number of this release, unique per payment; name one for each partial release. `full` unless named.
+    /// The caller's number of this release, unique per payment. A part needs one; `full`, which is of all that is left, unless
+    /// named.
     #[serde(default)]
     pub release_no: Option<String>,
     /// Minor units of the payment's currency; all that is left unless named.
@@ -146,6 +144,8 @@ pub struct CheckLimit {
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(tag = "operation", rename_all = "snake_case")]
 pub enum BatchItem {
+    /// See `POST /api/v1/limits/check`.
+    Check(CheckLimit),
     /// See `POST /api/v1/limits/consume`.
     Consume(Consume),
     /// See `POST /api/v1/limits/reserve`.
@@ -223,7 +223,7 @@ impl Release {
         check.optional("release_no", self.release_no.as_ref(), 64);
         check.optional("reason", self.reason.as_ref(), 200);
         let request = ReleaseRequest {
-            release_no: self.release_no.unwrap_or_else(|| DEFAULT_RELEASE_NO.to_owned()),
+            release_no: self.release_no.unwrap_or_else(|| FULL_RELEASE.to_owned()),
             amount: self.amount,
             reason: self.reason,
         };
@@ -246,16 +246,27 @@ impl CheckLimit {
     }
 }
 
+/// What an item of a batch asks for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// An answer that decides nothing.
+    Question(Question),
+    /// A decision.
+    Operation(Operation),
+}
+
 impl BatchItem {
-    /// The operation, or every field that is not usable.
-    pub(crate) fn operation(self) -> Result<Operation> {
-        match self {
+    /// What it asks for, or every field that is not usable.
+    pub(crate) fn asked(self) -> Result<Asked> {
+        let operation = match self {
+            Self::Check(body) => return body.question().map(Asked::Question),
             Self::Consume(body) => body.operation(),
             Self::Reserve(body) => body.operation(),
             Self::Confirm(body) => body.operation(),
             Self::Void(body) => body.operation(),
             Self::Release(body) => body.operation(),
-        }
+        };
+        operation.map(Asked::Operation)
     }
 }
 

@@ -97,6 +97,13 @@ pub struct ReservationAnswer {
     pub currency: Currency,
     /// The same in minor units of the limit currency.
     pub counted_amount: i64,
+    /// The rate it was counted at, where the currencies differ: that of the reservation, or, when it came too late, that of
+    /// the confirmation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    /// The id of that rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_id: Option<Uuid>,
     /// Let go again, in minor units of the limit currency.
     pub freed_amount: i64,
     /// True when the reservation had expired before it was confirmed. The money moved, so it is counted.

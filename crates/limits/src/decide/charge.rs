@@ -1,5 +1,7 @@
 //! Consume and reserve.
 
+use payops_core::currency::Currency;
+
 use super::assess::{assess, remaining};
 use super::{Charge, Decision, Failure, Known, Outcome, Refusal, Step};
 use crate::model::{ActionType, Counters, Payment, PaymentState, Rule};
@@ -11,7 +13,7 @@ impl Step<'_> {
         if let Some(payment) = known.payment {
             return repeat(payment, charge, ttl_seconds);
         }
-        let (counted, rate) = match self.account.counted(charge, known.rate) {
+        let (counted, rate) = match self.account.counted(charge.amount, charge.currency, known.rate) {
             Ok(counted) => counted,
             Err(refusal) => return Outcome::Refused(refusal),
         };
@@ -25,17 +27,19 @@ impl Step<'_> {
         }
     }
 
-    /// Books or holds; `None` when a counter would leave 64 bits, which only happens without a limit.
+    /// Books or holds; `None` when what is used and held would leave 64 bits, which only happens without a limit. What is
+    /// held can then always be booked.
     fn take(&mut self, payment: &mut Payment) -> Option<()> {
         let usage = &mut self.account.usage;
+        let pending = usage.pending.checked_add(payment.counted)?;
+        usage.daily_used.max(usage.monthly_used).checked_add(pending)?;
         if payment.state == PaymentState::Reserved {
-            usage.pending = usage.pending.checked_add(payment.counted)?;
+            usage.pending = pending;
             usage.next_expiry = usage.next_expiry.into_iter().chain(payment.expires_at).min();
             return Some(());
         }
-        let daily = usage.daily_used.checked_add(payment.counted)?;
-        let monthly = usage.monthly_used.checked_add(payment.counted)?;
-        (usage.daily_used, usage.monthly_used) = (daily, monthly);
+        usage.daily_used += payment.counted;
+        usage.monthly_used += payment.counted;
         (payment.booked, payment.booked_counted) = (payment.amount, payment.counted);
         (payment.day_start, payment.month_start) = (Some(usage.day.start), Some(usage.month.start));
         Some(())
@@ -119,21 +123,22 @@ impl Step<'_> {
 }
 
 impl super::Account {
-    /// What a charge counts in the limit currency, and the rate that says so.
+    /// What an amount counts in the limit currency, and the rate that says so.
     ///
     /// # Errors
     /// [`Refusal::RateMissing`] and [`Refusal::OutOfRange`].
     pub fn counted(
         &self,
-        charge: &Charge,
+        amount: i64,
+        currency: Currency,
         rate: Option<&AppliedRate>,
     ) -> Result<(i64, Option<AppliedRate>), Refusal> {
-        let currency = self.terms.currency;
-        if charge.currency == currency {
-            return Ok((charge.amount, None));
+        let limited_in = self.terms.currency;
+        if currency == limited_in {
+            return Ok((amount, None));
         }
-        let applied = rate.ok_or(Refusal::RateMissing(charge.currency, currency))?;
-        let counted = applied.rate.convert(charge.amount, charge.currency, currency);
+        let applied = rate.ok_or(Refusal::RateMissing(currency, limited_in))?;
+        let counted = applied.rate.convert(amount, currency, limited_in);
         Ok((counted.ok_or(Refusal::OutOfRange)?, Some(applied.clone())))
     }
 

@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub use answer::{Decision, Failure, ReleaseAnswer, ReservationAnswer, WindowReturn};
 pub use assess::{assess, remaining};
 pub use outcome::{Approval, Outcome, Refusal};
+pub use release::FULL_RELEASE;
 pub use threshold::update_alerts;
 
 use crate::model::{ActionType, Alert, Counters, LogRow, Payment, Release, Terms, Usage};

@@ -50,6 +50,8 @@ pub enum Refusal {
     ConfirmExceeds(i64),
     /// More is to be released than is left; this much is.
     ReleaseExceeds(i64),
+    /// A part is to be released under no number of its own; this much is left.
+    ReleaseUnnamed(i64),
     /// There is no rate from the payment's currency to the limit currency.
     RateMissing(Currency, Currency),
     /// The amount, or the sum with what is used, is beyond 64 bits.

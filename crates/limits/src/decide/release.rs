@@ -5,6 +5,9 @@ use super::reservation::less;
 use super::{Known, Outcome, Refusal, ReleaseAnswer, ReleaseRequest, Step, WindowReturn};
 use crate::model::{ActionType, Payment, PaymentState, Release};
 
+/// The number of a release that names none, which is of all that is left.
+pub const FULL_RELEASE: &str = "full";
+
 impl Step<'_> {
     /// Gives back an amount to the windows in which the payment was counted. A closed window gets nothing: what was
     /// taken yesterday never frees today's limit.
@@ -20,6 +23,10 @@ impl Step<'_> {
         let amount = request.amount.unwrap_or(left);
         if amount > left || amount == 0 {
             return Outcome::Refused(Refusal::ReleaseExceeds(left));
+        }
+        if amount < left && request.release_no == FULL_RELEASE {
+            // The next part would have the same number, and be taken for this one.
+            return Outcome::Refused(Refusal::ReleaseUnnamed(left));
         }
         let mut payment = payment.clone();
         let before = self.account.usage.counters();

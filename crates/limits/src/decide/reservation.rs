@@ -5,9 +5,18 @@ use payops_core::time::Timestamp;
 use super::assess::remaining;
 use super::{Account, Changes, Known, Outcome, Refusal, ReservationAnswer, Step, update_alerts};
 use crate::model::{ActionType, Counters, Payment, PaymentState};
+use crate::rate::AppliedRate;
 
 /// Written into the log when a confirmation came after the reservation's end.
 const LATE: &str = "confirmed after expiry";
+
+/// How a reservation ended: what of it is free again, whether its time was over, and the rate that it was counted at.
+#[derive(Default)]
+struct Ended {
+    freed: i64,
+    late: bool,
+    rate: Option<AppliedRate>,
+}
 
 impl Step<'_> {
     /// Counts a held amount, or a part of it, in the windows that are open now. The money has moved, so limits,
@@ -27,8 +36,9 @@ impl Step<'_> {
         }
         let mut payment = payment.clone();
         let before = self.account.usage.counters();
-        let counted = match self.book(&payment, amount, late) {
-            Ok(counted) => counted,
+        let rate = if late { known.rate } else { payment.rate.as_ref() };
+        let (counted, rate) = match self.book(&payment, amount, late, rate) {
+            Ok(booked) => booked,
             Err(refusal) => return Outcome::Refused(refusal),
         };
         let usage = self.account.usage;
@@ -36,7 +46,7 @@ impl Step<'_> {
         (payment.booked, payment.booked_counted) = (amount, counted);
         (payment.day_start, payment.month_start) = (Some(usage.day.start), Some(usage.month.start));
         let freed = if late { 0 } else { payment.counted - counted };
-        self.end(payment, ActionType::Confirm, before, (freed, late))
+        self.end(payment, ActionType::Confirm, before, Ended { freed, late, rate })
     }
 
     /// Lets a held amount go. What has expired is free already.
@@ -46,7 +56,7 @@ impl Step<'_> {
             PaymentState::Reserved => {}
             PaymentState::Voided => return replay(payment),
             PaymentState::Expired => {
-                return Outcome::replay(&self.answer(payment, (0, false)));
+                return Outcome::replay(&self.answer(payment, &Ended::default()));
             }
             state => return Outcome::Refused(Refusal::WrongState(state)),
         }
@@ -58,35 +68,35 @@ impl Step<'_> {
         self.account.usage.pending = pending;
         (payment.state, payment.updated_at) = (PaymentState::Voided, self.now);
         let freed = payment.counted;
-        self.end(payment, ActionType::Void, before, (freed, false))
+        self.end(payment, ActionType::Void, before, Ended { freed, ..Ended::default() })
     }
 
-    fn book(&mut self, payment: &Payment, amount: i64, late: bool) -> Result<i64, Refusal> {
-        let usage = &mut self.account.usage;
-        let counted = match &payment.rate {
-            _ if amount == payment.amount => payment.counted,
-            None => amount,
-            Some(applied) => {
-                let converted = applied.rate.convert(amount, payment.currency, self.account.terms.currency);
-                converted.ok_or(Refusal::OutOfRange)?
-            }
+    /// Counts what is confirmed at the rate of its reservation. One that came too late is counted as a new payment is: what
+    /// was held is free, and the merchant may be limited in another currency since.
+    fn book(
+        &mut self,
+        payment: &Payment,
+        amount: i64,
+        late: bool,
+        rate: Option<&AppliedRate>,
+    ) -> Result<(i64, Option<AppliedRate>), Refusal> {
+        let (counted, rate) = if !late && amount == payment.amount {
+            (payment.counted, rate.cloned())
+        } else {
+            self.account.counted(amount, payment.currency, rate)?
         };
+        let usage = &mut self.account.usage;
         let held = if late { 0 } else { payment.counted };
         let pending = less(usage.pending, held).ok_or(Refusal::Inconsistent)?;
         let daily = usage.daily_used.checked_add(counted).ok_or(Refusal::OutOfRange)?;
         let monthly = usage.monthly_used.checked_add(counted).ok_or(Refusal::OutOfRange)?;
         (usage.pending, usage.daily_used, usage.monthly_used) = (pending, daily, monthly);
-        Ok(counted)
+        Ok((counted, rate))
     }
 
-    fn end(
-        &mut self,
-        mut payment: Payment,
-        action: ActionType,
-        before: Counters,
-        (freed, late): (i64, bool),
-    ) -> Outcome {
-        let answer = self.answer(&payment, (freed, late));
+    fn end(&mut self, mut payment: Payment, action: ActionType, before: Counters, ended: Ended) -> Outcome {
+        let late = ended.late;
+        let answer = self.answer(&payment, &ended);
         let money = match action {
             ActionType::Confirm => (payment.booked, payment.booked_counted),
             _ => (payment.amount, payment.counted),
@@ -99,7 +109,7 @@ impl Step<'_> {
         outcome
     }
 
-    fn answer(&self, payment: &Payment, (freed_amount, late): (i64, bool)) -> String {
+    fn answer(&self, payment: &Payment, ended: &Ended) -> String {
         let usage = &self.account.usage;
         let limits = self.account.terms.limits(self.now);
         let beyond = |limit: Option<i64>, used: i64| {
@@ -112,8 +122,10 @@ impl Step<'_> {
             amount: payment.booked,
             currency: payment.currency,
             counted_amount: payment.booked_counted,
-            freed_amount,
-            late,
+            rate: ended.rate.as_ref().map(|applied| applied.rate.to_string()),
+            rate_id: ended.rate.as_ref().map(|applied| applied.id),
+            freed_amount: ended.freed,
+            late: ended.late,
             over_limit: beyond(limits.daily, usage.daily_used) || beyond(limits.monthly, usage.monthly_used),
             daily_remaining: remaining(limits.daily, usage.daily_used, usage.pending),
             monthly_remaining: remaining(limits.monthly, usage.monthly_used, usage.pending),

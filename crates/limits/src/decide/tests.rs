@@ -311,6 +311,55 @@ fn amounts_at_the_edge_of_64_bits_are_refused_not_wrapped() {
 }
 
 #[test]
+fn what_is_held_can_always_be_booked() {
+    let mut store = Store::new(Limits::default(), NOON);
+    store.one("a", Action::Reserve(charge(i64::MAX), 900), NOON);
+    assert_eq!(store.one("b", consume(1), NOON), Outcome::Refused(Refusal::OutOfRange));
+    assert!(matches!(store.one("a", Action::Confirm(None), NOON), Outcome::Approved(_)));
+    assert_eq!(store.one("c", Action::Reserve(charge(1), 900), NOON), Outcome::Refused(Refusal::OutOfRange));
+    store.prove();
+}
+
+#[test]
+fn a_part_is_released_under_a_number_of_its_own() {
+    let mut store = Store::new(limits(100, 100, 100), NOON);
+    store.one("a", consume(100), NOON);
+    let unnamed = store.one("a", release(FULL_RELEASE, Some(40)), NOON);
+    assert_eq!(unnamed, Outcome::Refused(Refusal::ReleaseUnnamed(100)));
+    assert!(matches!(store.one("a", release("r1", Some(40)), NOON), Outcome::Approved(_)));
+    assert!(matches!(store.one("a", release(FULL_RELEASE, Some(60)), NOON), Outcome::Approved(_)));
+    assert_eq!(store.usage(), (0, 0, 0));
+    store.prove();
+}
+
+#[test]
+fn a_late_confirmation_counts_in_the_currency_of_its_time() {
+    let mut store = Store::new(Limits::default(), NOON);
+    let rate = |from: &str, rate: &str| {
+        let applied = AppliedRate { id: Uuid::from_u128(9), rate: rate.parse().unwrap() };
+        ((from.parse().unwrap(), "EUR".parse().unwrap()), applied)
+    };
+    store.one("same", Action::Reserve(charge(500), 60), NOON);
+    store.one("none", Action::Reserve(charge(500), 60), NOON);
+    store.one("later", Action::Reserve(charge(500), 60), NOON);
+    let account = store.loaded.accounts.get_mut(&merchant()).unwrap();
+    account.terms.currency = "EUR".parse().unwrap();
+    let late = "2026-11-23T12:02:00Z";
+    let missing = store.one("none", Action::Confirm(None), late);
+    assert_eq!(
+        missing,
+        Outcome::Refused(Refusal::RateMissing("USD".parse().unwrap(), "EUR".parse().unwrap()))
+    );
+    store.loaded.rates.extend([rate("USD", "0.9")]);
+    let said = answer(&store.one("later", Action::Confirm(None), late));
+    assert_eq!((&said["counted_amount"], &said["rate"]), (&450.into(), &"0.9".into()));
+    assert_eq!(store.usage(), (450, 450, 0));
+    store.loaded.accounts.get_mut(&merchant()).unwrap().terms.currency = "USD".parse().unwrap();
+    let said = answer(&store.one("same", Action::Confirm(Some(300)), late));
+    assert_eq!((&said["counted_amount"], said.get("rate")), (&300.into(), None));
+}
+
+#[test]
 fn a_clock_that_goes_back_opens_no_old_window() {
     let mut store = Store::new(limits(100, 100, 100), NOON);
     store.one("a", consume(10), "2026-11-24T00:00:01Z");

@@ -199,27 +199,46 @@ impl Story<'_> {
         Ok(log.count)
     }
 
-    /// Every booked payment was counted by exactly one row, every other by none, and releases add up.
+    /// Every payment is as it was decided, was counted by exactly one row where it is booked and by none where it is not, and
+    /// releases add up.
     async fn payments(&self, findings: &mut Vec<String>) -> Result<()> {
         const COUNTED: &str = "SELECT COUNT(*) AS differing, MIN(payment_no) AS example FROM (\
              SELECT COALESCE(p.payment_no, l.payment_no) AS payment_no FROM \
-             (SELECT payment_no, booked_counted_amount, returned_amount, \
+             (SELECT payment_no, booked_amount, booked_counted_amount, released_amount, returned_amount, \
                CASE WHEN booked_amount > 0 THEN 1 ELSE 0 END AS times FROM limit_payments WHERE merchant_id = $1) p \
              FULL JOIN (SELECT payment_no, \
                CAST(SUM(CASE WHEN action_type <> 'release' THEN 1 ELSE 0 END) AS BIGINT) AS times, \
+               CAST(SUM(CASE WHEN action_type <> 'release' THEN amount ELSE 0 END) AS BIGINT) AS booked, \
+               CAST(SUM(CASE WHEN action_type = 'release' THEN amount ELSE 0 END) AS BIGINT) AS released, \
                CAST(SUM(CASE WHEN action_type <> 'release' THEN counted_amount ELSE 0 END) AS BIGINT) AS counted, \
                CAST(SUM(CASE WHEN action_type = 'release' THEN counted_amount ELSE 0 END) AS BIGINT) AS returned \
                FROM limit_usage_logs WHERE merchant_id = $1 AND success \
                AND action_type IN ('consume', 'confirm', 'release') GROUP BY payment_no) l \
              ON l.payment_no = p.payment_no \
              WHERE p.payment_no IS NULL OR COALESCE(l.times, 0) <> p.times \
+               OR COALESCE(l.booked, 0) <> p.booked_amount OR COALESCE(l.released, 0) <> p.released_amount \
                OR COALESCE(l.counted, 0) <> p.booked_counted_amount \
                OR COALESCE(l.returned, 0) <> p.returned_amount) AS differing_payments";
-        let payments: Option<Payments> = self.one(COUNTED).await?;
-        if let Some(Payments { differing: differing @ 1.., example }) = payments {
-            let example = example.unwrap_or_default();
-            findings
-                .push(format!("{differing} payments differ from what the log counted, {example} among them"));
+        const DECIDED: &str = "SELECT COUNT(*) AS differing, MIN(p.payment_no) AS example FROM limit_payments p \
+             LEFT JOIN (SELECT payment_no, amount, currency, counted_amount, success FROM limit_usage_logs \
+               WHERE merchant_id = $1 AND action_type IN ('consume', 'reserve')) l ON l.payment_no = p.payment_no \
+             WHERE p.merchant_id = $1 AND (l.payment_no IS NULL OR l.amount <> p.amount OR l.currency <> p.currency \
+               OR l.counted_amount <> p.counted_amount OR l.success = (p.state = 'declined'))";
+        const RELEASED: &str = "SELECT COUNT(*) AS differing, MIN(r.payment_no) AS example FROM limit_releases r \
+             LEFT JOIN (SELECT payment_no, release_no, amount, counted_amount FROM limit_usage_logs \
+               WHERE merchant_id = $1 AND action_type = 'release') l \
+             ON l.payment_no = r.payment_no AND l.release_no = r.release_no \
+             WHERE r.merchant_id = $1 AND (l.payment_no IS NULL OR l.amount <> r.amount \
+               OR l.counted_amount <> r.returned_amount)";
+        for (sql, what) in [
+            (COUNTED, "payments differ from what the log counted"),
+            (DECIDED, "payments differ from what was decided"),
+            (RELEASED, "releases differ from what the log gave back"),
+        ] {
+            let found: Option<Payments> = self.one(sql).await?;
+            if let Some(Payments { differing: differing @ 1.., example }) = found {
+                findings.push(format!("{differing} {what}, {} among them", example.unwrap_or_default()));
+            }
         }
         Ok(())
     }

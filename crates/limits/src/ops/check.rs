@@ -133,7 +133,7 @@ fn decide(loaded: &Loaded, question: &Question, now: Timestamp) -> Result<Decisi
         channel: question.channel.clone(),
     };
     let rate = loaded.rates.get(&(charge.currency, limit_currency));
-    let (counted, rate) = account.counted(&charge, rate)?;
+    let (counted, rate) = account.counted(charge.amount, charge.currency, rate)?;
     let failures = assess(&account, &charge, counted, now);
     if failures.is_empty() {
         // What would be left afterwards, as consume answers it.

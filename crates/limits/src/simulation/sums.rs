@@ -266,7 +266,7 @@ impl Merchant {
         match &operation.action {
             Action::Consume(charge) => self.charge(number, charge, None, now, rates),
             Action::Reserve(charge, ttl) => self.charge(number, charge, Some(*ttl), now, rates),
-            Action::Confirm(amount) => self.confirm(number, *amount, now),
+            Action::Confirm(amount) => self.confirm(number, *amount, now, rates),
             Action::Void => self.void(number, now),
             Action::Release(request) => self.release(number, request, now),
             Action::Sweep => Due::Swept,
@@ -296,7 +296,7 @@ impl Merchant {
         let failures = self.failures(counted, now);
         let (day, month, held) = self.used();
         let most = i128::from(i64::MAX);
-        let room = if ttl.is_some() { held + counted } else { (day + counted).max(month + counted) };
+        let room = day.max(month) + held + counted;
         if counted > most || (failures.is_empty() && room > most) {
             return Due::No(Refusal::OutOfRange);
         }
@@ -344,7 +344,7 @@ impl Merchant {
         rules.into_iter().filter(|(_, fails)| *fails).map(|(rule, _)| rule).collect()
     }
 
-    fn confirm(&mut self, number: &str, amount: Option<i64>, now: Timestamp) -> Due {
+    fn confirm(&mut self, number: &str, amount: Option<i64>, now: Timestamp, rates: &Rates) -> Due {
         let (day, month, own) = (self.day.0, self.month.0, self.terms.currency);
         let (used_of_day, used_of_month, _) = self.used();
         let Some(fact) = self.payments.get_mut(number) else { return Due::No(Refusal::UnknownPayment) };
@@ -361,7 +361,11 @@ impl Merchant {
         if amount > fact.charge.amount {
             return Due::No(Refusal::ConfirmExceeds(fact.charge.amount));
         }
-        let counted = convert(amount, fact.charge.currency, own, fact.rate.as_ref());
+        let rate = if late { rates.get(&(fact.charge.currency, own)) } else { fact.rate.as_ref() };
+        if fact.charge.currency != own && rate.is_none() {
+            return Due::No(Refusal::RateMissing(fact.charge.currency, own));
+        }
+        let counted = convert(amount, fact.charge.currency, own, rate);
         if used_of_day.max(used_of_month) + counted > i128::from(i64::MAX) {
             return Due::No(Refusal::OutOfRange);
         }

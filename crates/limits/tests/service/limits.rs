@@ -291,15 +291,32 @@ async fn another_currency_needs_a_clean_slate(db: TestDb) {
     app.ask("reserve", &charge(merchant, "p2", 10)).await;
     assert_eq!(refused("a reservation").await["pending_amount"], 10);
     app.ask("void", &json!({ "merchant_id": merchant, "payment_no": "p2" })).await;
+    let mut short = charge(merchant, "p3", 100);
+    short["ttl_seconds"] = json!(60);
+    app.ask("reserve", &short).await;
     app.put(&path, &json!({ "custom_daily_limit": 1 })).await;
     assert_eq!(refused("a custom limit").await["has_custom_limits"], true);
     app.put(&path, &json!({ "custom_daily_limit": null })).await;
     let over = json!({ "limit_kind": "daily", "value": 1, "ends_at": "2026-11-23T13:00:00Z", "reason": "x" });
+    app.set("2026-11-23T12:00:01Z");
     app.post(&format!("{path}/overrides"), &over).await;
     assert_eq!(refused("an override").await["has_overrides"], true);
     app.set("2026-11-23T13:00:00Z");
     let moved = app.post(&format!("{path}/change-tier"), &euro).await;
     assert_eq!((moved.status, moved.data()["currency"].clone()), (200, json!("EUR")), "{:?}", moved.json());
+    // What was reserved before the move and is confirmed after its time counts in the new currency.
+    let confirm = json!({ "merchant_id": merchant, "payment_no": "p3" });
+    assert_eq!(app.ask("confirm", &confirm).await.code(), "RATE_MISSING");
+    app.put(
+        "/api/v1/rates",
+        &json!({ "rates": [{ "from_currency": "USD", "to_currency": "EUR", "rate": "0.9" }] }),
+    )
+    .await;
+    let late = app.ask("confirm", &confirm).await;
+    assert_eq!((&late.data()["counted_amount"], &late.data()["rate"]), (&json!(90), &json!("0.9")));
+    assert_eq!(app.counters(merchant).await, (90, 90, 0));
+    app.ask("release", &confirm).await;
+    assert_eq!(app.counters(merchant).await, (0, 0, 0), "a release gives back what was counted");
     // A payment of then can no longer be in an open window, so nothing of it is given back in another currency.
     app.prove(merchant).await;
 }

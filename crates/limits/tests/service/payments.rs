@@ -145,12 +145,15 @@ async fn a_batch_answers_each_on_its_own(db: TestDb) {
         item("consume", json!({ "merchant_id": merchant, "payment_no": "p3", "amount": 1, "currency": "CNY" })),
         item("consume", json!({ "merchant_id": merchant, "payment_no": "p4", "amount": 0, "currency": "USD" })),
         { "operation": "abolish" },
-        item("release", json!({ "merchant_id": merchant, "payment_no": "p1", "amount": 10 })),
+        item("release", json!({ "merchant_id": merchant, "payment_no": "p1", "amount": 10, "release_no": "r1" })),
         item("reserve", charge(merchant, "p5", 50)),
         item("confirm", json!({ "merchant_id": merchant, "payment_no": "p5" })),
         item("consume", charge(merchant, "p6", 1)),
         item("consume", charge(merchant, "p2", i64::MAX)),
         item("consume", charge(merchant, "p1", 60)),
+        item("check", json!({ "merchant_id": Uuid::from_u128(9), "amount": 1 })),
+        item("check", json!({ "merchant_id": merchant, "amount": 101 })),
+        item("check", json!({ "merchant_id": merchant, "amount": 0 })),
     ]);
     let answer = app.ask("batch", &json!({ "operations": operations })).await;
     assert_eq!(answer.status, 200);
@@ -169,8 +172,12 @@ async fn a_batch_answers_each_on_its_own(db: TestDb) {
         "LIMIT_EXCEEDED",
         "LIMIT_EXCEEDED",
         "SUCCESS",
+        "LIMIT_NOT_FOUND",
+        "SUCCESS",
+        "INVALID_REQUEST",
     ];
     assert_eq!(codes, expected);
+    assert_eq!(results[13]["data"]["allowed"], false, "a check says no without an error: {results}");
     let repeated = |index: usize| results[index]["replayed"] == true;
     let repeated: Vec<usize> = (0..codes.len()).filter(|index| repeated(*index)).collect();
     assert_eq!(repeated, [10, 11], "a no is repeated as a yes is: {results}");
@@ -289,12 +296,34 @@ async fn an_audit_shows_what_was_tampered_with(db: TestDb) {
         ("UPDATE merchant_limits SET seq = seq + 1 WHERE merchant_id = $1", "the log has 3 rows"),
         ("UPDATE limit_payments SET booked_counted_amount = 11 WHERE merchant_id = $1", "2 payments differ"),
         ("DELETE FROM limit_payments WHERE merchant_id = $1 AND payment_no = 'p1'", "p1 among them"),
+        (
+            "UPDATE limit_payments SET booked_amount = 11 WHERE merchant_id = $1",
+            "2 payments differ from what the log",
+        ),
+        (
+            "UPDATE limit_payments SET amount = 11 WHERE merchant_id = $1",
+            "2 payments differ from what was decided",
+        ),
+        (
+            "UPDATE limit_payments SET counted_amount = 9 WHERE merchant_id = $1",
+            "2 payments differ from what was",
+        ),
+        (
+            "UPDATE limit_payments SET currency = 'XXX' WHERE merchant_id = $1",
+            "2 payments differ from what was",
+        ),
+        (
+            "UPDATE limit_payments SET state = 'declined' WHERE merchant_id = $1",
+            "2 payments differ from what was",
+        ),
+        ("UPDATE limit_releases SET amount = 3 WHERE merchant_id = $1", "1 releases differ"),
+        ("UPDATE limit_releases SET returned_amount = 3 WHERE merchant_id = $1", "1 releases differ"),
     ];
     for (change, expected) in tampered {
         let merchant = app.merchant(Some(100), None, None).await;
         app.consume(merchant, "p1", 10).await;
         app.consume(merchant, "p2", 10).await;
-        let release = json!({ "merchant_id": merchant, "payment_no": "p2", "amount": 4 });
+        let release = json!({ "merchant_id": merchant, "payment_no": "p2", "amount": 4, "release_no": "r1" });
         app.ask("release", &release).await;
         assert_eq!(app.prove(merchant).await, 3);
         app.change(change, merchant).await;

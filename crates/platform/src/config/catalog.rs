@@ -198,7 +198,7 @@ pub(super) const GROUPS: &[Group] = &[
             plain(
                 "PAYOPS_BODY_TIMEOUT",
                 "20s",
-                "How long nothing of a request's body may arrive; then 408. An upload that goes on may take longer, up to an hour.",
+                "How long nothing of a request's body may arrive; then 408. An upload that goes on may take longer, up to an hour; a JSON body has 15 seconds in all.",
             ),
             plain("PAYOPS_REQUEST_CONCURRENCY", "1024", "Requests worked on at once; one more is 503."),
             plain("PAYOPS_BODY_LIMIT", "1MiB", "The largest request body."),

@@ -18,8 +18,13 @@ use super::{Backend, DatabaseTarget, Db, Inner, Migration, PostgresTarget, Sessi
 pub(super) const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What every connection to a SQLite file is told. (That its journal is a WAL, the file itself remembers.)
 /// The WAL is written back after 32 MiB: pages that many transactions change are then written back once.
-pub(super) const SQLITE_SETTINGS: [(&str, &str); 3] =
-    [("synchronous", "FULL"), ("foreign_keys", "ON"), ("wal_autocheckpoint", "8192")];
+pub(super) const SQLITE_SETTINGS: [(&str, &str); 4] = [
+    ("synchronous", "FULL"),
+    ("foreign_keys", "ON"),
+    ("wal_autocheckpoint", "8192"),
+    // The log grows while somebody reads for long; afterwards it gives its room back.
+    ("journal_size_limit", "67108864"),
+];
 /// How long a transaction waits for its turn at the one SQLite writer before it is answered 503.
 const SQLITE_WRITER_PATIENCE: Duration = Duration::from_secs(30);
 /// Readers of a SQLite file; more would only share the same cores.

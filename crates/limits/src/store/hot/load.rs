@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::batch::Loaded;
-use crate::decide::{Account, Action, Operation};
+use crate::decide::{Account, Operation};
 use crate::model::{LimitKind, Limits, Override, Payment, PaymentState, Release, Rule, Terms, Usage};
 use crate::rate::AppliedRate;
 use crate::store::rows::{Kind, id, pack, time, unpack};
@@ -457,12 +457,10 @@ impl RateRow {
 
 /// Whether an operation is in another currency than its merchant's limits.
 pub(crate) fn foreign(operations: &[Operation], loaded: &Loaded) -> bool {
-    operations.iter().any(|operation| match &operation.action {
-        Action::Consume(charge) | Action::Reserve(charge, _) => loaded
-            .accounts
-            .get(&operation.merchant_id)
-            .is_some_and(|account| account.terms.currency != charge.currency),
-        _ => false,
+    operations.iter().any(|operation| {
+        let currency = loaded.currency_to_count(operation);
+        let account = loaded.accounts.get(&operation.merchant_id);
+        account.zip(currency).is_some_and(|(account, currency)| account.terms.currency != currency)
     })
 }
 
