@@ -46,7 +46,7 @@ impl Step<'_> {
         (payment.booked, payment.booked_counted) = (amount, counted);
         (payment.day_start, payment.month_start) = (Some(usage.day.start), Some(usage.month.start));
         let freed = if late { 0 } else { payment.counted - counted };
-        self.end(payment, ActionType::Confirm, before, Ended { freed, late, rate })
+        self.end(payment, ActionType::Confirm, before, &Ended { freed, late, rate })
     }
 
     /// Lets a held amount go. What has expired is free already.
@@ -68,7 +68,7 @@ impl Step<'_> {
         self.account.usage.pending = pending;
         (payment.state, payment.updated_at) = (PaymentState::Voided, self.now);
         let freed = payment.counted;
-        self.end(payment, ActionType::Void, before, Ended { freed, ..Ended::default() })
+        self.end(payment, ActionType::Void, before, &Ended { freed, ..Ended::default() })
     }
 
     /// Counts what is confirmed at the rate of its reservation. One that came too late is counted as a new payment is: what
@@ -94,9 +94,9 @@ impl Step<'_> {
         Ok((counted, rate))
     }
 
-    fn end(&mut self, mut payment: Payment, action: ActionType, before: Counters, ended: Ended) -> Outcome {
+    fn end(&mut self, mut payment: Payment, action: ActionType, before: Counters, ended: &Ended) -> Outcome {
         let late = ended.late;
-        let answer = self.answer(&payment, &ended);
+        let answer = self.answer(&payment, ended);
         let money = match action {
             ActionType::Confirm => (payment.booked, payment.booked_counted),
             _ => (payment.amount, payment.counted),

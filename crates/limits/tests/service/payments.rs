@@ -16,6 +16,7 @@ both_databases!(TABLES;
     declines_are_final_and_explained,
     a_number_with_other_parameters_is_refused,
     a_batch_answers_each_on_its_own,
+    a_parameter_that_nobody_knows_is_refused,
     bad_input_is_named,
     only_services_decide,
     windows_roll_with_the_day,
@@ -89,6 +90,19 @@ async fn expired_reservations_free_their_amount(db: TestDb) {
     assert_eq!(void.data()["status"], "expired");
     assert_eq!(app.counters(merchant).await, (100, 100, 0));
     app.prove(merchant).await;
+}
+
+async fn a_parameter_that_nobody_knows_is_refused(db: TestDb) {
+    let app = App::start(db).await;
+    let merchant = app.merchant(Some(100), None, None).await;
+    let asked = app.ask("consume?x=1", &charge(merchant, "p1", 10)).await;
+    assert_eq!((asked.status, asked.code().as_str()), (400, "INVALID_REQUEST"), "{:?}", asked.json());
+    assert!(asked.fields().contains('x'), "{}", asked.fields());
+    for path in ["", "/payments/p1"] {
+        let seen = app.get(&format!("/api/v1/limits/{merchant}{path}?y=1")).await;
+        assert_eq!((seen.status, seen.fields().contains('y')), (400, true), "{path}: {:?}", seen.json());
+    }
+    assert_eq!(app.counters(merchant).await, (0, 0, 0));
 }
 
 async fn declines_are_final_and_explained(db: TestDb) {

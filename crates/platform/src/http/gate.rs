@@ -3,6 +3,7 @@
 //! One layer instead of a dozen, since each costs an allocation or two for every request, and since the steps
 //! share what they find out.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -15,10 +16,12 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::error::Elapsed;
 use tower::{Layer, Service};
 use tracing::Instrument;
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::{OpenApi, RefOr};
 
 use super::admission::{Admission, Connection};
 use super::budget::{Limiter, MerchantBudgets, Ruling};
@@ -26,7 +29,7 @@ use super::ids::Ids;
 use super::meter::{HttpMetrics, MethodMeter, Refusal, RouteMeter, UNMATCHED};
 use super::patience::Stalled;
 use super::service::{AccessLog, HttpLimits};
-use super::{envelope, language};
+use super::{envelope, language, query};
 use crate::auth::{Authenticator, Caller, Known, SERVICE_SECRET, is_bad_credentials};
 use crate::context::ServiceContext;
 use crate::error::{Error, ErrorKind};
@@ -47,6 +50,44 @@ pub(super) struct Gate {
     pub(super) access_log: AccessLog,
     pub(super) metrics: HttpMetrics,
     pub(super) ids: Ids,
+    pub(super) queryless: Queryless,
+}
+
+/// The routes that, as their documents say, take no query.
+#[derive(Debug, Default)]
+pub(super) struct Queryless(HashSet<(Method, String)>);
+
+impl Queryless {
+    pub(super) fn of(api: &OpenApi) -> Self {
+        let asks = |operation: &Operation| {
+            operation.parameters.iter().flatten().any(|parameter| match parameter {
+                RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
+                RefOr::Ref(_) => true,
+            })
+        };
+        let mut found = HashSet::new();
+        for (path, item) in &api.paths.paths {
+            let operations = [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::DELETE, &item.delete),
+            ];
+            for (method, operation) in operations {
+                if operation.as_ref().is_some_and(|operation| !asks(operation)) {
+                    found.insert((method, path.clone()));
+                }
+            }
+        }
+        Self(found)
+    }
+
+    /// A parameter that a route does not know is an error, also where the route knows none.
+    fn refusal(&self, template: &str, request: &Request) -> Option<Error> {
+        let query = request.uri().query().filter(|query| !query.is_empty())?;
+        let route = (request.method().clone(), template.to_owned());
+        if self.0.contains(&route) { query::expect_none(query).err() } else { None }
+    }
 }
 
 /// Which steps a route's gate takes.
@@ -159,6 +200,9 @@ where
 {
     let time_out = gate.limits.time_out_of(request.headers());
     let mut admitted = gate.admit(kind, &mut request).await;
+    if let (None, Known::Caller(_)) = (&admitted.refusal, &admitted.known) {
+        admitted.refusal = gate.queryless.refusal(template(&request), &request);
+    }
     let stalled = gate.watch(kind, &mut request);
     let mut response = if let Some(refusal) = admitted.refusal.take() {
         refusal.into_response()

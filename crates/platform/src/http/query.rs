@@ -108,6 +108,12 @@ fn pairs(parts: &Parts) -> Result<Vec<Pair<'_>>> {
     }
 }
 
+/// 400 for any parameter at all, where a route has none.
+pub(super) fn expect_none(query: &str) -> Result<()> {
+    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+    parse::<NoFilter>(&pairs).map(drop)
+}
+
 fn parse<T: DeserializeOwned>(pairs: &[Pair<'_>]) -> Result<T> {
     let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let mut unknown = Vec::new();

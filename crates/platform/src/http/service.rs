@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::budget::{Budgets, Limiter, MerchantBudgets};
 use super::compress::CompressLayer;
-use super::gate::{Gate, GateLayer, Kind};
+use super::gate::{Gate, GateLayer, Kind, Queryless};
 use super::health::{self, Health, HealthCheck};
 use super::ids::Ids;
 use super::meter::HttpMetrics;
@@ -122,6 +122,7 @@ pub fn service_router(service: ServiceHttp) -> Router {
     } = service;
     checks.extend(limiter.health_check());
     let (routes, api) = routes.split_for_parts();
+    let queryless = Queryless::of(&api);
     let operational = operational(&context, &docs::describe(context.service, api), checks);
     let gate = Arc::new(Gate {
         metrics: HttpMetrics::new(&context.metrics),
@@ -132,6 +133,7 @@ pub fn service_router(service: ServiceHttp) -> Router {
         merchant_budgets,
         limits,
         access_log,
+        queryless,
     });
     // Its own, so that paths nobody serves are counted, limited and answered like all others.
     let routes = routes.fallback(|| async { StatusCode::NOT_FOUND });

@@ -53,7 +53,12 @@ struct Filter {
     least: Option<i64>,
 }
 
-#[utoipa::path(post, path = "/api/v1/orders", responses((status = 201, body = Order)))]
+#[utoipa::path(
+    post,
+    path = "/api/v1/orders",
+    params(("x" = Option<i64>, Query, description = "Anything")),
+    responses((status = 201, body = Order))
+)]
 async fn create_order(
     axum::extract::State(context): axum::extract::State<ServiceContext>,
     caller: Authorized<OperatorOrService>,
