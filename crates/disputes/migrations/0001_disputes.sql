@@ -72,23 +72,32 @@ CREATE TABLE dispute_evidence (
 
 CREATE INDEX idx_dispute_evidence_dispute ON dispute_evidence (dispute_id, created_at);
 
--- Answers to disputes: packed, held until they are due, sent once.
+-- Answers to disputes, and concessions: held until they are due, sent once. At most one of a dispute is open.
 CREATE TABLE submissions (
     id UUID PRIMARY KEY,
     dispute_id UUID NOT NULL REFERENCES disputes (id),
     number INTEGER NOT NULL,                      -- 1, 2, … of the dispute
-    phase VARCHAR(20) NOT NULL,                   -- the dispute's, when it was packed
-    state VARCHAR(20) NOT NULL,                   -- held, sending, sent, refused, withdrawn
+    kind VARCHAR(20) NOT NULL,                    -- answer, concession
+    phase VARCHAR(20) NOT NULL,                   -- the dispute's, when the call was first made
+    state VARCHAR(20) NOT NULL,                   -- held, sending, sent, refused, expired, withdrawn
+    until_deadline BOOLEAN NOT NULL,              -- submit_at follows the deadline
     submit_at TIMESTAMPTZ NOT NULL,               -- not sent before
-    due_by TIMESTAMPTZ,                           -- not sent after
-    packet JSONB NOT NULL,                        -- exactly what is sent
-    packet_sha256 VARCHAR(64) NOT NULL,
+    due_by TIMESTAMPTZ,                           -- not sent at this instant or after it
+    next_at TIMESTAMPTZ NOT NULL,                 -- when there is something to do about it
+    seal_no INTEGER NOT NULL DEFAULT 0,           -- how often it was packed
+    sealed_from VARCHAR(64),                      -- SHA-256 of the evidence that the packet is made of; NULL: not packed
+    packet JSONB,                                 -- exactly what is sent; NULL: not packed, or a concession
+    packet_sha256 VARCHAR(64),
+    staged_at TIMESTAMPTZ,                        -- files uploaded, evidence stored at the channel; NULL: not yet
     count_before INTEGER NOT NULL,                -- the channel's submission_count before it: more means that it arrived
-    idempotency_key VARCHAR(255),                 -- of the call under way, written before it
+    idempotency_key VARCHAR(255),                 -- of the call that cannot be taken back, written before it
     key_no INTEGER NOT NULL DEFAULT 0,            -- how many keys there were: a new one only after a proof that nothing was sent
-    staged_at TIMESTAMPTZ,                        -- files uploaded, evidence stored at the channel
+    key_at TIMESTAMPTZ,                           -- when the key was made; the channel forgets keys after a day
+    key_failures INTEGER NOT NULL DEFAULT 0,      -- how often the channel answered the key with an error of its own
+    tries INTEGER NOT NULL DEFAULT 0,             -- calls of which it is not certain that they had no effect
+    delays INTEGER NOT NULL DEFAULT 0,            -- failures in a row, for the pause before the next try
     sent_at TIMESTAMPTZ,
-    outcome VARCHAR(500),                         -- what the channel said, where it refused
+    outcome VARCHAR(500),                         -- why it was not sent, in the channel's words where it refused
     created_by VARCHAR(200) NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
@@ -96,13 +105,14 @@ CREATE TABLE submissions (
 );
 
 CREATE UNIQUE INDEX idx_submissions_open ON submissions (dispute_id) WHERE state = 'held' OR state = 'sending';
-CREATE INDEX idx_submissions_due ON submissions (submit_at) WHERE state = 'held' OR state = 'sending';
+CREATE INDEX idx_submissions_next ON submissions (next_at) WHERE state = 'held' OR state = 'sending';
 
--- Files that were uploaded to the channel for a submission.
+-- Files of a packet, as they are uploaded to the channel.
 CREATE TABLE submission_files (
     submission_id UUID NOT NULL REFERENCES submissions (id),
     field VARCHAR(60) NOT NULL,                   -- the channel's field
     sha256 VARCHAR(64) NOT NULL,
+    file_name VARCHAR(255) NOT NULL,
     idempotency_key VARCHAR(255) NOT NULL,        -- written before the upload
     channel_file_id VARCHAR(128),                 -- NULL: not uploaded yet
     PRIMARY KEY (submission_id, field)

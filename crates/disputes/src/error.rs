@@ -4,8 +4,10 @@ use payops_platform::error::{Error, ErrorKind};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::evidence::preflight::{About, Problem};
 use crate::lifecycle::{self, Status};
 use crate::store::dispute::Model as Dispute;
+use crate::store::submission::Model as Submission;
 
 /// Nothing is known by this id, or it is another merchant's.
 pub(crate) fn dispute_not_found(id: Uuid) -> Error {
@@ -100,5 +102,113 @@ pub(crate) fn evidence_not_found(id: Uuid) -> Error {
         "EVIDENCE_NOT_FOUND",
         format!("there is no evidence {id}"),
         format!("证据 {id} 不存在"),
+    )
+}
+
+/// No channel takes an answer to it.
+pub(crate) fn not_the_channels(dispute: &Dispute) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "NOT_THE_CHANNELS",
+        format!(
+            "{} was entered by hand and no channel's dispute was found for it: answer where it was opened, and enter its status",
+            dispute.dispute_no
+        ),
+        format!("{} 为手工录入，未关联渠道争议；请在开立方处答复，并录入其状态", dispute.dispute_no),
+    )
+}
+
+/// An answer would come too late.
+pub(crate) fn deadline_passed(dispute: &Dispute) -> Error {
+    let due_by = dispute.evidence_due_by.unwrap_or_default();
+    Error::new(
+        ErrorKind::Unprocessable,
+        "DEADLINE_PASSED",
+        format!("the answer was due by {due_by}; nothing is sent after that"),
+        format!("答复截止时间为 {due_by}，逾期不再提交"),
+    )
+    .with_data(json!({ "evidence_due_by": due_by }))
+}
+
+/// An answer or a concession is on its way or waits.
+pub(crate) fn submission_open(open: &Submission) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "SUBMISSION_OPEN",
+        format!(
+            "submission {} of this dispute is not done; withdraw it first, if it still waits",
+            open.number
+        ),
+        format!("该争议的第 {} 次提交尚未完成；如仍在等待，请先撤回", open.number),
+    )
+    .with_data(json!({ "submission_id": open.id, "number": open.number, "state": open.state }))
+}
+
+/// Nothing waits that could be called off.
+pub(crate) fn submission_not_held(sending: bool) -> Error {
+    let (en, zh) = if sending {
+        ("it is being sent, which cannot be taken back", "正在提交，无法撤回")
+    } else {
+        ("nothing of this dispute waits to be sent", "该争议没有等待提交的答复")
+    };
+    Error::new(ErrorKind::Conflict, "SUBMISSION_NOT_HELD", en, zh)
+}
+
+/// The channel would not take the packet, or it would be spent for nothing.
+pub(crate) fn packet_blocked(problems: &[Problem]) -> Error {
+    let told: Vec<_> = problems
+        .iter()
+        .map(|problem| {
+            let about = match &problem.about {
+                About::Packet => None,
+                About::File { name, .. } => Some(name.clone()),
+                About::Item(item) => Some(item.as_str().to_owned()),
+            };
+            json!({
+                "code": problem.code, "blocks": problem.blocks, "about": about,
+                "message": problem.text.en, "message_zh": problem.text.zh,
+            })
+        })
+        .collect();
+    Error::new(
+        ErrorKind::Unprocessable,
+        "PACKET_BLOCKED",
+        "the evidence cannot be sent as it is, and there is one submission only; data.problems says why",
+        "证据尚不能提交，而提交机会只有一次；原因见 data.problems",
+    )
+    .with_data(json!({ "problems": told }))
+}
+
+/// It was part of an answer that was sent.
+pub(crate) fn evidence_submitted(id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "EVIDENCE_SUBMITTED",
+        format!("evidence {id} was part of an answer that was sent, and stays"),
+        format!("证据 {id} 已随答复提交，不能删除"),
+    )
+}
+
+/// The dispute has more than any channel would take.
+pub(crate) fn evidence_full(most_files: usize, most_bytes: u64) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "EVIDENCE_FULL",
+        format!(
+            "a dispute holds at most {most_files} files and {most_bytes} bytes of them; take away what proves nothing"
+        ),
+        format!("每个争议最多 {most_files} 个文件、合计 {most_bytes} 字节；请先删除无关文件"),
+    )
+}
+
+/// The store of files has it no longer, or has something else in its place.
+pub(crate) fn file_missing(sha256: &str) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "EVIDENCE_FILE_MISSING",
+        format!(
+            "the store has no file with the SHA-256 {sha256}; attach it again, or take the evidence away"
+        ),
+        format!("存储中没有 SHA-256 为 {sha256} 的文件；请重新上传，或删除该证据"),
     )
 }

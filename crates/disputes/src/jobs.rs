@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Disputes;
 use crate::model::Channel;
-use crate::ops::readings;
+use crate::ops::{readings, submission};
 
 /// Reads a dispute from its channel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,9 +31,17 @@ impl ReadDispute {
     }
 }
 
+/// Sends answers and concessions: there is one of it, and it never ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendSubmissions {}
+
+impl Job for SendSubmissions {
+    const NAME: &'static str = "disputes.send";
+}
+
 /// Registers the service's workers.
 pub fn register(app: &Disputes, runner: Runner) -> Runner {
-    runner.register::<ReadDispute>(Works(app.clone()))
+    runner.register::<ReadDispute>(Works(app.clone())).register::<SendSubmissions>(Works(app.clone()))
 }
 
 /// The service as a worker.
@@ -46,5 +54,15 @@ impl Worker<ReadDispute> for Works {
 
     async fn gave_up(&self, tx: &Tx, job: ReadDispute, _: &Error) -> Result<()> {
         readings::give_up(tx, &job).await
+    }
+}
+
+impl Worker<SendSubmissions> for Works {
+    async fn run(&self, _: SendSubmissions, lease: Lease) -> Result<(), JobError> {
+        submission::dispatch::run(&self.0, lease).await
+    }
+
+    async fn gave_up(&self, tx: &Tx, _: SendSubmissions, _: &Error) -> Result<()> {
+        submission::want(&self.0, tx).await
     }
 }

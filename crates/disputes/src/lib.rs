@@ -12,10 +12,13 @@ pub mod lifecycle;
 pub mod model;
 
 mod error;
+mod files;
+mod metrics;
 mod ops;
 mod store;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use payops_channels::stripe::api::StripeClient;
 use payops_platform::context::ServiceContext;
@@ -23,7 +26,10 @@ use payops_platform::db::Migration;
 use payops_platform::error::Result;
 use secrecy::SecretString;
 
+use metrics::DisputeMetrics;
+
 pub use api::{openapi, routes};
+pub use files::{Bucket, FilePlace, Files};
 
 /// The service's tables, the oldest migration first.
 pub const MIGRATIONS: &[Migration] = &[
@@ -44,6 +50,8 @@ pub struct Options {
     pub payment_no_key: String,
     /// Under which name they hold the merchant's id.
     pub merchant_id_key: String,
+    /// How long before the deadline an answer is sent that is held until then.
+    pub submission_margin: Duration,
 }
 
 impl Default for Options {
@@ -52,6 +60,7 @@ impl Default for Options {
             stripe_webhook_secrets: Vec::new(),
             payment_no_key: "payment_no".to_owned(),
             merchant_id_key: "merchant_id".to_owned(),
+            submission_margin: Duration::from_hours(6),
         }
     }
 }
@@ -67,8 +76,10 @@ pub struct Channels {
 #[derive(Debug, Clone)]
 pub struct Disputes {
     pub(crate) context: ServiceContext,
+    pub(crate) files: Files,
     pub(crate) channels: Arc<Channels>,
     pub(crate) options: Arc<Options>,
+    pub(crate) metrics: DisputeMetrics,
 }
 
 impl AsRef<ServiceContext> for Disputes {
@@ -79,8 +90,9 @@ impl AsRef<ServiceContext> for Disputes {
 
 impl Disputes {
     /// Puts the service together.
-    pub fn new(context: ServiceContext, channels: Channels, options: Options) -> Self {
-        Self { context, channels: Arc::new(channels), options: Arc::new(options) }
+    pub fn new(context: ServiceContext, files: Files, channels: Channels, options: Options) -> Self {
+        let metrics = DisputeMetrics::register(&context.metrics);
+        Self { context, files, channels: Arc::new(channels), options: Arc::new(options), metrics }
     }
 
     /// Stripe's API, or 422 where it is not configured.

@@ -8,7 +8,7 @@ use payops_disputes::evidence::checklist::ProductType;
 use payops_disputes::evidence::preflight::{
     About, Attached, Draft, Limits, Prepared, Problem, may_send, preflight,
 };
-use payops_disputes::evidence::{EvidenceKind, TextField};
+use payops_disputes::evidence::{EvidenceKind, Given, TextField};
 use proptest::prelude::*;
 
 fn attached(bytes: u64, pages: usize) -> Attached {
@@ -28,6 +28,7 @@ fn checked(
         attached,
         prepared: &BTreeMap::new(),
         texts,
+        given: &Given::default(),
         fee_acknowledged: false,
     };
     preflight(&Limits::STRIPE, &draft)
@@ -70,6 +71,7 @@ fn what_is_sent_in_place_of_the_attached_files_is_what_counts() {
         attached: &files,
         prepared: &BTreeMap::from([(EvidenceKind::Receipt, Prepared { bytes: 4_500_000, pages: 49 })]),
         texts: &BTreeMap::new(),
+        given: &Given::default(),
         fee_acknowledged: false,
     };
     assert!(may_send(&preflight(&Limits::STRIPE, &draft)));
@@ -173,6 +175,7 @@ proptest! {
             attached: &[],
             prepared: &BTreeMap::new(),
             texts: &texts,
+            given: &Given::default(),
             fee_acknowledged: false,
         };
         for problem in preflight(&Limits::STRIPE, &draft) {

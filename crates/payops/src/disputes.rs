@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use payops_channels::stripe::api::{StripeClient, StripeSettings};
-use payops_disputes::{Channels, Disputes, Options, jobs, routes};
+use payops_disputes::{Channels, Disputes, FilePlace, Files, Options, jobs, routes};
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
@@ -30,7 +30,10 @@ pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>)
     });
     let options =
         Options { stripe_webhook_secrets: settings.stripe.webhook_secrets.clone(), ..Options::default() };
-    let app = Disputes::new(context.clone(), Channels { stripe: stripe.transpose()? }, options);
+    let folder = &settings.evidence_files;
+    let files = Files::open(&FilePlace::Folder(folder.clone()))
+        .with_context(|| format!("PAYOPS_EVIDENCE_PATH {} cannot be used", folder.display()))?;
+    let app = Disputes::new(context.clone(), files, Channels { stripe: stripe.transpose()? }, options);
     let http = ServiceHttp {
         limits: settings.http,
         limiter: rate_limiter(settings, &metrics).await?,

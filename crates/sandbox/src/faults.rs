@@ -151,6 +151,12 @@ pub enum FaultKind {
         /// From 500 to 599.
         status: u16,
     },
+    /// The call has no effect and is answered with an error, which its idempotency key remembers: a new key is needed.
+    /// Calls to Stripe that change something.
+    StatusKept {
+        /// From 500 to 599.
+        status: u16,
+    },
     /// The connection breaks after so many bytes of the body; the call had its effect. Any but webhooks.
     Cut {
         /// Bytes of the body that still arrive.
@@ -207,6 +213,7 @@ impl FaultKind {
             Self::Status { .. } => "status",
             Self::SlowAfter { .. } => "slow_after",
             Self::StatusAfter { .. } => "status_after",
+            Self::StatusKept { .. } => "status_kept",
             Self::Cut { .. } => "cut",
             Self::Corrupt { .. } => "corrupt",
             Self::TruncateRows { .. } => "truncate_rows",
@@ -230,7 +237,7 @@ impl FaultKind {
             Self::Slow { .. } => &FaultTarget::ALL,
             Self::Status { .. } | Self::Cut { .. } => &FaultTarget::CALLS,
             Self::SlowAfter { .. } => &FaultTarget::STRIPE,
-            Self::StatusAfter { .. } => &FaultTarget::STRIPE_WRITES,
+            Self::StatusAfter { .. } | Self::StatusKept { .. } => &FaultTarget::STRIPE_WRITES,
             Self::Corrupt { .. } => &[StripeDownload, GatewayFeed, Webhook],
             Self::TruncateRows { .. } => &[StripeDownload, GatewayFeed],
             Self::WrongTrailer | Self::NoTrailer => &[GatewayFeed],
@@ -320,10 +327,10 @@ impl Fault {
         {
             return Err(InvalidFault::NoErrorStatus(status));
         }
-        if let FaultKind::StatusAfter { status } = self.kind
+        if let FaultKind::StatusAfter { status } | FaultKind::StatusKept { status } = self.kind
             && !(500..=599).contains(&status)
         {
-            return Err(InvalidFault::Field(format!("{status} cannot follow an effect: 500 to 599 can")));
+            return Err(InvalidFault::Field(format!("{status} is not kept under a key: 500 to 599 are")));
         }
         let has_reports = matches!(self.target, StripeTypes | StripeCreate | StripePoll | StripeDownload);
         if self.report_type.is_some() && !has_reports {
@@ -375,6 +382,7 @@ impl FaultRequest {
             },
             "slow_after" => FaultKind::SlowAfter { ms: self.ms.ok_or_else(|| missing("ms"))? },
             "status_after" => FaultKind::StatusAfter { status: self.status.unwrap_or(500) },
+            "status_kept" => FaultKind::StatusKept { status: self.status.unwrap_or(500) },
             "cut" => FaultKind::Cut { after: self.after.ok_or_else(|| missing("after"))? },
             "corrupt" => FaultKind::Corrupt {
                 mode: match self.mode.as_deref() {
@@ -426,6 +434,7 @@ pub(crate) struct Strike {
     pub(crate) status: Option<(u16, Option<u64>)>,
     pub(crate) slow_after: Option<Duration>,
     pub(crate) error_after: Option<u16>,
+    pub(crate) error_kept: Option<u16>,
     pub(crate) cut: Option<u64>,
     pub(crate) corrupt: Option<CorruptMode>,
     pub(crate) truncate_rows: Option<u64>,
@@ -449,6 +458,7 @@ impl Strike {
             FaultKind::Status { status, retry_after } => self.status = Some((status, retry_after)),
             FaultKind::SlowAfter { ms } => self.slow_after = Some(Duration::from_millis(ms)),
             FaultKind::StatusAfter { status } => self.error_after = Some(status),
+            FaultKind::StatusKept { status } => self.error_kept = Some(status),
             FaultKind::Cut { after } => self.cut = Some(after),
             FaultKind::Corrupt { mode } => self.corrupt = Some(mode),
             FaultKind::TruncateRows { rows } => self.truncate_rows = Some(rows),

@@ -238,7 +238,7 @@ pub(super) async fn sync_dispute(
     Ok(Answer::ok(Dispute::at(app.context.now(), row)).etag(version))
 }
 
-fn by<'t, B>(scope: &payops_platform::http::Scope<'t, Disputes, B>) -> By<'t> {
+pub(super) fn by<'t, B>(scope: &payops_platform::http::Scope<'t, Disputes, B>) -> By<'t> {
     By { app: scope.app, tx: scope.tx, actor: scope.actor, source: Source::Api }
 }
 

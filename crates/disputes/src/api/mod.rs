@@ -1,6 +1,7 @@
 //! The HTTP API of disputes: extract, call an operation, answer.
 
 mod disputes;
+mod submission;
 mod webhooks;
 pub mod wire;
 
@@ -31,5 +32,9 @@ fn documented_routes() -> OpenApiRouter<Disputes> {
         .routes(routes!(disputes::add_note))
         .routes(routes!(disputes::timeline))
         .routes(routes!(disputes::sync_dispute))
+        .routes(routes!(submission::submit_dispute))
+        .routes(routes!(submission::accept_dispute))
+        .routes(routes!(submission::withdraw_submission))
+        .routes(routes!(submission::list_submissions))
         .routes(routes!(webhooks::receive_stripe_event))
 }

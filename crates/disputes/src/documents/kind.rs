@@ -31,6 +31,11 @@ impl Format {
         }
     }
 
+    /// The format of this media type.
+    pub fn of_media_type(media_type: &str) -> Option<Self> {
+        [Self::Pdf, Self::Jpeg, Self::Png].into_iter().find(|format| format.media_type() == media_type)
+    }
+
     /// The name for people.
     pub fn name(self) -> &'static str {
         match self {

@@ -10,8 +10,11 @@ pub mod preflight;
 
 pub use fields::{LONG_TEXT, SHORT_TEXT, TextField};
 
+use std::collections::BTreeMap;
+
 use payops_platform::error::Text;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a file shows. Each kind is one file field of the channel's dispute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -98,6 +101,17 @@ impl EvidenceKind {
         // The table is in the order of the variants; a test holds it to that.
         &KINDS[self as usize]
     }
+}
+
+/// What the channel has by itself, in fields for which there is nothing of ours. A submission sends it as well.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Given {
+    /// Texts, by field.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub texts: BTreeMap<TextField, String>,
+    /// The channel's ids of files, by kind.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub files: BTreeMap<EvidenceKind, String>,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use payops_platform::error::Text;
 
 use super::checklist::{Importance, Item, ProductType, checklist};
-use super::{EvidenceKind, TextField};
+use super::{EvidenceKind, Given, TextField};
 use crate::documents::{Inspection, Refusal};
 
 /// What a channel takes at most. Characters are Unicode code points, not bytes and not what an eye takes for one.
@@ -64,6 +64,8 @@ pub struct Draft<'a> {
     pub prepared: &'a BTreeMap<EvidenceKind, Prepared>,
     /// The texts; an empty one counts as absent.
     pub texts: &'a BTreeMap<TextField, String>,
+    /// What the channel has already: it counts, and is no answer by itself.
+    pub given: &'a Given,
     /// Whether the merchant accepted the network's fee for a compliance case.
     pub fee_acknowledged: bool,
 }
@@ -138,7 +140,7 @@ fn files(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
 }
 
 fn texts(limits: &Limits, draft: &Draft<'_>, problems: &mut Vec<Problem>) {
-    let mut total = 0;
+    let mut total = draft.given.texts.values().map(|text| text.chars().count()).sum::<usize>();
     for (&field, text) in draft.texts {
         let (chars, most) = (text.chars().count(), field.max_chars());
         total += chars;
@@ -219,6 +221,8 @@ fn completeness(draft: &Draft<'_>, problems: &mut Vec<Problem>) {
     if draft.fee_acknowledged {
         present.insert(Item::FeeAcknowledged);
     }
+    present.extend(draft.given.texts.keys().map(|&field| Item::Text(field)));
+    present.extend(draft.given.files.keys().map(|&kind| Item::File(kind)));
     let list = checklist(draft.reason, draft.product, &present);
     let lines = list.missing().filter(|line| line.importance == Importance::Recommended);
     problems.extend(lines.map(|line| {

@@ -21,6 +21,8 @@ pub(crate) enum Source {
     Api,
     /// What the channel says, read because an event said that there is news.
     Channel,
+    /// Work that was ordered before.
+    Job,
 }
 
 impl Source {
@@ -28,6 +30,7 @@ impl Source {
         match self {
             Self::Api => "api",
             Self::Channel => "channel",
+            Self::Job => "job",
         }
     }
 }

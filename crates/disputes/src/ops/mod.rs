@@ -3,7 +3,9 @@
 pub(crate) mod disputes;
 mod edit;
 pub(crate) mod observe;
+pub(crate) mod packet;
 pub(crate) mod readings;
+pub(crate) mod submission;
 pub(crate) mod webhooks;
 
 pub(crate) use edit::{By, Edit, Source};

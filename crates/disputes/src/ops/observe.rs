@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::disputes::{blank, lost_cause};
-use super::{By, Edit};
+use super::{By, Edit, submission};
 use crate::Disputes;
 use crate::lifecycle::{Event, Phase, Status, step};
 use crate::model::{Channel, Doubt, TimelineEvent};
@@ -75,6 +75,7 @@ pub(crate) async fn apply(by: &By<'_>, seen: &Seen, newest: bool) -> Result<Disp
     if newest {
         facts(by, &mut edit, seen)?;
         link(&mut edit, seen);
+        submission::deadline_moved(by, &edit).await?;
     }
     for movement in movements(edit.before().id, object, by.app.context.now()) {
         if movement::insert_new(by.tx, movement.clone()).await? {

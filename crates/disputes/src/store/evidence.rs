@@ -8,6 +8,9 @@ use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect};
 
 use crate::error;
 
+/// The type of the one piece of evidence that is neither a file nor a text of the channel's.
+pub const FEE_ACKNOWLEDGED: &str = "fee_acknowledged";
+
 /// One piece of evidence; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "dispute_evidence")]
@@ -43,9 +46,15 @@ pub async fn insert(tx: &Tx, evidence: Model) -> Result<Model> {
 
 /// What a dispute has, in the order in which it came; what was taken away is left out.
 pub async fn of_dispute(conn: &impl ConnectionTrait, dispute_id: Uuid) -> Result<Vec<Model>> {
+    let mut found = ever_of_dispute(conn, dispute_id).await?;
+    found.retain(|evidence| evidence.deleted_at.is_none());
+    Ok(found)
+}
+
+/// The same, with what was taken away.
+pub async fn ever_of_dispute(conn: &impl ConnectionTrait, dispute_id: Uuid) -> Result<Vec<Model>> {
     let found = Entity::find()
         .filter(Column::DisputeId.eq(dispute_id))
-        .filter(Column::DeletedAt.is_null())
         .order_by_asc(Column::CreatedAt)
         .order_by_asc(Column::Id);
     Ok(found.all(conn).await?)

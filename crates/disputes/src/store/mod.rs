@@ -4,5 +4,7 @@ pub(crate) mod dispute;
 pub(crate) mod evidence;
 pub(crate) mod movement;
 pub(crate) mod reading;
+pub(crate) mod sent;
+pub(crate) mod submission;
 pub(crate) mod timeline;
 pub(crate) mod webhook;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use payops_channels::stripe::api::{StripeClient, StripeSettings};
 use payops_core::random::SystemRandom;
 use payops_core::time::{Clock, SystemClock};
-use payops_disputes::{Channels, Disputes, Options, jobs, routes};
+use payops_disputes::{Channels, Disputes, FilePlace, Files, Options, jobs, routes};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::{As, TestAnswer, TestClient, TestRequest, authenticator};
@@ -39,6 +39,8 @@ pub struct App {
     service: Disputes,
     context: ServiceContext,
     instances: Mutex<Instances>,
+    /// Where evidence lies.
+    pub folder: tempfile::TempDir,
     /// Is removed with it.
     _db: TestDb,
 }
@@ -86,7 +88,9 @@ impl App {
             ..Options::default()
         };
         let channels = Channels { stripe: Some(stripe(sandbox.base_url())) };
-        let service = Disputes::new(context.clone(), channels, options);
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::open(&FilePlace::Folder(folder.path().to_owned())).unwrap();
+        let service = Disputes::new(context.clone(), files, channels, options);
         let authenticator = authenticator().unwrap();
         // Tests look at a dispute more often than people may.
         let budgets = Budgets { caller_per_minute: NonZeroU32::MAX, ..Budgets::default() };
@@ -96,7 +100,8 @@ impl App {
         };
         let router = service_router(http);
         let client = TestClient::new(router.clone(), authenticator, context.now());
-        let app = Self { client, sandbox, clock, service, context, instances: Mutex::default(), _db: db };
+        let instances = Mutex::default();
+        let app = Self { client, sandbox, clock, service, context, instances, folder, _db: db };
         let stop = app.instances.lock().unwrap().stop.clone();
         let serving = tokio::spawn(serve(listener, router, stop, Duration::from_secs(1)));
         app.instances.lock().unwrap().running.push(serving);
@@ -110,6 +115,22 @@ impl App {
         let mut instances = self.instances.lock().unwrap();
         let running = tokio::spawn(runner.run(instances.stop.clone()));
         instances.running.push(running);
+    }
+
+    /// Has all instances that work on jobs end as if their processes were killed. Nothing is handed back: their leases
+    /// run out with the clock.
+    pub async fn crash(&self) {
+        let workers: Vec<_> = self.instances.lock().unwrap().running.drain(1..).collect();
+        for worker in workers {
+            worker.abort();
+            // It ends by that, which is no success.
+            assert!(worker.await.is_err());
+        }
+    }
+
+    /// What the service works with.
+    pub fn context(&self) -> &ServiceContext {
+        &self.context
     }
 
     /// Lets time pass, for the service and for Stripe, which does what is due until then.
@@ -144,13 +165,22 @@ impl App {
     /// Waits until the dispute of Stripe's id looks as wanted.
     pub async fn until(&self, channel_id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let path = format!("/api/v1/disputes?channel_dispute_id={channel_id}");
+        self.until_true(async || {
+            let page = self.get(&path).await.data();
+            page["items"].get(0).filter(|dispute| wanted(dispute)).cloned().ok_or(page)
+        })
+        .await
+    }
+
+    /// Waits until `look` finds what it looks for; otherwise it tells what there is.
+    pub async fn until_true<T>(&self, look: impl AsyncFn() -> Result<T, Value>) -> T {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let page = self.get(&path).await.data();
-            if let Some(dispute) = page["items"].get(0).filter(|dispute| wanted(dispute)) {
-                return dispute.clone();
-            }
-            assert!(tokio::time::Instant::now() < deadline, "not yet after {PATIENCE:?}: {page}");
+            let seen = match look().await {
+                Ok(found) => return found,
+                Err(seen) => seen,
+            };
+            assert!(tokio::time::Instant::now() < deadline, "not yet after {PATIENCE:?}: {seen}");
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -180,7 +210,9 @@ pub fn entry(payment_no: &str) -> Value {
 
 fn stripe(base_url: &str) -> StripeClient {
     let key = SecretString::from(DEFAULT_STRIPE_API_KEY);
-    let settings = StripeSettings::new(base_url.parse().unwrap(), key, Arc::new(inject_traceparent));
+    let mut settings = StripeSettings::new(base_url.parse().unwrap(), key, Arc::new(inject_traceparent));
+    // The sandbox has no limit of its own.
+    settings.requests_per_second = NonZeroU32::new(250).unwrap();
     StripeClient::new(settings, Arc::new(SystemRandom)).unwrap()
 }
 

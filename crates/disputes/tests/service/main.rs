@@ -4,3 +4,5 @@
 mod by_hand;
 mod channel;
 mod harness;
+mod submissions;
+mod submissions_under_faults;

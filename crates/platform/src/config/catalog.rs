@@ -133,6 +133,10 @@ pub(super) const GROUPS: &[Group] = &[
                 "Folder of settlement files. `settlement-files` in PAYOPS_DATA_DIR.",
             ),
             open(
+                "PAYOPS_EVIDENCE_PATH",
+                "Folder of the files that answer disputes. `evidence` in PAYOPS_DATA_DIR.",
+            ),
+            open(
                 "REPORT_PATH",
                 "Accepted for compatibility, without effect: reports are not kept in files, they are made when they are downloaded (`/reports/{task_id}/download?format=csv`).",
             ),

@@ -60,6 +60,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let stripe = stripe(reader);
     let gateway = gateway(reader);
     let settlement_files = folder(reader, "SETTLEMENT_FILE_PATH", &data_dir.join("settlement-files"));
+    let evidence_files = folder(reader, "PAYOPS_EVIDENCE_PATH", &data_dir.join("evidence"));
     report_path(reader);
     let identity = identity(reader);
     let audit_keys = seals::read(reader);
@@ -87,6 +88,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         stripe: stripe?,
         gateway,
         settlement_files,
+        evidence_files,
         identity: identity?,
         audit_keys,
         http: requests.http,

@@ -108,6 +108,8 @@ pub struct Settings {
     pub gateway: Option<GatewaySettings>,
     /// Folder of settlement files.
     pub settlement_files: PathBuf,
+    /// The folder of the files that answer disputes.
+    pub evidence_files: PathBuf,
     /// Who may call.
     pub identity: IdentitySettings,
     /// What the seals of the usage log are signed with.

@@ -112,9 +112,15 @@ async fn carry_out(
         }
         Begin::First(in_flight) => {
             strike.delay().await;
-            let (status, body) = match act(call, strike) {
+            let acted = match strike.error_kept {
+                Some(status) => Err(StripeError::from_fault(status, None)),
+                None => act(call, strike),
+            };
+            let (status, body) = match acted {
                 Ok(object) => (StatusCode::OK, object),
-                Err(error) if error.is_an_outcome() => (error.status(), error.object()),
+                Err(error) if error.is_an_outcome() || strike.error_kept.is_some() => {
+                    (error.status(), error.object())
+                }
                 Err(error) => return Err(error),
             };
             let (status, body) = match strike.error_after {

@@ -45,7 +45,7 @@ pub use evidence::{DisputeUpdate, Evidence, FileField, MOST_EVIDENCE_CHARS, Text
 pub use file::{EvidenceFile, FileContent, FileLink, FileType, OpenContent, StripeFile};
 use form::Form;
 pub use list::{Listing, Page};
-use pace::Pace;
+use pace::{Lane, Pace};
 pub use settings::{API_VERSION, Retries, StripeSettings};
 pub use tolerant::Kept;
 
@@ -61,6 +61,7 @@ const LARGEST_ANSWER: usize = 64 << 20;
 pub struct StripeClient {
     shared: Arc<Shared>,
     retries: Retries,
+    lane: Lane,
 }
 
 struct Shared {
@@ -73,7 +74,11 @@ struct Shared {
 impl fmt::Debug for StripeClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = &self.shared.settings;
-        f.debug_struct("StripeClient").field("settings", settings).field("retries", &self.retries).finish()
+        f.debug_struct("StripeClient")
+            .field("settings", settings)
+            .field("retries", &self.retries)
+            .field("lane", &self.lane)
+            .finish()
     }
 }
 
@@ -97,7 +102,8 @@ impl StripeClient {
         };
         let pace = Pace::new(settings.requests_per_second, settings.longest_wait_for_turn);
         let retries = settings.retries;
-        Ok(Self { shared: Arc::new(Shared { settings, http, pace, random }), retries })
+        let shared = Arc::new(Shared { settings, http, pace, random });
+        Ok(Self { shared, retries, lane: Lane::Ordinary })
     }
 
     /// The same client, whose calls are one attempt each.
@@ -107,7 +113,14 @@ impl StripeClient {
     #[must_use]
     pub fn once(&self) -> Self {
         let retries = Retries { attempts: 1, ..self.retries };
-        Self { shared: Arc::clone(&self.shared), retries }
+        Self { shared: Arc::clone(&self.shared), retries, lane: self.lane }
+    }
+
+    /// The same client, whose calls do not wait behind those of others: where calls wait for their turn under the limit
+    /// on requests a second, these go first.
+    #[must_use]
+    pub fn first(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), retries: self.retries, lane: Lane::First }
     }
 
     async fn read<T: DeserializeOwned>(
@@ -162,7 +175,7 @@ impl StripeClient {
             let mut certainty = Certainty::NotSent;
             let mut attempt = 1;
             loop {
-                pace.turn().await.map_err(|held_back| StripeError::new(held_back, certainty))?;
+                pace.turn(self.lane).await.map_err(|held_back| StripeError::new(held_back, certainty))?;
                 let mut failed = match http.answer(request()?.timeout(timeout), LARGEST_ANSWER).await {
                     Ok(answer) => return Ok(answer),
                     Err(failed) => failed,

@@ -2,5 +2,7 @@
 //! the currency beside them.
 
 mod disputes;
+mod submission;
 
 pub use disputes::*;
+pub use submission::*;

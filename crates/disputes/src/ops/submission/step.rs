@@ -1,0 +1,208 @@
+//! One step of one submission, in a transaction that only the run which holds the job's lease can commit.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::FutureExt;
+use payops_channels::stripe::StripeError;
+use payops_platform::auth::Actor;
+use payops_platform::db::{BoxFuture, Locked};
+use payops_platform::error::Result;
+use payops_platform::jobs::Lease;
+use serde_json::json;
+
+use crate::Disputes;
+use crate::model::TimelineEvent;
+use crate::ops::observe::{self, Seen};
+use crate::ops::{By, Edit, Source, readings};
+use crate::store::dispute::{self, Model as Dispute};
+use crate::store::reading;
+use crate::store::submission::{self, Kind, Model as Submission, SubmissionState};
+
+/// The pause after a first failure; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// No pause of one submission is longer.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The pause of all of them, where the channel is away or has enough and does not say for how long.
+const AWAY: Duration = Duration::from_secs(2);
+/// The pause of all of them while the channel does not take our key.
+const LOCKED_OUT: Duration = Duration::from_mins(1);
+
+/// A run of the job that sends.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    pub(super) app: Disputes,
+    pub(super) lease: Lease,
+    pause: Arc<Mutex<Option<Duration>>>,
+}
+
+/// A submission with its dispute, as they were read.
+#[derive(Debug, Clone)]
+pub(super) struct Pair {
+    pub(super) submission: Submission,
+    pub(super) dispute: Dispute,
+}
+
+impl Pair {
+    /// The channel's id of the dispute.
+    pub(super) fn channel_id(&self) -> &str {
+        self.dispute.channel_dispute_id.as_deref().unwrap_or_default()
+    }
+}
+
+/// What a step holds locked, in the order in which all take it: reading, dispute, submission.
+pub(super) struct Hold<'t> {
+    pub(super) by: By<'t>,
+    pub(super) reading: reading::Model,
+    pub(super) dispute: Locked<Dispute>,
+    pub(super) submission: Locked<Submission>,
+}
+
+impl Run {
+    pub(super) fn new(app: Disputes, lease: Lease) -> Self {
+        Self { app, lease, pause: Arc::default() }
+    }
+
+    /// Locks what belongs to a submission and takes a step. `None` where it is no longer open, or no longer in the state
+    /// that the step was thought for.
+    pub(super) async fn step<T, F>(&self, name: &'static str, pair: &Pair, body: F) -> Result<Option<T>>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(Hold<'t>) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    {
+        let shared = Arc::new((self.clone(), pair.clone(), Actor::system("disputes"), body));
+        let write = self.app.context.db.write(name, move |tx| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let (run, pair, actor, body) = &*shared;
+                run.lease.still_mine(tx).await?;
+                let reading = reading::lock(tx, pair.dispute.channel, pair.channel_id()).await?;
+                let dispute = dispute::lock(tx, pair.dispute.id, None).await?;
+                let submission = submission::lock(tx, pair.submission.id).await?;
+                let Some(submission) = submission.filter(|now| now.state == pair.submission.state) else {
+                    return Ok(None);
+                };
+                let by = By { app: &run.app, tx, actor, source: Source::Job };
+                body(Hold { by, reading, dispute, submission }).await.map(Some)
+            }
+            .boxed()
+        });
+        write.await
+    }
+
+    /// Stops this run's sending for a while: what is not begun stays due.
+    pub(super) fn pause(&self, failed: &StripeError) {
+        use payops_channels::RemoteErrorKind as Why;
+        let usual = if failed.kind() == Why::Unauthorized { LOCKED_OUT } else { AWAY };
+        let pause = failed.remote.retry_after.unwrap_or(usual);
+        tracing::warn!(error = %failed, pause_ms = pause.as_millis(), "submissions pause");
+        let mut held = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = held.max(Some(pause));
+    }
+
+    pub(super) fn paused(&self) -> Option<Duration> {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether to begin nothing more.
+    pub(super) fn stops(&self) -> bool {
+        self.paused().is_some() || self.lease.cancelled().is_cancelled()
+    }
+
+    /// Has a submission wait after a failure. Deadlines are looked at again when its time comes.
+    pub(super) async fn later(&self, pair: &Pair) -> Result<()> {
+        self.step("submissions.later", pair, |hold| {
+            async move {
+                let mut after = (*hold.submission).clone();
+                after.delays = after.delays.saturating_add(1);
+                after.next_at = hold.by.app.context.now() + pause_after(after.delays);
+                hold.write(after).await.map(|_| ())
+            }
+            .boxed()
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// Whether all submissions have to wait after this failure, which certainly had no effect.
+pub(super) fn is_for_all(failed: &StripeError) -> bool {
+    use payops_channels::RemoteErrorKind as Why;
+    use payops_channels::stripe::Certainty;
+    match failed.certainty {
+        Certainty::NotSent => failed.is_retryable(),
+        Certainty::Refused => failed.is_retryable() || failed.kind() == Why::Unauthorized,
+        Certainty::Unknown => false,
+    }
+}
+
+pub(super) fn pause_after(failures: i32) -> TimeDelta {
+    let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or_default().min(16);
+    let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+    TimeDelta::from_std(pause).unwrap_or_default()
+}
+
+impl Hold<'_> {
+    pub(super) async fn write(&self, changed: Submission) -> Result<Submission> {
+        let now = self.by.app.context.now();
+        submission::update(self.by.tx, &self.submission, changed, now).await
+    }
+
+    /// Counts a look at the channel's dispute that begins now; see [`readings`].
+    pub(super) async fn begin_reading(&mut self) -> Result<i64> {
+        self.reading.wanted += 1;
+        self.reading.begun = self.reading.wanted;
+        reading::update(self.by.tx, &self.reading).await?;
+        Ok(self.reading.wanted)
+    }
+
+    /// Writes down how the channel's dispute looked; `begun` is the look's number.
+    pub(super) async fn write_reading(&mut self, seen: &Seen, begun: i64) -> Result<()> {
+        observe::apply(&self.by, seen, begun > self.reading.done).await?;
+        self.reading.done = self.reading.done.max(begun);
+        reading::update(self.by.tx, &self.reading).await
+    }
+
+    /// Ends the submission without an effect, tells why, and has the dispute read.
+    pub(super) async fn end(self, state: SubmissionState, outcome: &str) -> Result<()> {
+        let Self { by, reading, dispute, submission } = self;
+        let outcome: String = outcome.chars().take(500).collect();
+        let (event, word) = match state {
+            SubmissionState::Withdrawn => (TimelineEvent::SubmissionWithdrawn, "withdrawn"),
+            SubmissionState::Expired => (TimelineEvent::SubmissionRefused, "expired"),
+            _ => (TimelineEvent::SubmissionRefused, "refused"),
+        };
+        readings::want(by.app, by.tx, reading.channel, &reading.channel_dispute_id).await?;
+        let mut after = (*submission).clone();
+        after.state = state;
+        after.outcome = Some(outcome.clone());
+        let detail = json!({
+            "number": after.number, "kind": after.kind, "outcome": outcome, "state": state,
+        });
+        submission::update(by.tx, &submission, after, by.app.context.now()).await?;
+        let mut edit = Edit::of(dispute);
+        edit.tell(event, detail);
+        let dispute = edit.save(&by).await?;
+        let (metrics, kind) = (by.app.metrics.clone(), submission.kind);
+        by.tx.after_commit(move || {
+            metrics.ended(word);
+            if state == SubmissionState::Expired && kind == Kind::Answer {
+                metrics.missed();
+            }
+            tracing::error!(dispute = %dispute.dispute_no, outcome, word, "a submission was not sent");
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        let pauses: Vec<_> = [1, 2, 3, 7, 8, 100, i32::MAX].map(|n| pause_after(n).num_milliseconds()).into();
+        assert_eq!(pauses, [500, 1_000, 2_000, 32_000, 60_000, 60_000, 60_000]);
+    }
+}
