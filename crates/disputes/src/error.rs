@@ -4,7 +4,7 @@ use payops_platform::error::{Error, ErrorKind};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::evidence::preflight::{About, Problem};
+use crate::evidence::preflight::Problem;
 use crate::lifecycle::{self, Status};
 use crate::store::dispute::Model as Dispute;
 use crate::store::submission::Model as Submission;
@@ -159,13 +159,8 @@ pub(crate) fn packet_blocked(problems: &[Problem]) -> Error {
     let told: Vec<_> = problems
         .iter()
         .map(|problem| {
-            let about = match &problem.about {
-                About::Packet => None,
-                About::File { name, .. } => Some(name.clone()),
-                About::Item(item) => Some(item.as_str().to_owned()),
-            };
             json!({
-                "code": problem.code, "blocks": problem.blocks, "about": about,
+                "code": problem.code, "blocks": problem.blocks, "about": problem.about.name(),
                 "message": problem.text.en, "message_zh": problem.text.zh,
             })
         })

@@ -1,10 +1,14 @@
 //! The HTTP API of disputes: extract, call an operation, answer.
 
 mod disputes;
+mod evidence;
+mod form;
+mod packet;
 mod submission;
 mod webhooks;
 pub mod wire;
 
+use axum::extract::DefaultBodyLimit;
 use payops_platform::http::openapi_document;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,6 +28,9 @@ pub fn openapi(name: &str) -> OpenApi {
 
 /// Every route of the service, each with its documentation.
 fn documented_routes() -> OpenApiRouter<Disputes> {
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(evidence::add_evidence, evidence::list_evidence))
+        .layer(DefaultBodyLimit::max(form::MOST_BODY));
     OpenApiRouter::new()
         .routes(routes!(disputes::create_dispute, disputes::list_disputes))
         .routes(routes!(disputes::get_dispute))
@@ -32,9 +39,15 @@ fn documented_routes() -> OpenApiRouter<Disputes> {
         .routes(routes!(disputes::add_note))
         .routes(routes!(disputes::timeline))
         .routes(routes!(disputes::sync_dispute))
+        .routes(routes!(evidence::delete_evidence))
+        .routes(routes!(evidence::evidence_content))
+        .routes(routes!(packet::checklist))
+        .routes(routes!(packet::preflight))
+        .routes(routes!(packet::packet))
         .routes(routes!(submission::submit_dispute))
         .routes(routes!(submission::accept_dispute))
         .routes(routes!(submission::withdraw_submission))
         .routes(routes!(submission::list_submissions))
         .routes(routes!(webhooks::receive_stripe_event))
+        .merge(uploads)
 }

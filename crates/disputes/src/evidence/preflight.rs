@@ -88,6 +88,17 @@ pub enum About {
     Item(Item),
 }
 
+impl About {
+    /// The file's name or the evidence type; `None` for the packet as a whole.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Packet => None,
+            Self::File { name, .. } => Some(name),
+            Self::Item(item) => Some(item.as_str()),
+        }
+    }
+}
+
 /// Something that stands against sending, or should be known before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

@@ -2,8 +2,10 @@
 
 pub(crate) mod disputes;
 mod edit;
+pub(crate) mod evidence;
 pub(crate) mod observe;
 pub(crate) mod packet;
+pub(crate) mod print;
 pub(crate) mod readings;
 pub(crate) mod submission;
 pub(crate) mod webhooks;

@@ -1,4 +1,4 @@
-//! What of `submissions` the packet has to know: what was sent or waits, and which of the channel's files are ours.
+//! What of `submissions` the packet has to know: what was sent, and which of the channel's files are ours.
 
 use payops_platform::error::Result;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query};
@@ -14,14 +14,14 @@ pub struct SentPacket {
     pub packet_sha256: String,
 }
 
-/// The packet that waits, is on its way or was sent last.
+/// The packet that is on its way or was sent last. One that waits is packed anew where the evidence has changed.
 pub async fn last_packet(conn: &impl ConnectionTrait, dispute_id: Uuid) -> Result<Option<SentPacket>> {
     let query = Query::select()
         .columns(["state", "packet", "packet_sha256"].map(Alias::new))
         .from(Alias::new("submissions"))
         .and_where(Expr::col(Alias::new("dispute_id")).eq(dispute_id))
+        .and_where(Expr::col(Alias::new("state")).is_in(["sending", "sent"]))
         .and_where(Expr::col(Alias::new("packet")).is_not_null())
-        .and_where(Expr::col(Alias::new("state")).is_in(["held", "sending", "sent"]))
         .order_by(Alias::new("number"), Order::Desc)
         .limit(1)
         .to_owned();

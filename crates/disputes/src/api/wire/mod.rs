@@ -2,7 +2,9 @@
 //! the currency beside them.
 
 mod disputes;
+mod evidence;
 mod submission;
 
 pub use disputes::*;
+pub use evidence::*;
 pub use submission::*;

@@ -1,0 +1,221 @@
+//! Evidence: add, list, look, take away.
+
+use axum::extract::{FromRequest, Request, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use payops_platform::auth::{Authorized, OperatorOrMerchant};
+use payops_platform::error::{Error, Result};
+use payops_platform::http::{Answer, Command, Idempotency, NoBody, PathId, write};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::disputes::by;
+use super::form::{self, EvidenceForm, MOST_DESCRIPTION, Upload};
+use super::wire::{Evidence, NewText, Notice};
+use crate::Disputes;
+use crate::documents::inspect;
+use crate::documents::kind::Notice as FileNotice;
+use crate::error;
+use crate::ops::evidence::{self, Content, NewEvidence};
+use crate::store::{dispute, evidence as rows};
+
+/// Adds evidence: a file as a form, or a text as JSON. A text takes the place of the one of its field; what is there
+/// already stays as it is.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disputes/{id}/evidence",
+    tag = "evidence",
+    params(("id" = Uuid, Path, description = "The dispute")),
+    request_body(content((EvidenceForm = "multipart/form-data"), (NewText = "application/json"))),
+    responses(
+        (status = 201, description = "Added", body = Evidence),
+        (status = 200, description = "It was there already: the same bytes as the same kind, or the same text", body = Evidence),
+        (status = 400, description = "INVALID_REQUEST: a field is missing, unknown or invalid"),
+        (status = 404, description = "DISPUTE_NOT_FOUND"),
+        (status = 409, description = "DISPUTE_STATUS: it is closed"),
+        (status = 413, description = "FILE_TOO_LARGE"),
+        (status = 415, description = "FILE_TYPE_UNSUPPORTED: neither PDF, JPEG nor PNG"),
+        (status = 422, description = "FILE_EMPTY, FILE_ENCRYPTED, FILE_MALFORMED, FILE_TOO_COMPLEX; EVIDENCE_FULL: 50 files or 25,000,000 bytes are there"),
+        (status = 503, description = "UNAVAILABLE: the store of files is away"),
+    )
+)]
+pub(super) async fn add_evidence(
+    State(app): State<Disputes>,
+    caller: Authorized<OperatorOrMerchant>,
+    PathId(id): PathId,
+    request: Request,
+) -> Result<Answer<Evidence>> {
+    let merchant = caller.caller.merchant_id();
+    let (command, notices) = if form::is_form(request.headers()) {
+        let (parts, body) = request.into_parts();
+        let upload = form::read(Request::from_parts(parts.clone(), body)).await?;
+        // Nothing is stored for a dispute that is not the caller's.
+        dispute::find(app.context.db.read(), id, merchant).await?;
+        store(&app, &parts, upload).await?
+    } else {
+        let Command { body, idempotency } = Command::<NewText>::from_request(request, &()).await?;
+        (Command { body: body.evidence(MOST_DESCRIPTION)?, idempotency }, Vec::new())
+    };
+    write(&app, "disputes.add_evidence", caller.actor(), command, move |scope| {
+        let notices = notices.clone();
+        async move {
+            let (row, is_new) = evidence::add(&by(&scope), id, merchant, scope.body).await?;
+            let path = format!("/api/v1/disputes/evidence/{}/content", row.id);
+            let mut shown = Evidence::from(row);
+            let is_renamed = |notice: &&FileNotice| matches!(notice, FileNotice::Renamed { .. });
+            shown.notices.extend(notices.iter().filter(is_renamed).map(Notice::from));
+            Ok(if is_new { Answer::created(shown).location(path) } else { Answer::ok(shown) })
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// Reads a file and stores it, before any row names it.
+async fn store(
+    app: &Disputes,
+    parts: &Parts,
+    upload: Upload,
+) -> Result<(Command<NewEvidence>, Vec<FileNotice>)> {
+    let Upload { kind, description, name, bytes } = upload;
+    let (called, content) = (name.clone(), bytes.clone());
+    let inspection = tokio::task::spawn_blocking(move || inspect(&called, &content));
+    let inspection = inspection.await.map_err(Error::internal)??;
+    let size = bytes.len();
+    let sha256 = app.files.put(bytes).await?;
+    // The boundary of a form is another one each time it is sent.
+    let said = json!([kind.as_str(), description, name, sha256]).to_string();
+    let idempotency = Idempotency::of(parts, said.as_bytes())?;
+    let notices = inspection.notices.clone();
+    let content = Content::File { inspection, bytes: size, sha256 };
+    Ok((
+        Command { body: NewEvidence { evidence_type: kind.as_str(), description, content }, idempotency },
+        notices,
+    ))
+}
+
+/// Lists the evidence of a dispute, the oldest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/disputes/{id}/evidence",
+    tag = "evidence",
+    params(("id" = Uuid, Path, description = "The dispute")),
+    responses(
+        (status = 200, description = "All of it, without what was deleted or replaced", body = Vec<Evidence>),
+        (status = 404, description = "DISPUTE_NOT_FOUND"),
+    )
+)]
+pub(super) async fn list_evidence(
+    State(app): State<Disputes>,
+    caller: Authorized<OperatorOrMerchant>,
+    PathId(id): PathId,
+) -> Result<Answer<Vec<Evidence>>> {
+    let db = app.context.db.read();
+    dispute::find(db, id, caller.caller.merchant_id()).await?;
+    Ok(Answer::ok(rows::of_dispute(db, id).await?.into_iter().map(Into::into).collect()))
+}
+
+/// Takes evidence away. What was sent stays.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/disputes/evidence/{id}",
+    tag = "evidence",
+    params(("id" = Uuid, Path, description = "The evidence")),
+    responses(
+        (status = 200, description = "Taken away; this is what it was", body = Evidence),
+        (status = 404, description = "EVIDENCE_NOT_FOUND"),
+        (status = 409, description = "EVIDENCE_SUBMITTED: an answer with it was sent or is on its way; DISPUTE_STATUS: the dispute is closed"),
+    )
+)]
+pub(super) async fn delete_evidence(
+    State(app): State<Disputes>,
+    caller: Authorized<OperatorOrMerchant>,
+    PathId(id): PathId,
+    command: Command<NoBody>,
+) -> Result<Answer<Evidence>> {
+    let merchant = caller.caller.merchant_id();
+    write(&app, "disputes.delete_evidence", caller.actor(), command, move |scope| {
+        async move { Ok(Answer::ok(evidence::delete(&by(&scope), id, merchant).await?.into())) }.boxed()
+    })
+    .await
+}
+
+/// Gives what a piece of evidence is: the bytes of its file, or its text.
+#[utoipa::path(
+    get,
+    path = "/api/v1/disputes/evidence/{id}/content",
+    tag = "evidence",
+    params(("id" = Uuid, Path, description = "The evidence")),
+    responses(
+        (status = 200, description = "The file as it was handed over: application/pdf, image/jpeg or image/png; a text is text/plain", content_type = "application/pdf", body = Vec<u8>),
+        (status = 404, description = "EVIDENCE_NOT_FOUND"),
+        (status = 422, description = "EVIDENCE_FILE_MISSING: the store has lost the file"),
+        (status = 503, description = "UNAVAILABLE: the store of files is away"),
+    )
+)]
+pub(super) async fn evidence_content(
+    State(app): State<Disputes>,
+    caller: Authorized<OperatorOrMerchant>,
+    PathId(id): PathId,
+) -> Result<Response> {
+    let row = find(&app, id, caller.caller.merchant_id()).await?;
+    if let Some(text) = row.text_content {
+        return Ok(attachment("text/plain; charset=utf-8", &format!("{}.txt", row.evidence_type), text));
+    }
+    let bytes = app.files.get(row.sha256.as_deref().unwrap_or_default()).await?;
+    let content_type = row.content_type.as_deref().unwrap_or("application/octet-stream");
+    Ok(attachment(content_type, row.file_name.as_deref().unwrap_or("file"), bytes))
+}
+
+/// The piece of evidence. Whoever may not see its dispute does not learn that it is there.
+async fn find(app: &Disputes, id: Uuid, merchant: Option<Uuid>) -> Result<rows::Model> {
+    let db = app.context.db.read();
+    let row = rows::find(db, id).await?;
+    let dispute = dispute::find(db, row.dispute_id, None).await?;
+    if merchant.is_some() && dispute.merchant_id != merchant {
+        return Err(error::evidence_not_found(id));
+    }
+    Ok(row)
+}
+
+/// A file to be kept rather than shown: it comes from a stranger.
+pub(super) fn attachment(content_type: &str, name: &str, bytes: impl IntoResponse) -> Response {
+    let headers = [(CONTENT_TYPE, content_type.to_owned()), (CONTENT_DISPOSITION, disposition(name))];
+    (headers, bytes).into_response()
+}
+
+/// The name twice, as RFC 6266 wants it: in ASCII for old clients, and as it is.
+fn disposition(name: &str) -> String {
+    use std::fmt::Write;
+    let plain =
+        |c: char| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' };
+    let mut value = format!(
+        "attachment; filename=\"{}\"; filename*=UTF-8''",
+        name.chars().map(plain).collect::<String>()
+    );
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            value.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(value, "%{byte:02X}");
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::disposition;
+
+    #[test]
+    fn a_name_of_any_script_is_a_header() {
+        assert_eq!(
+            disposition("收据 1.pdf"),
+            "attachment; filename=\"__ 1.pdf\"; filename*=UTF-8''%E6%94%B6%E6%8D%AE%201.pdf"
+        );
+        assert_eq!(disposition("a\".pdf"), "attachment; filename=\"a_.pdf\"; filename*=UTF-8''a%22.pdf");
+    }
+}

@@ -1,0 +1,173 @@
+//! Evidence as people add it and take it away.
+
+use payops_platform::error::Result;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::disputes::require;
+use super::packet::Manifest;
+use super::{By, Edit};
+use crate::documents::Inspection;
+use crate::error;
+use crate::lifecycle::Action;
+use crate::model::TimelineEvent;
+use crate::store::dispute;
+use crate::store::evidence::{self, Model as Evidence};
+use crate::store::submission::{self, SubmissionState};
+
+/// How many files a dispute may hold: a channel takes fewer pages than that.
+pub(crate) const MOST_FILES: usize = 50;
+/// How many bytes these may have together. A packet is made in memory.
+pub(crate) const MOST_BYTES: u64 = 25_000_000;
+
+/// Evidence that is to be added.
+#[derive(Debug, Clone)]
+pub(crate) struct NewEvidence {
+    /// A kind of file, or the name of a text.
+    pub(crate) evidence_type: &'static str,
+    pub(crate) description: String,
+    pub(crate) content: Content,
+}
+
+/// What is added.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// A file that lies in the store.
+    File { inspection: Inspection, bytes: usize, sha256: String },
+    /// A text.
+    Text(String),
+}
+
+/// Adds a piece of evidence; a text takes the place of the one of its field. What is there already stays as it is, and
+/// `false` says so.
+///
+/// # Errors
+/// 404 `DISPUTE_NOT_FOUND`; 409 `DISPUTE_STATUS` where it is closed; 422 `EVIDENCE_FULL`.
+pub(crate) async fn add(
+    by: &By<'_>,
+    id: Uuid,
+    merchant: Option<Uuid>,
+    new: &NewEvidence,
+) -> Result<(Evidence, bool)> {
+    let (dispute, now) = (dispute::lock(by.tx, id, merchant).await?, by.app.context.now());
+    require(&dispute, Action::AddEvidence, now, "given evidence", "补充证据")?;
+    let held = evidence::of_dispute(by.tx.conn(), id).await?;
+    let row = row(by, id, new);
+    let same = |old: &&Evidence| {
+        old.evidence_type == row.evidence_type
+            && old.sha256 == row.sha256
+            && old.text_content == row.text_content
+    };
+    let known = if row.sha256.is_some() {
+        held.iter().find(same)
+    } else {
+        // Of a text's two rows the later one counts: the first was part of an earlier answer.
+        held.iter().rfind(|old| old.evidence_type == row.evidence_type).filter(same)
+    };
+    if let Some(known) = known {
+        return Ok((known.clone(), false));
+    }
+    check_room(&held, &row)?;
+    let mut edit = Edit::of(dispute);
+    if row.text_content.is_some() {
+        let older = held.iter().filter(|old| old.evidence_type == row.evidence_type);
+        for old in older.filter(|old| old.submitted_at.is_none()) {
+            remove(by, &mut edit, old.id, Some(row.id)).await?;
+        }
+    }
+    edit.tell(TimelineEvent::EvidenceAdded, told(&row));
+    edit.save(by).await?;
+    Ok((evidence::insert(by.tx, row).await?, true))
+}
+
+/// Takes a piece of evidence away. Its row and its file stay, for the history.
+///
+/// # Errors
+/// 404 `EVIDENCE_NOT_FOUND`; 409 `EVIDENCE_SUBMITTED` where it is part of an answer that was sent or is on its way;
+/// 409 `DISPUTE_STATUS` where the dispute is closed.
+pub(crate) async fn delete(by: &By<'_>, id: Uuid, merchant: Option<Uuid>) -> Result<Evidence> {
+    let found = evidence::find(by.tx.conn(), id).await?;
+    // Whoever may not see the dispute does not learn that there is evidence.
+    let dispute = dispute::lock(by.tx, found.dispute_id, None).await?;
+    if merchant.is_some() && dispute.merchant_id != merchant {
+        return Err(error::evidence_not_found(id));
+    }
+    // It may have been sent while the lock was waited for.
+    let row = evidence::find(by.tx.conn(), id).await?;
+    if row.submitted_at.is_some() || is_on_its_way(by, &row).await? {
+        return Err(error::evidence_submitted(id));
+    }
+    require(&dispute, Action::AddEvidence, by.app.context.now(), "rid of evidence", "删除证据")?;
+    let mut edit = Edit::of(dispute);
+    remove(by, &mut edit, id, None).await?;
+    edit.save(by).await?;
+    Ok(row)
+}
+
+async fn remove(by: &By<'_>, edit: &mut Edit, id: Uuid, replaced_by: Option<Uuid>) -> Result<()> {
+    let row = evidence::lock(by.tx, id).await?;
+    let mut detail = told(&row);
+    detail["replaced_by"] = json!(replaced_by);
+    edit.tell(TimelineEvent::EvidenceDeleted, detail);
+    evidence::delete(by.tx, row, &by.actor.id, by.app.context.now()).await
+}
+
+/// Whether a call that cannot be taken back may be under way with it.
+async fn is_on_its_way(by: &By<'_>, row: &Evidence) -> Result<bool> {
+    let open = submission::lock_open(by.tx, row.dispute_id).await?;
+    let sending = open.filter(|open| open.state == SubmissionState::Sending);
+    let Some(packet) = sending.as_ref().and_then(|open| open.packet.as_ref()) else { return Ok(false) };
+    Ok(Manifest::kept(packet)?.evidence_ids.contains(&row.id))
+}
+
+fn check_room(held: &[Evidence], new: &Evidence) -> Result<()> {
+    if new.sha256.is_none() {
+        return Ok(());
+    }
+    let sizes = held.iter().chain([new]).filter_map(|row| row.file_size);
+    let (files, bytes) =
+        sizes.fold((0, 0_u64), |(files, bytes), size| (files + 1, bytes + size.unsigned_abs()));
+    if files > MOST_FILES || bytes > MOST_BYTES {
+        return Err(error::evidence_full(MOST_FILES, MOST_BYTES));
+    }
+    Ok(())
+}
+
+/// What the timeline keeps of it. A text may be long and personal, and stands in its own row.
+fn told(row: &Evidence) -> Value {
+    json!({
+        "evidence_id": row.id, "evidence_type": row.evidence_type, "file_name": row.file_name,
+        "file_size": row.file_size, "sha256": row.sha256,
+    })
+}
+
+fn row(by: &By<'_>, dispute_id: Uuid, new: &NewEvidence) -> Evidence {
+    let blank = Evidence {
+        id: by.app.context.new_id(),
+        dispute_id,
+        evidence_type: new.evidence_type.to_owned(),
+        file_name: None,
+        content_type: None,
+        file_size: None,
+        pages: None,
+        sha256: None,
+        text_content: None,
+        description: new.description.clone(),
+        uploaded_by: by.actor.id.clone(),
+        submitted_at: None,
+        created_at: by.app.context.now(),
+        deleted_at: None,
+        deleted_by: None,
+    };
+    match &new.content {
+        Content::Text(text) => Evidence { text_content: Some(text.clone()), ..blank },
+        Content::File { inspection, bytes, sha256 } => Evidence {
+            file_name: Some(inspection.name.clone()),
+            content_type: Some(inspection.format.media_type().to_owned()),
+            file_size: i64::try_from(*bytes).ok(),
+            pages: i32::try_from(inspection.pages).ok(),
+            sha256: Some(sha256.clone()),
+            ..blank
+        },
+    }
+}
