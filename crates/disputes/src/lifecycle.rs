@@ -93,10 +93,11 @@ impl Status {
     fn phase(self, before: Phase) -> Phase {
         match self {
             Self::WarningNeedsResponse | Self::WarningUnderReview | Self::WarningClosed => Phase::Inquiry,
-            // A chargeback that was an inquiry; a later phase is the channel's to leave.
-            Self::NeedsResponse | Self::UnderReview if before == Phase::Inquiry => Phase::Chargeback,
-            // An inquiry is never won or lost: it became a chargeback, and the news of that did not come.
-            Self::Won | Self::Lost if before == Phase::Inquiry => Phase::Chargeback,
+            // An inquiry has become a chargeback: it is never answered, won or lost under these words. A later phase is the
+            // channel's to leave.
+            Self::NeedsResponse | Self::UnderReview | Self::Won | Self::Lost if before == Phase::Inquiry => {
+                Phase::Chargeback
+            }
             Self::NeedsResponse
             | Self::UnderReview
             | Self::Won

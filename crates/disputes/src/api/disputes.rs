@@ -121,7 +121,7 @@ pub(super) async fn set_status(
         async move {
             let StatusChange { status, note } = scope.body;
             let by = by(&scope);
-            shown(&by, disputes::set_status(&by, id, &if_match, *status, note.as_deref()).await?)
+            Ok(shown(&by, disputes::set_status(&by, id, &if_match, *status, note.as_deref()).await?))
         }
         .boxed()
     })
@@ -155,7 +155,7 @@ pub(super) async fn assign_dispute(
         async move {
             let by = by(&scope);
             let owner = scope.body.assigned_to.as_deref();
-            shown(&by, disputes::assign(&by, id, &if_match, owner).await?)
+            Ok(shown(&by, disputes::assign(&by, id, &if_match, owner).await?))
         }
         .boxed()
     })
@@ -184,7 +184,7 @@ pub(super) async fn add_note(
     write(&app, "disputes.note", caller.actor(), command, move |scope| {
         async move {
             let by = by(&scope);
-            shown(&by, disputes::note(&by, id, &scope.body.note).await?)
+            Ok(shown(&by, disputes::note(&by, id, &scope.body.note).await?))
         }
         .boxed()
     })
@@ -242,7 +242,7 @@ pub(super) fn by<'t, B>(scope: &payops_platform::http::Scope<'t, Disputes, B>) -
     By { app: scope.app, tx: scope.tx, actor: scope.actor, source: Source::Api }
 }
 
-fn shown(by: &By<'_>, row: dispute::Model) -> Result<Answer<Dispute>> {
+fn shown(by: &By<'_>, row: dispute::Model) -> Answer<Dispute> {
     let version = row.version;
-    Ok(Answer::ok(Dispute::at(by.app.context.now(), row)).etag(version))
+    Answer::ok(Dispute::at(by.app.context.now(), row)).etag(version)
 }

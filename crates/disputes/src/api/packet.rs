@@ -95,15 +95,12 @@ pub(super) async fn packet(
     let kept = sent::last_packet(db, id).await?;
     // What was sent for an earlier phase does not answer this one.
     let kept = kept.filter(|kept| kept.state == "sending" || dispute.evidence_submitted);
-    let (state, packet, packet_sha256, contents) = match kept {
-        Some(kept) => {
-            let state = if kept.state == "sending" { PacketState::Sending } else { PacketState::Sent };
-            (state, Manifest::kept(&kept.packet)?, kept.packet_sha256, BTreeMap::new())
-        }
-        None => {
-            let made = assemble(&app, &dispute).await?;
-            (PacketState::Draft, made.manifest, made.sha256, made.contents)
-        }
+    let (state, packet, packet_sha256, contents) = if let Some(kept) = kept {
+        let state = if kept.state == "sending" { PacketState::Sending } else { PacketState::Sent };
+        (state, Manifest::kept(&kept.packet)?, kept.packet_sha256, BTreeMap::new())
+    } else {
+        let made = assemble(&app, &dispute).await?;
+        (PacketState::Draft, made.manifest, made.sha256, made.contents)
     };
     match query.format {
         PacketFormat::Json => Ok(Answer::ok(PacketView { state, packet_sha256, packet }).into_response()),

@@ -109,7 +109,7 @@ async fn look(app: &Disputes, channel: Channel, channel_id: &str) -> Result<Seen
     };
     let stripe = app.stripe()?;
     let at = app.context.now();
-    let object = stripe.dispute(channel_id).await.map_err(|error| away(error, channel_id))?;
+    let object = stripe.dispute(channel_id).await.map_err(|error| away(&error, channel_id))?;
     let payment = observe::payment_of(app, stripe, &object).await?;
     Ok(Seen { object, payment, at })
 }
@@ -135,12 +135,12 @@ async fn write_down(app: &Disputes, actor: Actor, source: Source, begun: i64, se
 }
 
 /// What the channel's failure means to whoever waits for the reading.
-fn away(error: StripeError, channel_id: &str) -> Error {
+fn away(error: &StripeError, channel_id: &str) -> Error {
     if error.status() == Some(404) {
         return error::channel_dispute_unknown(channel_id);
     }
     if error.is_retryable() {
-        return Error::unavailable(&error, error.remote.retry_after.unwrap_or_default());
+        return Error::unavailable(error, error.remote.retry_after.unwrap_or_default());
     }
     Error::new(
         ErrorKind::Unprocessable,

@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod channel;
+mod evidence;
 mod harness;
 mod submissions;
 mod submissions_under_faults;
