@@ -289,7 +289,8 @@ async fn a_merchant_handles_the_evidence_of_its_own_disputes_only(db: TestDb) {
     let path = format!("/api/v1/disputes/{id}");
     let body = json!({ "evidence_type": "shipping_carrier", "text_content": "DHL" });
     let added = app.client.post(&format!("{path}/evidence"), &body).by(OWN).send().await;
-    assert_eq!((added.status, &added.data()["uploaded_by"]), (201, &json!("mia")), "{MERCHANT}");
+    let uploader = json!(format!("{MERCHANT}/mia"));
+    assert_eq!((added.status, &added.data()["uploaded_by"]), (201, &uploader));
     let of_one = format!("/api/v1/disputes/evidence/{}", added.data()["id"].as_str().unwrap());
     let calls = [
         (Method::POST, format!("{path}/evidence"), Some(&body)),
