@@ -27,6 +27,7 @@ const MAY_NAME: &[(&str, &[&str], &[&str])] = &[
             "payops-platform",
             "payops-channels",
             "payops-recon",
+            "payops-disputes",
             "payops-limits",
             "payops-client",
             "payops-sandbox",

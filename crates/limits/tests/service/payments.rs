@@ -323,7 +323,7 @@ async fn an_audit_shows_what_was_tampered_with(db: TestDb) {
             "2 payments differ from what was",
         ),
         (
-            "UPDATE limit_payments SET currency = 'XXX' WHERE merchant_id = $1",
+            "UPDATE limit_payments SET currency = 'EUR' WHERE merchant_id = $1",
             "2 payments differ from what was",
         ),
         (
