@@ -4,6 +4,7 @@ use payops_channels::stripe::api::Notification;
 use payops_core::time::Timestamp;
 use payops_platform::db::Tx;
 use payops_platform::error::Result;
+use payops_platform::http::replace_nul;
 use serde_json::Value;
 
 use super::readings;
@@ -42,22 +43,6 @@ impl Received {
             created_at,
             payload,
         })
-    }
-}
-
-/// PostgreSQL keeps no NUL. An event is somebody's word that is not refused for a character that means nothing.
-fn replace_nul(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = text.replace('\0', "\u{fffd}"),
-        Value::Array(items) => items.iter_mut().for_each(replace_nul),
-        Value::Object(fields) => {
-            let whole = std::mem::take(fields);
-            fields.extend(whole.into_iter().map(|(name, mut value)| {
-                replace_nul(&mut value);
-                (name.replace('\0', "\u{fffd}"), value)
-            }));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -52,7 +52,7 @@ pub use path::{PathId, PathParams};
 pub use query::{NoFilter, PageParams, PageQuery, StrictQuery};
 pub use server::{ServeOptions, Tls, TlsError, TlsFiles, listen, serve, serve_with};
 pub use service::{AccessLog, HttpLimits, ServiceHttp, service_router};
-pub use text::{Problems, check_line, check_text, is_blank, is_invisible};
+pub use text::{Problems, check_line, check_text, is_blank, is_invisible, replace_nul};
 pub use write::{Scope, write};
 
 pub(crate) use admission::Admission;

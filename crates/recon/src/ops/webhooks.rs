@@ -2,6 +2,7 @@
 
 use payops_platform::db::Tx;
 use payops_platform::error::Result;
+use payops_platform::http::replace_nul;
 use payops_platform::jobs::{self, EnqueueOptions};
 
 use crate::Reconciliation;
@@ -31,23 +32,6 @@ impl Event {
             value.map(str::to_owned).ok_or_else(|| format!("the event has no text at {pointer}"))
         };
         Ok(Self { id: text("/id")?, kind: text("/type")?, object_id: text("/data/object/id")?, payload })
-    }
-}
-
-/// PostgreSQL keeps no NUL. An event is somebody's word that is not refused for a character that means nothing.
-fn replace_nul(value: &mut serde_json::Value) {
-    use serde_json::Value;
-    match value {
-        Value::String(text) => *text = text.replace('\0', "\u{fffd}"),
-        Value::Array(items) => items.iter_mut().for_each(replace_nul),
-        Value::Object(fields) => {
-            let whole = std::mem::take(fields);
-            fields.extend(whole.into_iter().map(|(name, mut value)| {
-                replace_nul(&mut value);
-                (name.replace('\0', "\u{fffd}"), value)
-            }));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
