@@ -18,6 +18,7 @@ both_databases!(payops_disputes::MIGRATIONS;
     a_chargeback_is_conceded_and_an_inquiry_is_not,
     an_escalated_inquiry_is_answered_again,
     after_the_deadline_nothing_is_sent,
+    an_answer_of_a_dispute_that_was_lost_meanwhile_is_missed,
     what_somebody_else_answered_is_not_sent,
 );
 
@@ -268,6 +269,19 @@ async fn after_the_deadline_nothing_is_sent(db: TestDb) {
     app.advance(TimeDelta::days(10));
     let late = app.submit(id, &json!({})).await;
     assert_eq!((late.status, late.code().as_str()), (422, "DEADLINE_PASSED"), "{:?}", late.json());
+}
+
+async fn an_answer_of_a_dispute_that_was_lost_meanwhile_is_missed(db: TestDb) {
+    let app = App::start(db).await;
+    let (stripes, id) = app.answerable("PAY-1", DisputeStatus::NeedsResponse).await;
+    let away = FaultKind::Status { status: 503, retry_after: None };
+    let fault = Fault::once(FaultTarget::StripeDisputeUpdate, away).times(0);
+    app.sandbox.handle().add_fault(fault).unwrap();
+    app.ordered(&id, &json!({ "hold": "until_deadline" })).await;
+    app.to_deadline(&stripes, TimeDelta::minutes(-5));
+    app.until(&stripes, |dispute| dispute["status"] == "lost").await;
+    let missed = app.until_submission(&id, |last| last["state"] != "held").await;
+    assert_eq!((&missed["state"], app.counted(&stripes)), (&json!("expired"), json!(0)), "{missed}");
 }
 
 async fn what_somebody_else_answered_is_not_sent(db: TestDb) {

@@ -11,7 +11,7 @@ use super::send::Call;
 use super::step::{Hold, Pair, Run};
 use super::{follow, seal};
 use crate::Disputes;
-use crate::lifecycle::{Event, step};
+use crate::lifecycle::{Event, Status, step};
 use crate::store::submission::{self, Kind, Model as Submission, SubmissionState};
 use crate::store::{dispute, evidence};
 
@@ -129,12 +129,15 @@ async fn begin(mut hold: Hold<'_>) -> Result<Next> {
         Kind::Answer => hold.dispute.status.awaits_answer(),
         Kind::Concession => step(hold.dispute.state(), hold.dispute.owner(), Event::Conceded).is_some(),
     };
+    let late = after.kind == Kind::Answer && hold.dispute.deadline_passed(now);
+    let unanswered = hold.dispute.submission_count <= after.count_before;
+    let lost_by_deadline = hold.dispute.status == Status::Lost && unanswered;
+    if late && (wanted || lost_by_deadline) {
+        return hold.end(SubmissionState::Expired, TOO_LATE).await.map(|()| Next::Nothing);
+    }
     if !wanted {
         let outcome = format!("the dispute is {status}");
         return hold.end(SubmissionState::Withdrawn, &outcome).await.map(|()| Next::Nothing);
-    }
-    if after.kind == Kind::Answer && hold.dispute.deadline_passed(now) {
-        return hold.end(SubmissionState::Expired, TOO_LATE).await.map(|()| Next::Nothing);
     }
     follow(&mut after, &hold.dispute, hold.by.app.options.submission_margin);
     after.phase = hold.dispute.phase;

@@ -150,7 +150,8 @@ impl Run {
         if let Some(refused) = refused {
             return self.refuse(pair, seen, begun, refused.to_string()).await;
         }
-        if !waits && !submission_is_late(pair, at) {
+        // The clock after the look: a dispute that was lost by its deadline meanwhile is one that was missed.
+        if !waits && !submission_is_late(pair, self.app.context.now()) {
             return self
                 .refuse(pair, seen, begun, format!("the channel says that the dispute is {words}"))
                 .await;
