@@ -159,7 +159,14 @@ impl Hold<'_> {
 
     /// Writes down how the channel's dispute looked; `begun` is the look's number.
     pub(super) async fn write_reading(&mut self, seen: &Seen, begun: i64) -> Result<()> {
-        observe::apply(&self.by, seen, begun > self.reading.done).await?;
+        let newest = begun > self.reading.done;
+        observe::apply(&self.by, seen, newest).await?;
+        if !newest {
+            // The look that overtook this one may have seen the dispute before the call had its effect.
+            readings::want(self.by.app, self.by.tx, self.reading.channel, &self.reading.channel_dispute_id)
+                .await?;
+            return Ok(());
+        }
         self.reading.done = self.reading.done.max(begun);
         reading::update(self.by.tx, &self.reading).await
     }
