@@ -1,6 +1,7 @@
 //! What disputes refuse, in stable words. The API lists them in its documentation.
 
 use payops_platform::error::{Error, ErrorKind};
+use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -63,6 +64,39 @@ pub(crate) fn action_not_allowed(dispute: &Dispute, what: &str, zh: &str) -> Err
         format!("状态为 {now} 的争议不能{zh}"),
     )
     .with_data(json!({ "status": dispute.status }))
+}
+
+/// Why one of many disputes cannot be changed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Refused {
+    dispute_id: Uuid,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+}
+
+impl Refused {
+    /// There is none of this id.
+    pub(crate) fn missing(dispute_id: Uuid) -> Self {
+        Self { dispute_id, code: "DISPUTE_NOT_FOUND", status: None }
+    }
+
+    /// It is closed.
+    pub(crate) fn closed(dispute: &Dispute) -> Self {
+        Self { dispute_id: dispute.id, code: "DISPUTE_STATUS", status: Some(dispute.status) }
+    }
+}
+
+/// Some of many disputes cannot be changed, so that none was.
+pub(crate) fn bulk_refused(refused: &[Refused]) -> Error {
+    let count = refused.len();
+    Error::new(
+        ErrorKind::Conflict,
+        "BULK_REFUSED",
+        format!("{count} of the disputes cannot be assigned; none was changed, and data.problems names each"),
+        format!("有 {count} 个争议无法分配；未做任何更改，详见 data.problems"),
+    )
+    .with_data(json!({ "problems": refused }))
 }
 
 /// The channel is not configured.

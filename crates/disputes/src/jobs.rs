@@ -1,13 +1,19 @@
 //! What disputes do outside of requests.
 
+use futures::FutureExt;
+use payops_core::time::Zone;
+use payops_platform::context::ServiceContext;
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
+use payops_platform::jobs::schedule::{self, NewSchedule, Timetable};
 use payops_platform::jobs::{Job, JobError, Lease, Runner, Worker};
 use serde::{Deserialize, Serialize};
 
 use crate::Disputes;
 use crate::model::Channel;
-use crate::ops::{readings, submission};
+use crate::ops::{desk, readings, reminders, submission, sweep};
+use crate::reminders::Destination;
+use crate::reminders::event::ReminderEvent;
 
 /// Reads a dispute from its channel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,9 +45,79 @@ impl Job for SendSubmissions {
     const NAME: &'static str = "disputes.send";
 }
 
+/// Folds what changed into the sums of statistics, and measures.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeepSums {}
+
+impl Job for KeepSums {
+    const NAME: &'static str = "disputes.keep_sums";
+}
+
+/// Gives the reminders of deadlines that are due.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemindOfDeadlines {}
+
+impl Job for RemindOfDeadlines {
+    const NAME: &'static str = "disputes.remind_of_deadlines";
+}
+
+/// Sends a reminder to one destination.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendReminder {
+    /// What is told.
+    pub event: ReminderEvent,
+    /// To whom.
+    pub destination: Destination,
+}
+
+impl Job for SendReminder {
+    const NAME: &'static str = "disputes.send_reminder";
+}
+
+/// Lists the channel's disputes, should events of some have been lost.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SweepChannel {}
+
+impl Job for SweepChannel {
+    const NAME: &'static str = "disputes.sweep_channel";
+}
+
+/// Makes sure of the service's schedules. Called once at the start.
+pub async fn schedule(context: &ServiceContext) -> Result<()> {
+    let shared = context.clone();
+    context
+        .db
+        .write("disputes.schedule", move |tx| {
+            let context = shared.clone();
+            async move {
+                let every_minute = timetable("* * * * *")?;
+                let sums = NewSchedule { name: KeepSums::NAME, timetable: &every_minute, enabled: true };
+                schedule::ensure(tx, &context, &sums, &KeepSums {}).await?;
+                let remind =
+                    NewSchedule { name: RemindOfDeadlines::NAME, timetable: &every_minute, enabled: true };
+                schedule::ensure(tx, &context, &remind, &RemindOfDeadlines {}).await?;
+                let hourly = timetable("23 * * * *")?;
+                let sweep = NewSchedule { name: SweepChannel::NAME, timetable: &hourly, enabled: true };
+                schedule::ensure(tx, &context, &sweep, &SweepChannel {}).await
+            }
+            .boxed()
+        })
+        .await
+}
+
+fn timetable(cron: &str) -> Result<Timetable> {
+    Timetable::new(cron, Zone::utc()).map_err(Error::internal)
+}
+
 /// Registers the service's workers.
 pub fn register(app: &Disputes, runner: Runner) -> Runner {
-    runner.register::<ReadDispute>(Works(app.clone())).register::<SendSubmissions>(Works(app.clone()))
+    runner
+        .register::<ReadDispute>(Works(app.clone()))
+        .register::<SendSubmissions>(Works(app.clone()))
+        .register::<KeepSums>(Works(app.clone()))
+        .register::<RemindOfDeadlines>(Works(app.clone()))
+        .register::<SendReminder>(Works(app.clone()))
+        .register::<SweepChannel>(Works(app.clone()))
 }
 
 /// The service as a worker.
@@ -64,5 +140,29 @@ impl Worker<SendSubmissions> for Works {
 
     async fn gave_up(&self, tx: &Tx, _: SendSubmissions, _: &Error) -> Result<()> {
         submission::want(&self.0, tx).await
+    }
+}
+
+impl Worker<KeepSums> for Works {
+    async fn run(&self, _: KeepSums, _: Lease) -> Result<(), JobError> {
+        Ok(desk::keep_sums(&self.0).await?)
+    }
+}
+
+impl Worker<RemindOfDeadlines> for Works {
+    async fn run(&self, _: RemindOfDeadlines, _: Lease) -> Result<(), JobError> {
+        Ok(reminders::remind_all(&self.0).await?)
+    }
+}
+
+impl Worker<SendReminder> for Works {
+    async fn run(&self, job: SendReminder, _: Lease) -> Result<(), JobError> {
+        reminders::send(&self.0, &job).await
+    }
+}
+
+impl Worker<SweepChannel> for Works {
+    async fn run(&self, _: SweepChannel, lease: Lease) -> Result<(), JobError> {
+        sweep::sweep(&self.0, &lease).await
     }
 }

@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod jobs;
 pub mod lifecycle;
 pub mod model;
+pub mod reminders;
 
 mod error;
 mod files;
@@ -39,6 +40,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0002_timeline.sqlite.sql"),
         postgres: include_str!("../migrations/0002_timeline.postgres.sql"),
     },
+    Migration::portable("0003_desk", include_str!("../migrations/0003_desk.sql")),
 ];
 
 /// What the service is told at its start.
@@ -52,6 +54,8 @@ pub struct Options {
     pub merchant_id_key: String,
     /// How long before the deadline an answer is sent that is held until then.
     pub submission_margin: Duration,
+    /// Who is reminded of deadlines.
+    pub reminders: reminders::Destinations,
 }
 
 impl Default for Options {
@@ -61,6 +65,7 @@ impl Default for Options {
             payment_no_key: "payment_no".to_owned(),
             merchant_id_key: "merchant_id".to_owned(),
             submission_margin: Duration::from_hours(6),
+            reminders: reminders::Destinations::default(),
         }
     }
 }

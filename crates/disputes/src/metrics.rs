@@ -1,11 +1,16 @@
-//! What disputes count, under the original's names where it has one.
+//! What disputes count, under the original's names where it has them.
+
+use std::sync::atomic::AtomicU64;
 
 use payops_core::time::Timestamp;
 use payops_platform::telemetry::Metrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+
+use crate::model::Status;
 
 /// Upper bounds in seconds: from a call to a day of a channel that is away.
 const SUBMISSION_BUCKETS: &[f64] =
@@ -13,6 +18,18 @@ const SUBMISSION_BUCKETS: &[f64] =
 /// Upper bounds in seconds: from a minute to a month.
 const LEFT_BUCKETS: &[f64] =
     &[60.0, 600.0, 3600.0, 10_800.0, 21_600.0, 86_400.0, 259_200.0, 604_800.0, 2_592_000.0];
+/// Upper bounds in seconds: an event comes within a second, or after days of retries.
+const LAG_BUCKETS: &[f64] = &[0.1, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0, 21_600.0, 86_400.0, 259_200.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabel {
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChannelLabel {
+    channel: String,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
@@ -22,10 +39,14 @@ struct OutcomeLabel {
 /// The metrics of the dispute service.
 #[derive(Debug, Clone)]
 pub struct DisputeMetrics {
+    disputes: Family<StatusLabel, Counter>,
+    win_rate: Family<ChannelLabel, Gauge<f64, AtomicU64>>,
+    queue_age: Gauge,
     submissions: Family<OutcomeLabel, Counter>,
     submission_seconds: Histogram,
     time_left: Histogram,
     missed: Counter,
+    lag: Histogram,
 }
 
 impl DisputeMetrics {
@@ -33,6 +54,17 @@ impl DisputeMetrics {
     pub fn register(metrics: &Metrics) -> Self {
         let histogram = |buckets: &'static [f64]| move || Histogram::new(buckets.iter().copied());
         Self {
+            disputes: metrics.counters("disputes", "Disputes that came to a status, by that status"),
+            win_rate: metrics.family(
+                "disputes_win_rate",
+                "Won of all decided disputes, 0 to 1, by channel; none while nothing is decided",
+                Family::default,
+            ),
+            queue_age: metrics.family(
+                "disputes_queue_age_seconds",
+                "Since when the dispute waits that waits longest for an answer and can still be answered",
+                Gauge::default,
+            ),
             submissions: metrics
                 .counters("disputes_submissions", "Answers and concessions that ended, by how"),
             submission_seconds: metrics.family(
@@ -47,10 +79,34 @@ impl DisputeMetrics {
             ),
             missed: metrics.family(
                 "disputes_missed_deadlines",
-                "Answers that were to be sent and were not before the deadline",
+                "Deadlines that passed without an answer",
                 Counter::default,
             ),
+            lag: metrics.family(
+                "disputes_webhook_lag_seconds",
+                "From what happened at the channel to having stored its event",
+                histogram(LAG_BUCKETS),
+            ),
         }
+    }
+
+    /// A dispute came to a status.
+    pub fn came_to(&self, status: Status) {
+        self.disputes.get_or_create(&StatusLabel { status: status.as_str() }).inc();
+    }
+
+    /// How many disputes of a channel were decided, and how many of them for us.
+    pub fn decided(&self, channel: &str, won: i64, decided: i64) {
+        if decided > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge for a chart, not a money fact")]
+            let rate = won as f64 / decided as f64;
+            self.win_rate.get_or_create(&ChannelLabel { channel: channel.to_owned() }).set(rate);
+        }
+    }
+
+    /// How long work waits.
+    pub fn queue_age(&self, seconds: i64) {
+        self.queue_age.set(seconds);
     }
 
     /// The channel took an answer that was to be sent at `wanted`.
@@ -66,9 +122,14 @@ impl DisputeMetrics {
         self.submissions.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    /// An answer was not sent in time.
-    pub fn missed(&self) {
+    /// A deadline passed without an answer.
+    pub fn deadline_missed(&self) {
         self.missed.inc();
+    }
+
+    /// An event was stored so long after what it tells of.
+    pub fn event_stored(&self, after: chrono::TimeDelta) {
+        self.lag.observe(seconds(after));
     }
 }
 

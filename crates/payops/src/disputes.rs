@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use payops_channels::stripe::api::{StripeClient, StripeSettings};
+use payops_disputes::reminders::{Destinations, TIME_OUT};
 use payops_disputes::{Channels, Disputes, FilePlace, Files, Options, jobs, routes};
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
@@ -28,8 +29,12 @@ pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>)
         let settings = StripeSettings::new(base_url, key, Arc::new(inject_traceparent));
         StripeClient::new(settings, random).context("the client of Stripe cannot be made")
     });
-    let options =
-        Options { stripe_webhook_secrets: settings.stripe.webhook_secrets.clone(), ..Options::default() };
+    jobs::schedule(&context).await?;
+    let options = Options {
+        stripe_webhook_secrets: settings.stripe.webhook_secrets.clone(),
+        reminders: Destinations::new(&settings.dispute_reminders, TIME_OUT)?,
+        ..Options::default()
+    };
     let folder = &settings.evidence_files;
     let files = Files::open(&FilePlace::Folder(folder.clone()))
         .with_context(|| format!("PAYOPS_EVIDENCE_PATH {} cannot be used", folder.display()))?;

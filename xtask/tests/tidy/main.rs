@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a rule that cannot be checked fails, and the panic says where")]
 
+mod codes;
 mod crates;
 mod documents;
 mod files;

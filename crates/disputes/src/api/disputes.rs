@@ -9,6 +9,7 @@ use payops_platform::http::{
     Answer, Command, IfMatch, NoBody, NoFilter, PageParams, PageQuery, PathId, PathParams, write,
 };
 
+use super::desk::own;
 use super::wire::{Assignment, Dispute, DisputeWithMoney, NewDispute, NewNote, StatusChange, TimelineRow};
 use crate::Disputes;
 use crate::model::Channel;
@@ -59,12 +60,7 @@ pub(super) async fn list_disputes(
     caller: Authorized<OperatorOrMerchant>,
     mut query: PageQuery<dispute::Cursor, dispute::Filter>,
 ) -> Result<Answer<Page<Dispute>>> {
-    if let Some(own) = caller.caller.merchant_id() {
-        if query.filter.merchant_id.is_some_and(|asked| asked != own) {
-            return Err(crate::error::no_such_merchant());
-        }
-        query.filter.merchant_id = Some(own);
-    }
+    query.filter.merchant_id = own(&caller.caller, query.filter.merchant_id)?;
     let page = dispute::list(app.context.db.read(), &query.filter, &query.page).await?;
     let now = app.context.now();
     Ok(Answer::ok(page.map(|row| Dispute::at(now, row))))

@@ -1,5 +1,6 @@
 //! The HTTP API of disputes: extract, call an operation, answer.
 
+mod desk;
 mod disputes;
 mod evidence;
 mod form;
@@ -48,6 +49,11 @@ fn documented_routes() -> OpenApiRouter<Disputes> {
         .routes(routes!(submission::accept_dispute))
         .routes(routes!(submission::withdraw_submission))
         .routes(routes!(submission::list_submissions))
+        .routes(routes!(desk::get_statistics))
+        .routes(routes!(desk::list_queue))
+        .routes(routes!(desk::assign_disputes))
+        .routes(routes!(desk::export_disputes))
+        .routes(routes!(desk::about_payment))
         .routes(routes!(webhooks::receive_stripe_event))
         .merge(uploads)
 }

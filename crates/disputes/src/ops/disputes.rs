@@ -100,6 +100,11 @@ pub(crate) async fn assign(
 ) -> Result<Dispute> {
     let dispute = locked(by, id, if_match).await?;
     require(&dispute, Action::Assign, by.app.context.now(), "assigned", "分配")?;
+    give(by, dispute, owner).await
+}
+
+/// Gives a dispute that can be given.
+pub(super) async fn give(by: &By<'_>, dispute: Locked<Dispute>, owner: Option<&str>) -> Result<Dispute> {
     if dispute.assigned_to.as_deref() == owner {
         return Ok(dispute.into_inner());
     }

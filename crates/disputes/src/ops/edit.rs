@@ -108,6 +108,9 @@ impl Edit {
             after.timeline_seq = last.seq;
         }
         let saved = dispute::update(by.tx, &before, after, now).await?;
+        if saved.status != before.status {
+            count(by, saved.status);
+        }
         write_down(by, rows).await?;
         Ok(saved)
     }
@@ -115,10 +118,17 @@ impl Edit {
     /// Stores a new dispute and the first row of its timeline.
     pub(crate) async fn insert(by: &By<'_>, new: Dispute, detail: Value) -> Result<Dispute> {
         let created = dispute::insert(by.tx, Dispute { timeline_seq: 1, ..new }).await?;
+        count(by, created.status);
         let told = (TimelineEvent::Created, detail);
         write_down(by, vec![row(by, created.id, 1, told, by.app.context.now())]).await?;
         Ok(created)
     }
+}
+
+/// Counts what came to a status, once it is committed.
+fn count(by: &By<'_>, status: Status) {
+    let metrics = by.app.metrics.clone();
+    by.tx.after_commit(move || metrics.came_to(status));
 }
 
 fn row(

@@ -1,13 +1,19 @@
 //! Use cases: the only place where rules and store meet.
 
+pub(crate) mod desk;
 pub(crate) mod disputes;
 mod edit;
 pub(crate) mod evidence;
+pub(crate) mod export;
 pub(crate) mod observe;
 pub(crate) mod packet;
 pub(crate) mod print;
 pub(crate) mod readings;
+pub(crate) mod refund;
+pub(crate) mod reminders;
+pub(crate) mod statistics;
 pub(crate) mod submission;
+pub(crate) mod sweep;
 pub(crate) mod webhooks;
 
 pub(crate) use edit::{By, Edit, Source};

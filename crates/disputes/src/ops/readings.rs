@@ -135,7 +135,7 @@ async fn write_down(app: &Disputes, actor: Actor, source: Source, begun: i64, se
 }
 
 /// What the channel's failure means to whoever waits for the reading.
-fn away(error: &StripeError, channel_id: &str) -> Error {
+pub(super) fn away(error: &StripeError, channel_id: &str) -> Error {
     if error.status() == Some(404) {
         return error::channel_dispute_unknown(channel_id);
     }

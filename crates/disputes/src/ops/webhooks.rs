@@ -58,7 +58,12 @@ pub(crate) async fn receive(app: &Disputes, tx: &Tx, event: &Received) -> Result
         received_at: app.context.now(),
         processed_at: None,
     };
-    if webhook::insert_new(tx, row).await? && event.kind.starts_with("charge.dispute.") {
+    let new = webhook::insert_new(tx, row).await?;
+    if let Some(happened) = event.created_at.filter(|_| new) {
+        let (metrics, lag) = (app.metrics.clone(), app.context.now() - happened);
+        tx.after_commit(move || metrics.event_stored(lag));
+    }
+    if new && event.kind.starts_with("charge.dispute.") {
         readings::want(app, tx, Channel::Stripe, &event.object_id).await?;
     }
     Ok(())

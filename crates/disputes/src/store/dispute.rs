@@ -7,10 +7,11 @@ use payops_platform::db::{Locked, Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Cond;
-use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ActiveValue, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
+use super::sums;
 use crate::error;
 use crate::evidence::checklist::ProductType;
 use crate::lifecycle::{Owner, Phase, State, Status};
@@ -122,9 +123,18 @@ pub struct Cursor {
     id: Uuid,
 }
 
+impl Cursor {
+    /// The one after which a list goes on from `dispute`.
+    pub fn of(dispute: &Model) -> Self {
+        Self { created_at: dispute.created_at, id: dispute.id }
+    }
+}
+
 /// Stores a new dispute. Another one of the same channel's id is a unique violation.
 pub async fn insert(tx: &Tx, dispute: Model) -> Result<Model> {
-    Ok(dispute.into_active_model().reset_all().insert(tx.conn()).await?)
+    let created = dispute.into_active_model().reset_all().insert(tx.conn()).await?;
+    sums::note(tx, None, &created).await?;
+    Ok(created)
 }
 
 /// The dispute, or 404. A merchant finds its own only.
@@ -196,7 +206,9 @@ pub async fn update(tx: &Tx, before: &Locked<Model>, changed: Model, now: Timest
     row.id = ActiveValue::Unchanged(before.id);
     row.version = ActiveValue::Set(before.version + 1);
     row.updated_at = ActiveValue::Set(now);
-    Ok(row.update(tx.conn()).await?)
+    let saved = row.update(tx.conn()).await?;
+    sums::note(tx, Some(before), &saved).await?;
+    Ok(saved)
 }
 
 /// A page of disputes, the newest first.
@@ -206,13 +218,106 @@ pub async fn list(
     request: &PageRequest<Cursor>,
 ) -> Result<Page<Model>> {
     let all = filtered(filter);
-    let mut rows = all.clone().order_by_desc(Column::CreatedAt).order_by_desc(Column::Id);
-    if let Slice::After(Cursor { created_at, id }) = &request.slice {
-        let same = Cond::all().add(Column::CreatedAt.eq(*created_at)).add(Column::Id.lt(*id));
-        rows = rows.filter(Cond::any().add(Column::CreatedAt.lt(*created_at)).add(same));
+    let after = match &request.slice {
+        Slice::Page { .. } => None,
+        Slice::After(cursor) => Some(cursor),
+    };
+    fetch_page(conn, all.clone(), ordered(all, after), request, Cursor::of).await
+}
+
+/// The next disputes of a list after `after`, for exports that walk to the end.
+pub async fn walk(
+    conn: &impl ConnectionTrait,
+    filter: &Filter,
+    after: Option<&Cursor>,
+    most: u64,
+) -> Result<Vec<Model>> {
+    Ok(ordered(filtered(filter), after).limit(most).all(conn).await?)
+}
+
+fn ordered(rows: sea_orm::Select<Entity>, after: Option<&Cursor>) -> sea_orm::Select<Entity> {
+    let rows = rows.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id);
+    let Some(Cursor { created_at, id }) = after else { return rows };
+    let same = Cond::all().add(Column::CreatedAt.eq(*created_at)).add(Column::Id.lt(*id));
+    rows.filter(Cond::any().add(Column::CreatedAt.lt(*created_at)).add(same))
+}
+
+/// The disputes of a payment: by our number, or by the channel's id of the payment or its charge.
+pub async fn about(
+    conn: &impl ConnectionTrait,
+    payment_no: &str,
+    channel_payment_id: Option<&str>,
+) -> Result<Vec<Model>> {
+    let mut ours = Cond::any().add(Column::PaymentNo.eq(payment_no));
+    if let Some(id) = channel_payment_id {
+        ours = ours.add(Column::ChannelPaymentId.eq(id)).add(Column::ChannelChargeId.eq(id));
     }
-    let cursor_of = |dispute: &Model| Cursor { created_at: dispute.created_at, id: dispute.id };
-    fetch_page(conn, all, rows, request, cursor_of).await
+    Ok(Entity::find().filter(ours).order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(conn).await?)
+}
+
+/// Whether there are disputes of a channel that nobody could tie to a payment.
+pub async fn any_unlinked(conn: &impl ConnectionTrait, channel: Channel) -> Result<bool> {
+    let found = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Channel.eq(channel))
+        .filter(Column::PaymentNo.is_null())
+        .limit(1)
+        .into_tuple::<Uuid>();
+    Ok(found.one(conn).await?.is_some())
+}
+
+/// Those of some disputes that are here, locked for the rest of the transaction, in the order of their ids.
+pub async fn lock_all(tx: &Tx, ids: &[Uuid]) -> Result<Vec<Locked<Model>>> {
+    let found = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id);
+    let found = found.lock_exclusive().all(tx.conn()).await?;
+    Ok(found.into_iter().map(Locked::assert_locked).collect())
+}
+
+/// What is known of a channel's disputes.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct Knowledge {
+    /// The channel's id of the dispute.
+    pub id: String,
+    /// The channel's own word.
+    pub status: Option<String>,
+    pub read_at: Option<Timestamp>,
+}
+
+/// What is known of some of a channel's disputes.
+pub async fn knowledge(
+    conn: &impl ConnectionTrait,
+    channel: Channel,
+    channel_ids: &[String],
+) -> Result<Vec<Knowledge>> {
+    let found = Entity::find()
+        .select_only()
+        .column_as(Column::ChannelDisputeId, "id")
+        .column_as(Column::ChannelStatus, "status")
+        .column_as(Column::ChannelReadAt, "read_at")
+        .filter(Column::Channel.eq(channel))
+        .filter(Column::ChannelDisputeId.is_in(channel_ids.iter().map(String::as_str)));
+    Ok(found.into_model().all(conn).await?)
+}
+
+/// Open disputes of a channel that were last read before `before`, the longest ago first.
+pub async fn unread_since(
+    conn: &impl ConnectionTrait,
+    channel: Channel,
+    before: Timestamp,
+    most: u64,
+) -> Result<Vec<String>> {
+    let found = Entity::find()
+        .select_only()
+        .column(Column::ChannelDisputeId)
+        .filter(Column::Channel.eq(channel))
+        .filter(Column::ChannelDisputeId.is_not_null())
+        .filter(Column::ClosedAt.is_null())
+        .filter(Column::ChannelReadAt.lt(before))
+        .order_by_asc(Column::ChannelReadAt)
+        .limit(most)
+        .into_tuple();
+    Ok(found.all(conn).await?)
 }
 
 /// The disputes that a filter lets through.

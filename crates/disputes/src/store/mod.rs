@@ -3,8 +3,12 @@
 pub(crate) mod dispute;
 pub(crate) mod evidence;
 pub(crate) mod movement;
+pub(crate) mod queue;
 pub(crate) mod reading;
+pub(crate) mod reminder;
 pub(crate) mod sent;
 pub(crate) mod submission;
+pub(crate) mod sums;
+pub(crate) mod sweep;
 pub(crate) mod timeline;
 pub(crate) mod webhook;

@@ -1,10 +1,10 @@
 //! `channel_readings`: how far the reading of a channel's dispute has come.
 
-use payops_platform::db::Tx;
+use payops_platform::db::{Backend, Tx};
 use payops_platform::error::{Error, Result};
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, IntoActiveModel, QuerySelect};
+use sea_orm::sea_query::{ExprTrait, OnConflict};
+use sea_orm::{ActiveEnum, ActiveValue, IntoActiveModel, QuerySelect};
 
 use crate::model::Channel;
 
@@ -38,6 +38,33 @@ pub async fn lock(tx: &Tx, channel: Channel, channel_dispute_id: &str) -> Result
     let key = (channel, channel_dispute_id.to_owned());
     let found = Entity::find_by_id(key).lock_exclusive().one(tx.conn()).await?;
     found.ok_or_else(|| Error::internal("a reading that was just made is gone"))
+}
+
+/// Whether a channel has news of a dispute that nothing is known of yet.
+pub async fn news_of_unknown(
+    conn: &impl ConnectionTrait,
+    backend: Backend,
+    channel: Channel,
+) -> Result<bool> {
+    let sql = "SELECT r.channel_dispute_id FROM channel_readings r WHERE r.channel = $1 AND r.done < r.wanted \
+         AND NOT EXISTS (SELECT 1 FROM disputes d WHERE d.channel = r.channel \
+         AND d.channel_dispute_id = r.channel_dispute_id) LIMIT 1";
+    Ok(conn.query_one_raw(backend.statement(sql, [channel.to_value().into()])).await?.is_some())
+}
+
+/// Those of some disputes of which the channel has news that is not read yet.
+pub async fn with_news(
+    conn: &impl ConnectionTrait,
+    channel: Channel,
+    channel_ids: &[&str],
+) -> Result<Vec<String>> {
+    let waiting = Entity::find()
+        .select_only()
+        .column(Column::ChannelDisputeId)
+        .filter(Column::Channel.eq(channel))
+        .filter(Column::ChannelDisputeId.is_in(channel_ids.iter().copied()))
+        .filter(ExprTrait::lt(Expr::col(Column::Done), Expr::col(Column::Wanted)));
+    Ok(waiting.into_tuple().all(conn).await?)
 }
 
 /// Writes a locked row.

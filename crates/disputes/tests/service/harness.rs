@@ -18,6 +18,7 @@ use payops_sandbox::{
     DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, DisputeOrder, RunningSandbox, Sandbox, SandboxConfig,
     VirtualClock, WebhookTarget,
 };
+use sea_orm::ConnectionTrait;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -66,6 +67,15 @@ impl App {
 
     /// The same, with another sandbox.
     pub async fn start_with(db: TestDb, change: impl FnOnce(&mut SandboxConfig)) -> Self {
+        Self::start_as(db, change, |_| {}).await
+    }
+
+    /// The same, with another sandbox and other options.
+    pub async fn start_as(
+        db: TestDb,
+        change: impl FnOnce(&mut SandboxConfig),
+        choose: impl FnOnce(&mut Options),
+    ) -> Self {
         let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let clock = Arc::new(VirtualClock::new(Arc::new(SystemClock)));
@@ -83,10 +93,11 @@ impl App {
         let shared: Arc<dyn Clock> = Arc::<VirtualClock>::clone(&clock);
         let context =
             ServiceContext::new("dispute-service", db.db(), shared, Arc::new(SystemRandom), metrics);
-        let options = Options {
+        let mut options = Options {
             stripe_webhook_secrets: vec![SecretString::from(DEFAULT_WEBHOOK_SECRET)],
             ..Options::default()
         };
+        choose(&mut options);
         let channels = Channels { stripe: Some(stripe(sandbox.base_url())) };
         let folder = tempfile::tempdir().unwrap();
         let files = Files::open(&FilePlace::Folder(folder.path().to_owned())).unwrap();
@@ -107,6 +118,25 @@ impl App {
         app.instances.lock().unwrap().running.push(serving);
         app.run_jobs();
         app
+    }
+
+    /// Has the service do what it does by the clock, at the instants that the tests let pass.
+    pub async fn keep_schedules(&self) {
+        jobs::schedule(&self.context).await.unwrap();
+    }
+
+    /// Waits until what the schedules have made by now is done.
+    pub async fn schedules_are_through(&self) {
+        const WAITING: &str = "SELECT (SELECT COUNT(*) FROM schedules WHERE next_at <= $1)
+            + (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND run_at <= $1) AS waiting";
+        let now = self.context.now();
+        self.until_true(async || {
+            let db = &self.context.db;
+            let row = db.read().query_one_raw(db.backend().statement(WAITING, [now.into()])).await.unwrap();
+            let waiting: i64 = row.unwrap().try_get("", "waiting").unwrap();
+            if waiting == 0 { Ok(()) } else { Err(json!(waiting)) }
+        })
+        .await;
     }
 
     /// Has one more instance work on the jobs.

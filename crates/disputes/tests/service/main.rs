@@ -3,6 +3,8 @@
 
 mod by_hand;
 mod channel;
+mod clockwork;
+mod desk;
 mod evidence;
 mod harness;
 mod submissions;

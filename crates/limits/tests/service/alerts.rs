@@ -10,6 +10,7 @@ use payops_platform::both_databases;
 use payops_platform::config::{AlertSettings, MailSettings};
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::As;
+use payops_platform::outbound::testing::{Received, Receiver, Reply, SECRETS};
 use payops_platform::outbound::{SmtpSecurity, WebhookSettings};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -17,7 +18,6 @@ use uuid::Uuid;
 use crate::harness::{App, TABLES, charge};
 use crate::mail_server::{MailServer, PATIENCE};
 use crate::people::LIMITS;
-use crate::receiver::{Received, Receiver, Reply, SECRETS};
 
 both_databases!(
     TABLES;

@@ -15,7 +15,6 @@ mod people;
 mod proxy;
 mod races;
 mod rates;
-mod receiver;
 mod rights;
 mod seals;
 mod tiers;

@@ -1,4 +1,4 @@
-//! Who is told that merchants come near their limits.
+//! Who is told that merchants come near their limits, and that deadlines of disputes do.
 
 use std::path::PathBuf;
 
@@ -6,54 +6,94 @@ use secrecy::ExposeSecret;
 
 use super::load::list;
 use super::reader::Reader;
-use super::{AlertSettings, MailSettings, parse};
+use super::{AlertSettings, MailSettings, ReminderSettings, parse};
 use crate::outbound::{SmtpCredentials, SmtpSecurity, SmtpSettings, WebhookSettings};
 
 /// Shortest secret of a webhook, in bytes.
 const SHORTEST_SECRET: usize = 16;
 
-/// What is of no use without what.
-const NEEDS: [(&str, &str); 13] = [
-    ("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", "PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET"),
-    ("PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET", "PAYOPS_LIMIT_ALERT_WEBHOOK_URL"),
-    ("PAYOPS_LIMIT_ALERT_WEBHOOK_ALLOW_PRIVATE", "PAYOPS_LIMIT_ALERT_WEBHOOK_URL"),
-    ("PAYOPS_LIMIT_ALERT_MAIL_TO", "PAYOPS_SMTP_HOST"),
-    ("PAYOPS_SMTP_HOST", "PAYOPS_SMTP_FROM"),
-    ("PAYOPS_SMTP_HOST", "PAYOPS_LIMIT_ALERT_MAIL_TO"),
-    ("PAYOPS_SMTP_PORT", "PAYOPS_SMTP_HOST"),
-    ("PAYOPS_SMTP_TLS", "PAYOPS_SMTP_HOST"),
-    ("PAYOPS_SMTP_CA", "PAYOPS_SMTP_HOST"),
-    ("PAYOPS_SMTP_USER", "PAYOPS_SMTP_HOST"),
-    ("PAYOPS_SMTP_USER", "PAYOPS_SMTP_PASSWORD"),
-    ("PAYOPS_SMTP_PASSWORD", "PAYOPS_SMTP_USER"),
-    ("PAYOPS_SMTP_FROM", "PAYOPS_SMTP_HOST"),
+/// What is of no use without what; of several, one is enough.
+const NEEDS: [(&str, &[&str]); 18] = [
+    ("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", &["PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET"]),
+    ("PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET", &["PAYOPS_LIMIT_ALERT_WEBHOOK_URL"]),
+    ("PAYOPS_LIMIT_ALERT_WEBHOOK_ALLOW_PRIVATE", &["PAYOPS_LIMIT_ALERT_WEBHOOK_URL"]),
+    ("PAYOPS_LIMIT_ALERT_MAIL_TO", &["PAYOPS_SMTP_HOST"]),
+    ("PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL", &["PAYOPS_DISPUTE_REMINDER_WEBHOOK_SECRET"]),
+    ("PAYOPS_DISPUTE_REMINDER_WEBHOOK_SECRET", &["PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL"]),
+    ("PAYOPS_DISPUTE_REMINDER_WEBHOOK_ALLOW_PRIVATE", &["PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL"]),
+    ("PAYOPS_DISPUTE_REMINDER_MAIL_TO", &["PAYOPS_SMTP_HOST"]),
+    ("PAYOPS_DISPUTE_SUPERVISOR_MAIL_TO", &["PAYOPS_SMTP_HOST"]),
+    ("PAYOPS_SMTP_HOST", &["PAYOPS_SMTP_FROM"]),
+    (
+        "PAYOPS_SMTP_HOST",
+        &[
+            "PAYOPS_LIMIT_ALERT_MAIL_TO",
+            "PAYOPS_DISPUTE_REMINDER_MAIL_TO",
+            "PAYOPS_DISPUTE_SUPERVISOR_MAIL_TO",
+        ],
+    ),
+    ("PAYOPS_SMTP_PORT", &["PAYOPS_SMTP_HOST"]),
+    ("PAYOPS_SMTP_TLS", &["PAYOPS_SMTP_HOST"]),
+    ("PAYOPS_SMTP_CA", &["PAYOPS_SMTP_HOST"]),
+    ("PAYOPS_SMTP_USER", &["PAYOPS_SMTP_HOST"]),
+    ("PAYOPS_SMTP_USER", &["PAYOPS_SMTP_PASSWORD"]),
+    ("PAYOPS_SMTP_PASSWORD", &["PAYOPS_SMTP_USER"]),
+    ("PAYOPS_SMTP_FROM", &["PAYOPS_SMTP_HOST"]),
 ];
 
-pub(super) fn read(reader: &mut Reader) -> AlertSettings {
-    let settings = AlertSettings { webhook: webhook(reader), mail: mail(reader) };
-    for (given, needed) in NEEDS {
-        if reader.is_given(given) && !reader.is_given(needed) {
-            reader.refuse(given, format!("is of no use without {needed}"));
-        }
-    }
-    settings
+/// The names of a receiver's settings.
+struct Names {
+    url: &'static str,
+    secret: &'static str,
+    allow_private: &'static str,
 }
 
-fn webhook(reader: &mut Reader) -> Option<WebhookSettings> {
-    const SECRET: &str = "PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET";
-    let url = reader.optional("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", parse::exact_url);
-    let secrets = list(reader.secret(SECRET).as_ref());
-    let allow_private = reader.value("PAYOPS_LIMIT_ALERT_WEBHOOK_ALLOW_PRIVATE", parse::flag);
+const LIMIT_ALERTS: Names = Names {
+    url: "PAYOPS_LIMIT_ALERT_WEBHOOK_URL",
+    secret: "PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET",
+    allow_private: "PAYOPS_LIMIT_ALERT_WEBHOOK_ALLOW_PRIVATE",
+};
+
+const DISPUTE_REMINDERS: Names = Names {
+    url: "PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL",
+    secret: "PAYOPS_DISPUTE_REMINDER_WEBHOOK_SECRET",
+    allow_private: "PAYOPS_DISPUTE_REMINDER_WEBHOOK_ALLOW_PRIVATE",
+};
+
+pub(super) fn read(reader: &mut Reader) -> (AlertSettings, ReminderSettings) {
+    let server = mail_server(reader);
+    let mail = |to: Option<Vec<String>>| Some(MailSettings { server: server.clone()?, to: to? });
+    let mut to = |name| reader.optional(name, parse::mail_addresses);
+    let alerted = to("PAYOPS_LIMIT_ALERT_MAIL_TO");
+    let reminded = to("PAYOPS_DISPUTE_REMINDER_MAIL_TO");
+    let supervisors = to("PAYOPS_DISPUTE_SUPERVISOR_MAIL_TO");
+    let alerts = AlertSettings { webhook: webhook(reader, &LIMIT_ALERTS), mail: mail(alerted) };
+    let reminders = ReminderSettings {
+        webhook: webhook(reader, &DISPUTE_REMINDERS),
+        mail: mail(reminded),
+        supervisors: mail(supervisors),
+    };
+    for (given, needed) in NEEDS {
+        if reader.is_given(given) && !needed.iter().any(|needed| reader.is_given(needed)) {
+            reader.refuse(given, format!("is of no use without {}", needed.join(" or ")));
+        }
+    }
+    (alerts, reminders)
+}
+
+fn webhook(reader: &mut Reader, names: &Names) -> Option<WebhookSettings> {
+    let url = reader.optional(names.url, parse::exact_url);
+    let secrets = list(reader.secret(names.secret).as_ref());
+    let allow_private = reader.value(names.allow_private, parse::flag);
     if secrets.iter().any(|secret| secret.expose_secret().len() < SHORTEST_SECRET) {
-        reader.refuse(SECRET, format!("is too short: at least {SHORTEST_SECRET} bytes are needed"));
-    } else if reader.is_given(SECRET) && secrets.is_empty() {
-        reader.refuse(SECRET, "holds nothing but commas");
+        reader.refuse(names.secret, format!("is too short: at least {SHORTEST_SECRET} bytes are needed"));
+    } else if reader.is_given(names.secret) && secrets.is_empty() {
+        reader.refuse(names.secret, "holds nothing but commas");
     }
     Some(WebhookSettings { url: url?, secrets, allow_private: allow_private? })
 }
 
-fn mail(reader: &mut Reader) -> Option<MailSettings> {
-    let to = reader.optional("PAYOPS_LIMIT_ALERT_MAIL_TO", parse::mail_addresses);
+fn mail_server(reader: &mut Reader) -> Option<SmtpSettings> {
     let host = reader.optional("PAYOPS_SMTP_HOST", parse::host);
     let port = reader.value("PAYOPS_SMTP_PORT", parse::port);
     let security = reader.value("PAYOPS_SMTP_TLS", parse::smtp_security);
@@ -65,7 +105,12 @@ fn mail(reader: &mut Reader) -> Option<MailSettings> {
         reader.refuse("PAYOPS_SMTP_USER", "would be sent in the clear with PAYOPS_SMTP_TLS=none");
     }
     let credentials = user.zip(password).map(|(user, password)| SmtpCredentials { user, password });
-    let server =
-        SmtpSettings { host: host?, port: port?, security: security?, authorities, credentials, from: from? };
-    Some(MailSettings { server, to: to? })
+    Some(SmtpSettings {
+        host: host?,
+        port: port?,
+        security: security?,
+        authorities,
+        credentials,
+        from: from?,
+    })
 }

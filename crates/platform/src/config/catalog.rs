@@ -256,6 +256,37 @@ pub(super) const GROUPS: &[Group] = &[
                 "Whether the receiver may be in a private network or on this machine.",
             ),
             open("PAYOPS_LIMIT_ALERT_MAIL_TO", "Addresses that alerts are mailed to, separated by commas."),
+        ],
+    },
+    Group {
+        title: "Reminders of disputes",
+        settings: &[
+            open(
+                "PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL",
+                "Where reminders of deadlines are posted. `https` in production, unless private addresses are allowed.",
+            ),
+            secret(
+                "PAYOPS_DISPUTE_REMINDER_WEBHOOK_SECRET",
+                "What they are signed with, at least 16 bytes; several, separated by commas, while one replaces the other.",
+            ),
+            plain(
+                "PAYOPS_DISPUTE_REMINDER_WEBHOOK_ALLOW_PRIVATE",
+                "false",
+                "Whether the receiver may be in a private network or on this machine.",
+            ),
+            open(
+                "PAYOPS_DISPUTE_REMINDER_MAIL_TO",
+                "Addresses that reminders are mailed to, separated by commas.",
+            ),
+            open(
+                "PAYOPS_DISPUTE_SUPERVISOR_MAIL_TO",
+                "Addresses that are mailed as well when a day is left, or when a deadline has passed.",
+            ),
+        ],
+    },
+    Group {
+        title: "Mail",
+        settings: &[
             open("PAYOPS_SMTP_HOST", "The mail server."),
             plain("PAYOPS_SMTP_PORT", "587", "Its port: commonly 587 for `starttls`, 465 for `tls`."),
             plain(

@@ -66,12 +66,12 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let audit_keys = seals::read(reader);
     let requests = requests(reader);
     let jobs = jobs(reader, drain);
-    let limit_alerts = alerts::read(reader);
+    let (limit_alerts, dispute_reminders) = alerts::read(reader);
     let telemetry = telemetry(reader, environment);
     let redis = redis(reader);
     if environment == Environment::Production {
         production::check(reader, services.as_ref(), stripe.as_ref(), gateway.as_ref(), identity.as_ref());
-        production::alerts(reader, &limit_alerts);
+        production::alerts(reader, &limit_alerts, &dispute_reminders);
         production::redis(reader, redis.as_ref());
         if scope != Scope::One(Service::Reconciliation) && scope != Scope::One(Service::Disputes) {
             production::audit_keys(reader, &audit_keys);
@@ -96,6 +96,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         upload_bytes: requests.upload_bytes,
         jobs: jobs?,
         limit_alerts,
+        dispute_reminders,
         telemetry: telemetry?,
         redis,
         services: services?,

@@ -124,6 +124,8 @@ pub struct Settings {
     pub jobs: RunnerOptions,
     /// Who is told that merchants come near their limits.
     pub limit_alerts: AlertSettings,
+    /// Who is reminded of the deadlines of disputes.
+    pub dispute_reminders: ReminderSettings,
     /// Logs and traces.
     pub telemetry: TelemetryChoices,
     /// Where rate limits are counted for all instances; in each process when there is none.
@@ -170,6 +172,17 @@ pub struct AlertSettings {
     pub webhook: Option<WebhookSettings>,
     /// Those who get mail.
     pub mail: Option<MailSettings>,
+}
+
+/// Who is reminded of the deadlines of disputes; nobody unless it is set.
+#[derive(Debug, Clone, Default)]
+pub struct ReminderSettings {
+    /// The receiver of webhooks.
+    pub webhook: Option<WebhookSettings>,
+    /// Those who get mail of every reminder.
+    pub mail: Option<MailSettings>,
+    /// Those who get mail as well when a day is left, or nothing.
+    pub supervisors: Option<MailSettings>,
 }
 
 /// Who gets mail, and through which server.

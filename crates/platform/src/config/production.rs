@@ -4,7 +4,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::Reader;
 use super::{
-    AlertSettings, AuditKeySettings, GatewaySettings, IdentitySettings, ServiceSettings, StripeSettings,
+    AlertSettings, AuditKeySettings, GatewaySettings, IdentitySettings, ReminderSettings, ServiceSettings,
+    StripeSettings,
 };
 use crate::auth::TokenKeys;
 use crate::db::DatabaseTarget;
@@ -62,15 +63,20 @@ pub(super) fn check(
 }
 
 /// What is said about merchants crosses no foreign network in the clear.
-pub(super) fn alerts(reader: &mut Reader, alerts: &AlertSettings) {
-    if let Some(webhook) = &alerts.webhook {
+pub(super) fn alerts(reader: &mut Reader, alerts: &AlertSettings, reminders: &ReminderSettings) {
+    for (webhook, url, secret) in [
+        (&alerts.webhook, "PAYOPS_LIMIT_ALERT_WEBHOOK_URL", "PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET"),
+        (&reminders.webhook, "PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL", "PAYOPS_DISPUTE_REMINDER_WEBHOOK_SECRET"),
+    ] {
+        let Some(webhook) = webhook else { continue };
         if !webhook.url.starts_with("https:") && !webhook.allow_private {
             let text = "is without TLS, refused with ENV=production unless private addresses are allowed";
-            reader.refuse("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", text);
+            reader.refuse(url, text);
         }
-        not_default(reader, "PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET", webhook.secrets.iter());
+        not_default(reader, secret, webhook.secrets.iter());
     }
-    let credentials = alerts.mail.as_ref().and_then(|mail| mail.server.credentials.as_ref());
+    let mut mail = [&alerts.mail, &reminders.mail, &reminders.supervisors].into_iter().flatten();
+    let credentials = mail.next().and_then(|mail| mail.server.credentials.as_ref());
     not_default(reader, "PAYOPS_SMTP_PASSWORD", credentials.iter().map(|credentials| &credentials.password));
 }
 

@@ -2,6 +2,7 @@
 
 pub mod address;
 mod mail;
+pub mod testing;
 mod webhook;
 
 pub use mail::{Mail, Mailer, SmtpCredentials, SmtpSecurity, SmtpSettings};

@@ -18,7 +18,7 @@ use crate::ops::observe::{self, Seen};
 use crate::ops::{By, Edit, Source, readings};
 use crate::store::dispute::{self, Model as Dispute};
 use crate::store::reading;
-use crate::store::submission::{self, Kind, Model as Submission, SubmissionState};
+use crate::store::submission::{self, Model as Submission, SubmissionState};
 
 /// The pause after a first failure; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -191,12 +191,9 @@ impl Hold<'_> {
         let mut edit = Edit::of(dispute);
         edit.tell(event, detail);
         let dispute = edit.save(&by).await?;
-        let (metrics, kind) = (by.app.metrics.clone(), submission.kind);
+        let metrics = by.app.metrics.clone();
         by.tx.after_commit(move || {
             metrics.ended(word);
-            if state == SubmissionState::Expired && kind == Kind::Answer {
-                metrics.missed();
-            }
             tracing::error!(dispute = %dispute.dispute_no, outcome, word, "a submission was not sent");
         });
         Ok(())

@@ -1,4 +1,6 @@
-//! A receiver of webhooks that answers as it is told, and keeps what it got.
+//! A receiver of webhooks for tests, which answers as it is told and keeps what it got.
+#![doc(hidden)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -6,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
-use payops_platform::outbound::WebhookSettings;
 use serde_json::Value;
+
+use super::WebhookSettings;
 
 /// What the receiver does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
