@@ -15,13 +15,17 @@ use payops_platform::jobs::Runner;
 use payops_platform::telemetry::{Metrics, inject_traceparent};
 
 use crate::services::{OpenService, Probes, rate_limiter};
-use crate::startup::clock_and_random;
+use crate::startup::Surroundings;
 
 /// Opens the database, applies its migrations and puts the service together.
-pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>) -> Result<OpenService> {
+pub(crate) async fn open(
+    settings: &Settings,
+    authenticator: Arc<Authenticator>,
+    surroundings: Surroundings,
+) -> Result<OpenService> {
     let service = Service::Disputes;
     let db = Db::open(&settings.service(service).database, payops_disputes::MIGRATIONS).await?;
-    let (clock, random) = clock_and_random();
+    let Surroundings { clock, random } = surroundings;
     let metrics = Metrics::new(service.full_name());
     let context = ServiceContext::new(service.full_name(), db, clock, Arc::clone(&random), metrics.clone());
     let stripe = settings.stripe.api_key.clone().map(|key| {

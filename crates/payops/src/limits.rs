@@ -15,15 +15,19 @@ use payops_platform::telemetry::Metrics;
 use secrecy::ExposeSecret;
 
 use crate::services::{OpenService, rate_limiter};
-use crate::startup::clock_and_random;
+use crate::startup::Surroundings;
 
 /// Opens the database, applies its migrations and puts the service together.
-pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>) -> Result<OpenService> {
+pub(crate) async fn open(
+    settings: &Settings,
+    authenticator: Arc<Authenticator>,
+    surroundings: Surroundings,
+) -> Result<OpenService> {
     let service = Service::Limits;
     let keys = Arc::new(audit_keys(settings)?);
     ensure!(keys.can_sign(), "PAYOPS_AUDIT_KEY is needed: PAYOPS_AUDIT_PUBLIC_KEYS verify, and do not sign");
     let db = Db::open(&settings.service(service).database, payops_limits::MIGRATIONS).await?;
-    let (clock, random) = clock_and_random();
+    let Surroundings { clock, random } = surroundings;
     let metrics = Metrics::new(service.full_name());
     let context = ServiceContext::new(service.full_name(), db, clock, random, metrics.clone());
     jobs::schedule(&context).await?;

@@ -18,13 +18,17 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
 
 use crate::services::{OpenService, Probes, rate_limiter};
-use crate::startup::clock_and_random;
+use crate::startup::Surroundings;
 
 /// Opens the database, applies its migrations and puts the service together.
-pub(crate) async fn open(settings: &Settings, authenticator: Arc<Authenticator>) -> Result<OpenService> {
+pub(crate) async fn open(
+    settings: &Settings,
+    authenticator: Arc<Authenticator>,
+    surroundings: Surroundings,
+) -> Result<OpenService> {
     let service = Service::Reconciliation;
     let db = Db::open(&settings.service(service).database, payops_recon::MIGRATIONS).await?;
-    let (clock, random) = clock_and_random();
+    let Surroundings { clock, random } = surroundings;
     let metrics = Metrics::new(service.full_name());
     let context = ServiceContext::new(service.full_name(), db, clock, random, metrics.clone());
     let options = Options {

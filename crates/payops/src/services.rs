@@ -14,6 +14,7 @@ use payops_platform::telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::startup::Surroundings;
 use crate::{disputes, limits, reconciliation};
 
 /// How long a dependency may take to answer a health check.
@@ -32,13 +33,17 @@ pub(crate) struct OpenService {
 
 impl OpenService {
     /// The service with whom it believes and what it allows.
-    pub(crate) async fn open(service: Service, settings: &Settings) -> Result<Self> {
+    pub(crate) async fn open(
+        service: Service,
+        settings: &Settings,
+        surroundings: Surroundings,
+    ) -> Result<Self> {
         let auth = settings.auth().context("there are no keys for tokens")?;
         let authenticator = Arc::new(Authenticator::new(auth)?);
         match service {
-            Service::Reconciliation => reconciliation::open(settings, authenticator).await,
-            Service::Limits => limits::open(settings, authenticator).await,
-            Service::Disputes => disputes::open(settings, authenticator).await,
+            Service::Reconciliation => reconciliation::open(settings, authenticator, surroundings).await,
+            Service::Limits => limits::open(settings, authenticator, surroundings).await,
+            Service::Disputes => disputes::open(settings, authenticator, surroundings).await,
         }
     }
 

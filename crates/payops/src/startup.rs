@@ -52,9 +52,18 @@ pub(crate) fn complete(mut settings: Settings) -> Result<Settings> {
     Ok(settings)
 }
 
-/// Where time and chance come from in a real process.
-pub(crate) fn clock_and_random() -> (Arc<dyn Clock>, Arc<dyn Random>) {
-    (Arc::new(SystemClock), Arc::new(SystemRandom))
+/// Where time and chance come from.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+}
+
+impl Surroundings {
+    /// Those of a real process.
+    pub(crate) fn real() -> Self {
+        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+    }
 }
 
 /// Runs a command to its end on a runtime with all processors.

@@ -2,8 +2,8 @@
 //! and in no test.
 
 mod http;
-mod limits;
 mod recon;
+mod service;
 
 use anyhow::Result;
 
@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Subject {
+    /// Lists and figures of a full store of disputes, the intake of webhooks, and an hour of ten thousand submissions.
+    Disputes,
     /// An authenticated, traced, metered, rate-limited empty route beside a bare handler.
     Http,
     /// Decisions about payments, beside the ways they could have been made.
@@ -28,8 +30,9 @@ enum Subject {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match arguments.what {
+        Subject::Disputes => service::run("payops-disputes", "disputes", &arguments.options),
         Subject::Http => http::run(&arguments.options),
-        Subject::Limits => limits::run(&arguments.options),
+        Subject::Limits => service::run("payops-limits", "limits", &arguments.options),
         Subject::Recon => recon::run(&arguments.options),
     }
 }

@@ -6,12 +6,6 @@
 //! of the ratios of one round.
 
 #![expect(clippy::print_stdout, reason = "a benchmark tells its results")]
-#![expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts and times of a benchmark are far below where it matters"
-)]
 
 mod load;
 mod rivals;

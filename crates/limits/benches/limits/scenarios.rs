@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use payops_platform::http::load::{Found, Pace, median};
 use uuid::Uuid;
 
 use crate::Plan;
-use crate::load::{Ask, Found, Pace, round};
+use crate::load::{Ask, round};
 use crate::rivals::fresh_id;
 use crate::servers::{self, MERCHANTS, Server};
 
@@ -120,9 +121,4 @@ fn measure(plan: &Plan, scenario: &Scenario, servers: &[Server], merchants: &[Uu
         );
     }
     Ok(())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -13,6 +13,7 @@ use payops_limits::{Limits, MIGRATIONS, Options, jobs, routes};
 use payops_platform::ServiceContext;
 use payops_platform::db::testing::{self, TestDb};
 use payops_platform::db::{DatabaseTarget, Db};
+use payops_platform::http::load::runtime;
 use payops_platform::http::testing::{SERVICE_NAME, SERVICE_SECRET, authenticator};
 use payops_platform::http::{Budgets, Limiter, ServiceHttp, listen, serve, service_router};
 use payops_platform::telemetry::Metrics;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-use crate::load::{Aim, Ask, runtime};
+use crate::load::{Aim, Ask};
 use crate::rivals;
 
 /// How many merchants there are.

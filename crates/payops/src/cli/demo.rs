@@ -1,7 +1,9 @@
-//! `payops demo`: everything on SQLite with the sandbox, one day reconciled and payments taken through the
+//! `payops demo`: everything on SQLite with the sandbox, one day reconciled, payments taken and disputes lived through by the
 //! real services.
 
 mod api;
+mod clock;
+mod disputes;
 mod payments;
 mod story;
 
@@ -15,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use payops_core::random::SystemRandom;
+use payops_core::time::Timestamp;
 use payops_platform::auth::{Caller, Role};
 use payops_platform::config::{ConfigSource, Scope, Service, Settings};
 use payops_platform::http::{self, ServeOptions};
@@ -28,18 +31,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::token;
 use crate::services::OpenService;
-use crate::startup;
+use crate::startup::{self, Surroundings};
 use api::Api;
+use clock::DemoClock;
 
 /// The name of the sandbox's payment gateway among the services.
 const GATEWAY: &str = "payment-gateway";
-/// Tokens of the demo are good for a working day.
-const TOKEN_LIFETIME: Duration = Duration::from_hours(12);
+/// Tokens of the demo outlive the weeks that its disputes take.
+const TOKEN_LIFETIME: Duration = Duration::from_hours(24 * 60);
 
-/// Start everything on SQLite with the sandbox, reconcile a seeded day, take payments and stay up.
+/// Start everything on SQLite with the sandbox, reconcile a seeded day, take payments, live through three disputes and stay up.
 ///
-/// With --once it ends after that: 0 when the result equals what the sandbox knows of the day and every payment ended
-/// as it must, 1 when not.
+/// With --once it ends after that: 0 when the result equals what the sandbox knows of the day and every payment and dispute
+/// ended as it must, 1 when not.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// End after the verdict
@@ -54,6 +58,9 @@ pub(crate) struct DemoArgs {
     /// The port of the limit service; 0 takes any free one, as --once does [default: 40022]
     #[arg(long, value_name = "PORT")]
     limits_port: Option<u16>,
+    /// The port of the dispute service; 0 takes any free one, as --once does [default: 40021]
+    #[arg(long, value_name = "PORT")]
+    disputes_port: Option<u16>,
     /// The port of the sandbox; 0 takes any free one, as --once does [default: 40091]
     #[arg(long, value_name = "PORT")]
     sandbox_port: Option<u16>,
@@ -64,14 +71,16 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
         let usual = |port: u16| if args.once { 0 } else { port };
         let listeners = Listeners {
             reconciliation: listen(args.port.unwrap_or_else(|| usual(40_020)), "--port")?,
+            disputes: listen(args.disputes_port.unwrap_or_else(|| usual(40_021)), "--disputes-port")?,
             limits: listen(args.limits_port.unwrap_or_else(|| usual(40_022)), "--limits-port")?,
         };
         let sandbox = listen(args.sandbox_port.unwrap_or_else(|| usual(DEFAULT_PORT)), "--sandbox-port")?;
         let settings = settings(&args.data, &url_of(&sandbox)?)?;
-        let sandbox = start_sandbox(sandbox, &listeners, &settings)?;
+        let clock = DemoClock::open(&args.data)?;
+        let sandbox = start_sandbox(sandbox, &listeners, &settings, &clock)?;
         let telemetry = startup::start_telemetry("payops-demo", &settings)?;
         let stop = startup::until_told_to_stop()?;
-        let result = show(args, &settings, listeners, &sandbox, stop).await;
+        let result = show(args, &settings, listeners, (&sandbox, &clock), stop).await;
         sandbox.shutdown().await;
         telemetry.shutdown().await;
         result
@@ -81,6 +90,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
 /// Where the services will listen.
 struct Listeners {
     reconciliation: TcpListener,
+    disputes: TcpListener,
     limits: TcpListener,
 }
 
@@ -89,25 +99,35 @@ async fn show(
     args: &DemoArgs,
     settings: &Settings,
     listeners: Listeners,
-    sandbox: &RunningSandbox,
+    (sandbox, clock): (&RunningSandbox, &DemoClock),
     stop: CancellationToken,
 ) -> Result<ExitCode> {
-    let (base_url, limits_url) = (url_of(&listeners.reconciliation)?, url_of(&listeners.limits)?);
-    let reconciliation = OpenService::open(Service::Reconciliation, settings).await?;
-    let limits = OpenService::open(Service::Limits, settings).await?;
+    let base_url = url_of(&listeners.reconciliation)?;
+    let (disputes_url, limits_url) = (url_of(&listeners.disputes)?, url_of(&listeners.limits)?);
+    let surroundings = Surroundings { clock: clock.shared(), ..Surroundings::real() };
+    let open = |service| OpenService::open(service, settings, surroundings.clone());
+    let reconciliation = open(Service::Reconciliation).await?;
+    let disputes = open(Service::Disputes).await?;
+    let limits = open(Service::Limits).await?;
     let options = || ServeOptions { drain: settings.drain, ..ServeOptions::default() };
     let serving = [
         tokio::spawn(reconciliation.run(listeners.reconciliation, stop.clone(), options())),
+        tokio::spawn(disputes.run(listeners.disputes, stop.clone(), options())),
         tokio::spawn(limits.run(listeners.limits, stop.clone(), options())),
     ];
-    let operator = person(settings, "demo-operator", Role::Operator)?;
-    let admin = person(settings, "demo-admin", Role::Admin)?;
+    let person = |name, role| person(settings, name, role, clock.now());
+    let operator = person("demo-operator", Role::Operator)?;
+    let admin = person("demo-admin", Role::Admin)?;
+    let agent = person("demo-agent", Role::Operator)?;
     let stories = async {
         let api = Api::new(format!("{base_url}/api/v1/reconciliation"), operator.clone())?;
         let reconciled = story::tell(&api, sandbox).await?;
         let api = Api::new(format!("{limits_url}/api/v1/limits"), admin.clone())?;
-        let paid = payments::tell(&api, sandbox.base_url()).await?;
-        Ok((reconciled && paid.as_expected, Some(paid)))
+        let paid = payments::tell(&api, sandbox.base_url(), &surroundings).await?;
+        let api = &Api::new(format!("{disputes_url}/api/v1/disputes"), agent)?;
+        let stage = disputes::Stage { api, stripe: sandbox.handle(), clock, merchant: paid.merchant };
+        let disputed = disputes::tell(&stage).await?;
+        Ok((reconciled && paid.as_expected && disputed, Some(paid)))
     };
     let told: Result<(bool, Option<payments::Told>)> = tokio::select! {
         told = stories => told,
@@ -115,7 +135,7 @@ async fn show(
     };
     match &told {
         Ok((_, Some(paid))) if !args.once => {
-            links([&base_url, &limits_url, sandbox.base_url()], &operator, &admin);
+            links([&base_url, &disputes_url, &limits_url, sandbox.base_url()], &operator, &admin);
             payments::calls(&limits_url, sandbox.base_url(), &paid.merchant, gateway_secret(settings)?);
             println!("Everything stays up until Ctrl-C.");
         }
@@ -127,9 +147,10 @@ async fn show(
     Ok(if told?.0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn links([base_url, limits_url, sandbox]: [&str; 3], operator: &str, admin: &str) {
+fn links([base_url, disputes_url, limits_url, sandbox]: [&str; 4], operator: &str, admin: &str) {
     println!();
     println!("Reconciliation         {base_url}/docs  {base_url}/health  {base_url}/metrics");
+    println!("Disputes               {disputes_url}/docs  {disputes_url}/health  {disputes_url}/metrics");
     println!("Merchant limits        {limits_url}/docs  {limits_url}/health  {limits_url}/metrics");
     println!("Sandbox                {sandbox}/");
     println!();
@@ -141,6 +162,7 @@ fn links([base_url, limits_url, sandbox]: [&str; 3], operator: &str, admin: &str
     println!(
         "  curl -H \"Authorization: Bearer $TOKEN\" \"{base_url}/api/v1/reconciliation/records?status=open\""
     );
+    println!("  curl -H \"Authorization: Bearer $TOKEN\" {disputes_url}/api/v1/disputes/statistics");
 }
 
 /// The demo depends on nothing that is set outside.
@@ -160,13 +182,23 @@ fn settings(data: &Path, sandbox: &str) -> Result<Settings> {
     startup::complete(Settings::load(&source, Scope::All)?)
 }
 
-fn start_sandbox(listener: TcpListener, services: &Listeners, settings: &Settings) -> Result<RunningSandbox> {
+fn start_sandbox(
+    listener: TcpListener,
+    services: &Listeners,
+    settings: &Settings,
+    clock: &DemoClock,
+) -> Result<RunningSandbox> {
     let mut config = SandboxConfig::listening(listener);
+    config.clock = clock.shared();
     config.report_delay = chrono::TimeDelta::seconds(1);
-    config.webhooks.push(WebhookTarget {
-        url: format!("{}/api/v1/webhooks/stripe", url_of(&services.reconciliation)?),
-        secret: DEFAULT_WEBHOOK_SECRET.to_owned(),
-    });
+    config.dispute_delay = chrono::TimeDelta::zero();
+    config.decision_delay = disputes::DECISION;
+    for service in [&services.reconciliation, &services.disputes] {
+        config.webhooks.push(WebhookTarget {
+            url: format!("{}/api/v1/webhooks/stripe", url_of(service)?),
+            secret: DEFAULT_WEBHOOK_SECRET.to_owned(),
+        });
+    }
     let limits = url_of(&services.limits)?.parse()?;
     let secret = gateway_secret(settings)?.clone();
     let limits = payops_client::Settings::new(limits, GATEWAY, secret, Arc::new(SystemRandom));
@@ -188,8 +220,8 @@ fn url_of(listener: &TcpListener) -> Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-fn person(settings: &Settings, name: &str, role: Role) -> Result<String> {
-    token::mint(settings, Caller::Person { subject: name.into(), role }, TOKEN_LIFETIME)
+fn person(settings: &Settings, name: &str, role: Role, now: Timestamp) -> Result<String> {
+    token::mint(settings, Caller::Person { subject: name.into(), role }, TOKEN_LIFETIME, now)
 }
 
 fn listen(port: u16, flag: &str) -> Result<TcpListener> {

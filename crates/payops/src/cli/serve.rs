@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::services::{BUILT, OpenService};
-use crate::startup::{self, SettingFlags};
+use crate::startup::{self, SettingFlags, Surroundings};
 
 /// Serve one service, or all of them in one process.
 ///
@@ -72,7 +72,7 @@ async fn serve_all(scope: Scope, settings: &Settings, stop: CancellationToken) -
     for service in services {
         // The port first: whoever cannot have it must not touch the database.
         let listener = listen(settings, settings.service(service).port)?;
-        open.push((listener, OpenService::open(service, settings).await?));
+        open.push((listener, OpenService::open(service, settings, Surroundings::real()).await?));
     }
     let metrics = match settings.prometheus_port {
         Some(port) => {

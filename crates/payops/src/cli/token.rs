@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use payops_core::time::Clock;
+use payops_core::time::Timestamp;
 use payops_platform::auth::{Authenticator, Caller, Role, TokenRequest};
 use payops_platform::config::{Scope, Settings};
 use uuid::Uuid;
 
-use crate::startup::{SettingFlags, clock_and_random};
+use crate::startup::{SettingFlags, Surroundings};
 
 /// Mint a token from the configured secret, or in development from the generated one.
 #[derive(Debug, Args)]
@@ -53,13 +53,18 @@ pub(crate) fn run(args: TokenArgs) -> Result<ExitCode> {
             Caller::Merchant { subject, merchant_id }
         }
     };
-    println!("{}", mint(&settings, caller, Duration::from_secs(u64::from(args.hours) * 3600))?);
+    let lifetime = Duration::from_secs(u64::from(args.hours) * 3600);
+    println!("{}", mint(&settings, caller, lifetime, Surroundings::real().clock.now())?);
     Ok(ExitCode::SUCCESS)
 }
 
 /// A token that the services with these settings accept.
-pub(crate) fn mint(settings: &Settings, caller: Caller, lifetime: Duration) -> Result<String> {
+pub(crate) fn mint(
+    settings: &Settings,
+    caller: Caller,
+    lifetime: Duration,
+    now: Timestamp,
+) -> Result<String> {
     let auth = settings.auth().context("there are no keys for tokens")?;
-    let now = Clock::now(&*clock_and_random().0);
     Ok(Authenticator::new(auth)?.mint(&TokenRequest { caller, lifetime }, now)?)
 }

@@ -65,6 +65,7 @@ async fn the_demo_meets_the_truth_and_may_be_run_again() {
         assert!(ran.stdout.contains("the result equals it"), "{ran:?}");
         assert!(ran.stdout.contains("ended as they must, each of them"), "{ran:?}");
         assert!(ran.stdout.contains("Exceeds daily limit"), "{ran:?}");
+        assert!(ran.stdout.contains("Disputes ended as they must, each of them"), "{ran:?}");
         assert!(!ran.stdout.contains("DIFFERENT") && !ran.stdout.contains("NOT MET"), "{ran:?}");
     }
 }

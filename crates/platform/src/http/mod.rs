@@ -27,6 +27,7 @@ mod health;
 mod ids;
 mod json;
 mod language;
+pub mod load;
 mod meter;
 mod metrics_page;
 mod path;

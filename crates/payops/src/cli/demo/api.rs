@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A service's API below one path.
 pub(super) struct Api {
-    /// With the path, without a slash at the end.
+    /// With the path, without a slash at the end; what is called begins with a slash or a query.
     base_url: String,
     token: String,
     http: Client,
@@ -39,7 +39,7 @@ impl Api {
 
     /// Any answer.
     pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let url = format!("{}/{path}", self.base_url);
+        let url = format!("{}{path}", self.base_url);
         let mut request = self.http.request(method, url).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);

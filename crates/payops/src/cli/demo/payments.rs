@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::GATEWAY;
 use super::api::Api;
-use crate::startup::clock_and_random;
+use crate::startup::Surroundings;
 
 /// The daily limit of the demo's merchants, in cents.
 const DAILY_LIMIT: i64 = 100_000;
@@ -45,14 +45,14 @@ struct Case {
 }
 
 /// Takes the payments and prints what came out.
-pub(super) async fn tell(limits: &Api, gateway: &str) -> Result<Told> {
-    let (clock, random) = clock_and_random();
+pub(super) async fn tell(limits: &Api, gateway: &str, surroundings: &Surroundings) -> Result<Told> {
+    let Surroundings { clock, random } = surroundings;
     let zone = zone_where_it_is_noon(clock.now().hour());
-    let merchants = [(); 3].map(|()| new_id(&*clock, &*random));
+    let merchants = [(); 3].map(|()| new_id(&**clock, &**random));
     for merchant in merchants {
         let wanted = json!({ "merchant_id": merchant, "tier_code": "starter", "timezone": zone,
                              "custom_daily_limit": DAILY_LIMIT });
-        limits.post("initialize", &wanted).await?;
+        limits.post("/initialize", &wanted).await?;
     }
     let gateway = Gateway::new(gateway)?;
     println!();
@@ -100,7 +100,7 @@ async fn run(case: &Case, limits: &Api, gateway: &Gateway) -> Result<bool> {
         gateway.send(gateway.http.post(gateway.url(&path)), &wanted).await?;
         payment = gateway.ended(&case.payment_no).await?;
     }
-    let shown = limits.call(Method::GET, &case.merchant.to_string(), None).await?.data;
+    let shown = limits.call(Method::GET, &format!("/{}", case.merchant), None).await?.data;
     let (used, left) = (&shown["daily_used"], &shown["daily_remaining"]);
     let state = payment["state"].as_str().unwrap_or_default();
     let why = payment["reason"].as_str().unwrap_or_default();

@@ -23,12 +23,12 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub(super) async fn tell(api: &Api, sandbox: &RunningSandbox) -> Result<bool> {
     println!("Reconciling Stripe's {DAY} with the payment gateway's payments, both told by the sandbox.");
     let id = task(api).await?;
-    api.post(&format!("tasks/{id}/execute"), &json!({})).await?;
+    api.post(&format!("/tasks/{id}/execute"), &json!({})).await?;
     let task = ended(api, &id).await?;
     if task["status"] != "completed" {
         bail!("{} {}: {}", text(&task["task_no"]), text(&task["status"]), text(&task["error_message"]));
     }
-    let report = api.get(&format!("reports/{id}")).await?;
+    let report = api.get(&format!("/reports/{id}")).await?;
     let truth = sandbox.handle().truth(DAY, Channel::Stripe, &Zone::utc())?;
     Ok(print(&task, &report["summary"], &serde_json::to_value(truth)?))
 }
@@ -36,7 +36,7 @@ pub(super) async fn tell(api: &Api, sandbox: &RunningSandbox) -> Result<bool> {
 /// The day's task: a new one, or the one of an earlier demo in the same folder.
 async fn task(api: &Api) -> Result<String> {
     let wanted = json!({ "task_date": DAY, "channel": "stripe", "task_type": "daily" });
-    let answer = api.call(Method::POST, "tasks", Some(&wanted)).await?;
+    let answer = api.call(Method::POST, "/tasks", Some(&wanted)).await?;
     let id = match answer.status {
         StatusCode::CREATED => &answer.data["id"],
         StatusCode::CONFLICT => &answer.data["task_id"],
@@ -48,7 +48,7 @@ async fn task(api: &Api) -> Result<String> {
 async fn ended(api: &Api, id: &str) -> Result<Value> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline {
-        let task = api.get(&format!("tasks/{id}")).await?;
+        let task = api.get(&format!("/tasks/{id}")).await?;
         if matches!(text(&task["status"]), "completed" | "failed" | "cancelled") {
             return Ok(task);
         }
