@@ -26,8 +26,10 @@ const PIP: Wanted = Wanted {
     setting: None,
 };
 
-/// Prints the version that compiled packages must be made for.
-const PROBE: &str = "import pip, sys; print('%d.%d' % sys.version_info[:2])";
+/// Prints the version that compiled packages must be made for. The SDK runs on no older Python.
+const PROBE: &str = "import pip.__main__, sys\n\
+                     assert sys.version_info >= (3, 9), 'Python is older than 3.9'\n\
+                     print('%d.%d' % sys.version_info[:2])";
 
 /// A program that finds an SDK, and the script that uses a sandbox through it.
 pub(crate) struct Sdk {
@@ -137,7 +139,9 @@ impl Node {
         let (first, rest) = self.npm.split_first().context("there is no npm")?;
         let mut npm = Command::new(first);
         npm.args(rest).args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"]);
-        npm.args(["--loglevel", "error", "--prefix"]).arg(folder).arg(format!("stripe@{NODE_SDK}"));
+        npm.args(["--no-update-notifier", "--loglevel", "error", "--prefix"])
+            .arg(folder)
+            .arg(format!("stripe@{NODE_SDK}"));
         process::run(npm.stdout(std::io::stderr()))
     }
 }
