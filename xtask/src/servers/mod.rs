@@ -40,14 +40,14 @@ pub(crate) struct Servers {
 impl Servers {
     /// Makes sure of the programs first, then starts everything. With `keep` the folder stays behind.
     pub(crate) fn start(keep: bool) -> Result<Self> {
-        let programs = postgres::Programs::find_or_obtain()?;
+        let postgres_programs = postgres::Programs::find_or_obtain()?;
         let redis = redis::Found::find_or_obtain()?;
         let mail = MailServer::find_or_obtain()?;
         let sdks = obtainable_sdks();
         let folder = PrivateFolder::create()?;
         let mut cleaner = Cleaner::start(folder.path(), keep)?;
-        let postgres = Postgres::start(&programs, &folder, &mut cleaner)?;
-        let postgres_to_kill = Postgres::start_to_be_killed(&programs, &folder, &mut cleaner)?;
+        let postgres = Postgres::start(&postgres_programs, &folder, &mut cleaner)?;
+        let postgres_to_kill = Postgres::start_to_be_killed(&postgres_programs, &folder, &mut cleaner)?;
         let redis = Redis::start(&redis, &folder, &mut cleaner)?;
         let mut programs = (vec![mail.version()], vec![mail.wrap(folder.path())?]);
         for sdk in sdks {
