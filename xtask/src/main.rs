@@ -7,6 +7,7 @@ mod fuzz;
 mod openapi;
 mod process;
 mod python_tools;
+mod sdks;
 mod servers;
 mod test;
 mod workspace;
@@ -29,6 +30,8 @@ enum Command {
     Test(test::Arguments),
     /// Starts the servers of the tests, prints how to use them, and keeps them until Ctrl-C.
     Servers,
+    /// Uses a running sandbox through Stripe's own SDKs, which must not notice the difference.
+    Sdks(sdks::Arguments),
     /// Writes docs/openapi/*.json from what the services serve; --check only compares.
     Openapi(openapi::Arguments),
     /// Checks licences, sources and banned crates of all dependencies (deny.toml).
@@ -55,6 +58,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Test(arguments) => test::run(&arguments),
         Command::Servers => servers::serve_until_interrupted(),
+        Command::Sdks(arguments) => sdks::run(&arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Deny => deny::run(),
         Command::Fuzz(arguments) => fuzz::run(&arguments),

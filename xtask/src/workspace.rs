@@ -33,3 +33,23 @@ pub(crate) fn cache_folder() -> Result<PathBuf> {
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)
 }
+
+/// The folder of this name in the cache: the one of an earlier run, or a fresh one that `fill` has filled.
+pub(crate) fn cached(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let cache = cache_folder()?;
+    let finished = cache.join(name);
+    if finished.is_dir() {
+        return Ok(finished);
+    }
+    eprintln!("xtask: fetching {name} into {}", finished.display());
+    let work = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir_in(&cache)?;
+    let tree = work.path().join("tree");
+    std::fs::create_dir(&tree)?;
+    fill(&tree)?;
+    // A rename is all or nothing. Where a run beside this one was faster, its folder serves as well.
+    match std::fs::rename(&tree, &finished) {
+        Err(_) if finished.is_dir() => Ok(finished),
+        Err(error) => Err(error).with_context(|| format!("cannot create {}", finished.display())),
+        Ok(()) => Ok(finished),
+    }
+}

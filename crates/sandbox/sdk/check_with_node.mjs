@@ -2,12 +2,15 @@
 //
 //     node check_with_node.mjs http://127.0.0.1:40091 [KEY]
 //
-// Prints one line for each check. Ends with 1 when one of them fails.
+// `cargo xtask sdks` runs it with the SDK that it was written for, and the tests do the same. Prints one line for each check. Ends with 1 when one of them fails.
 
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
-import Stripe from "stripe";
+import { createRequire } from "node:module";
 
+// Unlike `import`, this looks into NODE_PATH too.
+const Stripe = createRequire(import.meta.url)("stripe");
 const base = new URL(process.argv[2] ?? "http://127.0.0.1:40091");
 const key = process.argv[3] ?? "sk_test_payops_sandbox";
 const WAIT_MS = 20_000;
@@ -79,6 +82,7 @@ function pdf() {
 
 const stripe = client();
 const { errors } = Stripe;
+const CHARGE = { amount: 900, currency: "usd", source: "tok_visa" };
 
 /** The dispute of a charge of a card. */
 async function disputed(payment_method = "pm_card_createDispute") {
@@ -108,6 +112,8 @@ async function disputes() {
     assert.ok(found.length >= 8);
     assert.equal(new Set(found.map((one) => one.id)).size, found.length);
     assert.ok(found.every((one) => one.charge.object === "charge"));
+    const before = await stripe.disputes.list({ limit: 2, ending_before: found.at(-1).id });
+    assert.equal(before.data.at(-1).id, found.at(-2).id);
   });
   await check("evidence is staged, sent, and wins", async () => {
     const { id } = await disputed();
@@ -129,10 +135,18 @@ async function disputes() {
     const error = await refused(errors.StripeInvalidRequestError, () => stripe.disputes.close(id));
     assert.equal(error.message, "This dispute is already closed");
   });
-  await check("a refund of a disputed charge is refused", async () => {
+  await check("an early fraud warning is read", async () => {
+    await stripe.charges.create({ amount: 900, currency: "usd", source: "pm_card_createIssuerFraudRecord" });
+    const list = await until(() => stripe.radar.earlyFraudWarnings.list(), ({ data }) => data.length > 0);
+    assert.equal(list.data[0].actionable, true);
+  });
+  await check("a refund of a disputed charge is refused, and of another one made", async () => {
     const { charge } = await disputed();
     const error = await refused(errors.StripeInvalidRequestError, () => stripe.refunds.create({ charge }));
     assert.equal(error.code, "charge_disputed");
+    const { id } = await stripe.charges.create(CHARGE);
+    assert.equal((await stripe.refunds.create({ charge: id, amount: 400 })).status, "succeeded");
+    assert.equal((await stripe.charges.retrieve(id)).amount_refunded, 400);
   });
 }
 
@@ -146,35 +160,53 @@ async function files() {
     });
     assert.deepEqual([file.type, file.filename, file.size], ["pdf", "receipt.pdf", data.length]);
     assert.equal((await stripe.files.retrieve(file.id)).purpose, "dispute_evidence");
+    assert.ok((await stripe.files.list({ limit: 100 })).data.some((one) => one.id === file.id));
     const { id } = await disputed();
     const evidence = { receipt: file.id };
-    const staged = await stripe.disputes.update(id, { evidence, submit: false });
-    assert.equal(staged.evidence.receipt, file.id);
+    const params = { evidence, submit: false, expand: ["evidence.receipt"] };
+    const staged = await stripe.disputes.update(id, params);
+    assert.equal(staged.evidence.receipt.id, file.id);
   });
   await check("a file link opens the file to anybody", async () => {
-    const link = await stripe.fileLinks.create({ file: file.id, metadata: { for: "bank" } });
+    const expires_at = file.created + 10 ** 8;
+    const link = await stripe.fileLinks.create({ file: file.id, expires_at, metadata: { for: "bank" } });
     const content = Buffer.from(await (await fetch(link.url)).arrayBuffer());
     assert.deepEqual(content, pdf());
     assert.equal((await stripe.fileLinks.update(link.id, { expires_at: "now" })).expired, true);
     assert.equal((await fetch(link.url)).status, 404);
+    assert.equal((await stripe.fileLinks.retrieve(link.id)).metadata.for, "bank");
+    const links = await stripe.fileLinks.list({ file: file.id });
+    assert.deepEqual(links.data.map((one) => one.id), [link.id]);
   });
-  await check("a report is run and downloaded", async () => {
-    const kind = await stripe.reporting.reportTypes.retrieve("balance.summary.1");
-    const interval_end = kind.data_available_end;
-    const parameters = { interval_start: interval_end - 86_400, interval_end };
-    const run = await stripe.reporting.reportRuns.create({ report_type: kind.id, parameters });
-    const read = () => stripe.reporting.reportRuns.retrieve(run.id);
-    const done = await until(read, (one) => one.status === "succeeded");
-    const headers = { authorization: `Bearer ${key}` };
-    const content = await (await fetch(done.result.url, { headers })).text();
-    assert.equal(content.length, done.result.size);
-    assert.ok(content.startsWith("category,"));
+  await check("reports are run and downloaded", async () => {
+    assert.ok((await report("balance.summary.1")).startsWith("category,"));
+    const columns = ["balance_transaction_id", "gross", "net"];
+    const lines = (await report("balance_change_from_activity.itemized.3", { columns })).trim().split("\n");
+    assert.equal(lines[0].trim(), "balance_transaction_id,gross,net");
+    assert.ok(lines.length > 1);
   });
+}
+
+/** The file of a report over the last day that there are data of. */
+async function report(kind, more = {}) {
+  const { data_available_end: interval_end } = await stripe.reporting.reportTypes.retrieve(kind);
+  const parameters = { interval_start: interval_end - 86_400, interval_end, ...more };
+  const run = await stripe.reporting.reportRuns.create({ report_type: kind, parameters });
+  assert.deepEqual([run.status, run.result], ["pending", null]);
+  const read = () => stripe.reporting.reportRuns.retrieve(run.id);
+  const done = await until(read, (one) => one.status === "succeeded");
+  const list = await stripe.reporting.reportRuns.list({ limit: 100 });
+  assert.ok(list.data.some((one) => one.id === run.id));
+  const content = await (await fetch(done.result.url, { headers: { authorization: `Bearer ${key}` } })).text();
+  assert.equal(content.length, done.result.size);
+  return content;
 }
 
 async function refusals() {
   const list = (query) => stripe.disputes.list(query);
   await check("wrong parameters and what is not there are invalid requests", async () => {
+    const wrong = await refused(errors.StripeInvalidRequestError, () => list({ limit: "abc" }));
+    assert.deepEqual([wrong.code, wrong.param], ["parameter_invalid_integer", "limit"]);
     const unknown = await refused(errors.StripeInvalidRequestError, () => list({ customer: "cus_1" }));
     assert.equal(unknown.code, "parameter_unknown");
     const missing = await refused(errors.StripeInvalidRequestError, () => stripe.disputes.retrieve("du_nope"));
@@ -197,7 +229,8 @@ async function refusals() {
   await check("too many calls are a rate limit error", async () => {
     await sandbox("/sandbox/rate_limit", { per_second: 0 });
     try {
-      await refused(errors.StripeRateLimitError, list);
+      const error = await refused(errors.StripeRateLimitError, list);
+      assert.equal(error.headers["stripe-rate-limited-reason"], "global-rate");
     } finally {
       await sandbox("/sandbox/rate_limit", { per_second: null });
     }
@@ -230,13 +263,50 @@ async function idempotency() {
   });
   await check("the SDK's own retries end in one effect", async () => {
     // The first answer comes too late for the SDK, which then asks again.
-    await sandbox("/sandbox/faults", { target: "stripe.write", kind: "slow_after", ms: 10_000 });
-    const description = `retry of ${id}`;
-    const params = { amount: 900, currency: "usd", source: "tok_visa", description };
-    const charge = await client({ retries: 2, timeout: 1000 }).charges.create(params);
-    const { data } = await stripe.charges.list({ limit: 100 });
-    assert.deepEqual(data.filter((one) => one.description === description).map((one) => one.id), [charge.id]);
+    const late = await statusesOfCharge({ kind: "slow_after", ms: 20_000 }, 2000);
+    assert.deepEqual([late[0], late.at(-1)], [null, 200]);
+    assert.deepEqual(await statusesOfCharge({ kind: "status", status: 500, times: 2 }), [500, 500, 200]);
+    assert.deepEqual(await statusesOfCharge({ kind: "status", status: 409 }), [409, 200]);
   });
+  await check("the SDK leaves it to its caller to try again after a rate limit", async () => {
+    const limited = { idempotencyKey: `limited-${id}` };
+    const charge = () => client({ retries: 2 }).charges.create(CHARGE, limited);
+    await sandbox("/sandbox/faults", { target: "stripe.write", kind: "status", status: 429 });
+    const calls = await chargesCalled(() => refused(errors.StripeRateLimitError, charge));
+    assert.deepEqual(calls.map((call) => call.status), [429]);
+    assert.equal((await charge()).id, (await charge()).id);
+  });
+  await check("a failure after the effect stays under its key and is seen by reading", async () => {
+    const other = await disputed();
+    const fault = { target: "stripe.dispute_update", kind: "status_after", status: 500 };
+    await sandbox("/sandbox/faults", fault);
+    const update = () => client({ retries: 1 }).disputes.update(other.id, { evidence });
+    await refused(errors.StripeAPIError, update);
+    const { evidence_details } = await stripe.disputes.retrieve(other.id);
+    assert.equal(evidence_details.submission_count, 1);
+  });
+}
+
+/** How the sandbox answers the SDK's calls for one charge, which a fault strikes first. */
+async function statusesOfCharge(fault, timeout = 30_000) {
+  await sandbox("/sandbox/faults", { target: "stripe.write", ...fault });
+  const description = `charge ${randomUUID()}`;
+  let charge;
+  const calls = await chargesCalled(async () => {
+    charge = await client({ retries: 3, timeout }).charges.create({ ...CHARGE, description });
+  });
+  assert.equal(new Set(calls.map((call) => call.headers["idempotency-key"])).size, 1);
+  const { data } = await stripe.charges.list({ limit: 100 });
+  assert.deepEqual(data.filter((one) => one.description === description).map((one) => one.id), [charge.id]);
+  return calls.map((call) => call.status);
+}
+
+/** The calls for charges that the sandbox gets meanwhile. */
+async function chargesCalled(act) {
+  const last = Math.max(...(await sandbox("/sandbox/requests")).items.map((call) => call.number));
+  await act();
+  const { items } = await sandbox("/sandbox/requests?path=/v1/charges&method=POST");
+  return items.filter((call) => call.number > last).sort((one, other) => one.number - other.number);
 }
 
 async function events() {
@@ -246,14 +316,36 @@ async function events() {
     assert.ok(data.length > 0 && data.every((one) => types.includes(one.type)));
     assert.equal((await stripe.events.retrieve(data[0].id)).id, data[0].id);
   });
-  await check("a webhook's signature is the SDK's", async () => {
-    const { body, signature, secret } = await oneDelivery();
-    const event = stripe.webhooks.constructEvent(body, signature, secret);
-    assert.equal(event.type, "charge.dispute.created");
-    const changed = Buffer.concat([body, Buffer.from(" ")]);
-    const verify = async () => stripe.webhooks.constructEvent(changed, signature, secret);
-    await refused(errors.StripeSignatureVerificationError, verify);
+  await check("a webhook endpoint is made, changed and deleted", async () => {
+    const endpoint = await stripe.webhookEndpoints.create({
+      url: "https://payops.example/hook",
+      enabled_events: ["file.created"],
+    });
+    assert.ok(endpoint.secret.startsWith("whsec_"));
+    assert.equal((await stripe.webhookEndpoints.update(endpoint.id, { disabled: true })).status, "disabled");
+    assert.ok((await stripe.webhookEndpoints.list()).data.some((one) => one.id === endpoint.id));
+    assert.equal((await stripe.webhookEndpoints.del(endpoint.id)).deleted, true);
   });
+  let webhook;
+  await check("a webhook's signature is the SDK's", async () => {
+    webhook = await oneDelivery();
+    const event = stripe.webhooks.constructEvent(webhook.body, webhook.signature, webhook.secret);
+    assert.deepEqual([event.type, event.data.object.amount], ["charge.dispute.created", 700]);
+  });
+  await check("a changed webhook, another secret's and an old one are refused", async () => {
+    const { body, signature, secret } = webhook;
+    await forged(Buffer.concat([body, Buffer.from(" ")]), signature, secret);
+    await forged(body, signature.replace("t=", "t=1"), secret);
+    await forged(body, signature, "whsec_other");
+    const error = await forged(body, signature, secret, Date.now() + 600_000);
+    assert.match(error.message, /Timestamp/);
+  });
+}
+
+/** Why a webhook is refused, which it must be; as of a time in milliseconds, or now. */
+function forged(body, signature, secret, at = undefined) {
+  const verify = async () => stripe.webhooks.constructEvent(body, signature, secret, 300, undefined, at);
+  return refused(errors.StripeSignatureVerificationError, verify);
 }
 
 /** Body and signature of a webhook as it arrives, and its secret. */

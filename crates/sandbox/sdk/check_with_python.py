@@ -2,7 +2,7 @@
 
     python check_with_python.py http://127.0.0.1:40091 [KEY]
 
-Prints one line for each check. Ends with 1 when one of them fails.
+`cargo xtask sdks` runs it with the SDK that it was written for, and the tests do the same. Prints one line for each check. Ends with 1 when one of them fails.
 """
 
 import json
@@ -12,6 +12,7 @@ import time
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import stripe
 
@@ -175,17 +176,27 @@ def check_files():
         assert v1.file_links.update(link.id, {"expires_at": "now"}).expired
         assert v1.file_links.retrieve(link.id).metadata["for"] == "bank"
         assert [one.id for one in v1.file_links.list({"file": file.id}).data] == [link.id]
-    with check("a report is run and downloaded"):
-        kind = v1.reporting.report_types.retrieve("balance.summary.1")
-        end = kind.data_available_end
-        params = {"interval_start": end - 86_400, "interval_end": end}
-        run = v1.reporting.report_runs.create({"report_type": kind.id, "parameters": params})
-        read = lambda: v1.reporting.report_runs.retrieve(run.id)
-        done = until(read, lambda run: run.status == "succeeded")
-        request = urllib.request.Request(done.result.url, headers={"Authorization": f"Bearer {KEY}"})
-        with urllib.request.urlopen(request) as response:
-            content = response.read()
-        assert len(content) == done.result.size and content.startswith(b"category,")
+    with check("reports are run and downloaded"):
+        assert report("balance.summary.1").startswith(b"category,")
+        columns = ["balance_transaction_id", "gross", "net"]
+        lines = report("balance_change_from_activity.itemized.3", columns=columns).splitlines()
+        assert lines[0] == b"balance_transaction_id,gross,net" and len(lines) > 1
+
+
+def report(kind, **more):
+    """The file of a report over the last day that there are data of."""
+    end = v1.reporting.report_types.retrieve(kind).data_available_end
+    params = {"interval_start": end - 86_400, "interval_end": end, **more}
+    run = v1.reporting.report_runs.create({"report_type": kind, "parameters": params})
+    assert run.status == "pending" and run.result is None
+    read = lambda: v1.reporting.report_runs.retrieve(run.id)
+    done = until(read, lambda run: run.status == "succeeded")
+    assert run.id in [one.id for one in v1.reporting.report_runs.list({"limit": 100}).data]
+    request = urllib.request.Request(done.result.url, headers={"Authorization": f"Bearer {KEY}"})
+    with urllib.request.urlopen(request) as response:
+        content = response.read()
+    assert len(content) == done.result.size
+    return content
 
 
 def check_errors():
@@ -242,18 +253,45 @@ def check_idempotency():
         refused(stripe.IdempotencyError, lambda: v1.disputes.update(dispute.id, other, options))
     with check("the SDK's own retries end in one effect"):
         # The first answer comes too late for the SDK, which then asks again.
-        sandbox("/sandbox/faults", {"target": "stripe.write", "kind": "slow_after", "ms": 10_000})
-        note = f"retry of {dispute.id}"
-        params = {"amount": 900, "currency": "usd", "source": "tok_visa", "description": note}
-        charge = client(retries=2, timeout=1).v1.charges.create(params)
-        same = [one.id for one in v1.charges.list({"limit": 100}).data if one.description == note]
-        assert same == [charge.id], same
+        late = statuses_of_charge({"kind": "slow_after", "ms": 20_000}, timeout=2)
+        assert late[0] is None and late[-1] == 200, late
+        assert statuses_of_charge({"kind": "status", "status": 500, "times": 2}) == [500, 500, 200]
+        assert statuses_of_charge({"kind": "status", "status": 409}) == [409, 200]
+    with check("the SDK leaves it to its caller to try again after a rate limit"):
+        options = {"idempotency_key": f"limited-{dispute.id}"}
+        params = {"amount": 900, "currency": "usd", "source": "tok_visa"}
+        charge = lambda: client(retries=2).v1.charges.create(params, options)
+        sandbox("/sandbox/faults", {"target": "stripe.write", "kind": "status", "status": 429})
+        statuses = [call["status"] for call in charges_called(lambda: refused(stripe.RateLimitError, charge))]
+        assert statuses == [429], statuses
+        assert charge().id == charge().id
     with check("a failure after the effect stays under its key and is seen by reading"):
         dispute = disputed()
         sandbox("/sandbox/faults", {"target": "stripe.dispute_update", "kind": "status_after", "status": 500})
         params = {"evidence": {"uncategorized_text": "We sent it."}}
         refused(stripe.APIError, lambda: client(retries=1).v1.disputes.update(dispute.id, params))
         assert v1.disputes.retrieve(dispute.id).evidence_details.submission_count == 1
+
+
+def statuses_of_charge(fault, timeout=30):
+    """How the sandbox answers the SDK's calls for one charge, which a fault strikes first."""
+    sandbox("/sandbox/faults", {"target": "stripe.write", **fault})
+    note = f"charge {time.time_ns()}"
+    params = {"amount": 900, "currency": "usd", "source": "tok_visa", "description": note}
+    made = []
+    calls = charges_called(lambda: made.append(client(retries=3, timeout=timeout).v1.charges.create(params)))
+    assert len({call["headers"]["idempotency-key"] for call in calls}) == 1, calls
+    same = [one.id for one in v1.charges.list({"limit": 100}).data if one.description == note]
+    assert same == [made[0].id], same
+    return [call["status"] for call in calls]
+
+
+def charges_called(act):
+    """The calls for charges that the sandbox gets meanwhile."""
+    last = max(call["number"] for call in sandbox("/sandbox/requests")["items"])
+    act()
+    calls = sandbox("/sandbox/requests?path=/v1/charges&method=POST")["items"]
+    return sorted((call for call in calls if call["number"] > last), key=lambda call: call["number"])
 
 
 def check_events():
@@ -273,12 +311,22 @@ def check_events():
         received, secret = one_delivery()
         body, signature = received
         event = stripe.Webhook.construct_event(body, signature, secret)
-        assert event.type == "charge.dispute.created"
-        try:
-            stripe.Webhook.construct_event(body + b" ", signature, secret)
-            raise AssertionError("a changed body was accepted")
-        except stripe.SignatureVerificationError:
-            pass
+        assert event.type == "charge.dispute.created" and event.data.object.amount == 700
+    with check("a changed webhook, another secret's and an old one are refused"):
+        forged(body + b" ", signature, secret)
+        forged(body, signature.replace("t=", "t=1"), secret)
+        forged(body, signature, "whsec_other")
+        with mock.patch("time.time", return_value=time.time() + 600):
+            assert "Timestamp" in forged(body, signature, secret)
+
+
+def forged(body, signature, secret):
+    """Why a webhook is refused, which it must be."""
+    try:
+        stripe.Webhook.construct_event(body, signature, secret)
+    except stripe.SignatureVerificationError as error:
+        return str(error)
+    raise AssertionError("it was accepted")
 
 
 def one_delivery():

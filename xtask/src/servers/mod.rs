@@ -8,7 +8,9 @@ mod folder;
 mod mail;
 mod obtain;
 mod postgres;
+mod program;
 mod redis;
+pub(crate) mod sdks;
 mod user;
 
 use std::path::PathBuf;
@@ -21,14 +23,15 @@ use folder::PrivateFolder;
 use mail::MailServer;
 use postgres::Postgres;
 use redis::Redis;
+use sdks::Sdk;
 
 /// All servers, running. They end, and their folder goes, with [`Servers::stop`] or when xtask ends in any other way.
 pub(crate) struct Servers {
     postgres: Postgres,
     postgres_to_kill: Postgres,
     redis: Redis,
-    /// What it is, for people, and the variable that tells the tests where it is.
-    mail: (String, (&'static str, String)),
+    /// What tests start for themselves: for people, and the variables that tell the tests where it is.
+    programs: (Vec<String>, Vec<(&'static str, String)>),
     folder: PrivateFolder,
     keep: bool,
     cleaner: Cleaner,
@@ -37,22 +40,26 @@ pub(crate) struct Servers {
 impl Servers {
     /// Makes sure of the programs first, then starts everything. With `keep` the folder stays behind.
     pub(crate) fn start(keep: bool) -> Result<Self> {
-        let programs = postgres::Programs::find_or_obtain()?;
-        let redis = redis::Program::find_or_obtain()?;
+        let postgres_programs = postgres::Programs::find_or_obtain()?;
+        let redis = redis::Found::find_or_obtain()?;
         let mail = MailServer::find_or_obtain()?;
+        let sdks = obtainable_sdks();
         let folder = PrivateFolder::create()?;
         let mut cleaner = Cleaner::start(folder.path(), keep)?;
-        let postgres = Postgres::start(&programs, &folder, &mut cleaner)?;
-        let postgres_to_kill = Postgres::start_to_be_killed(&programs, &folder, &mut cleaner)?;
+        let postgres = Postgres::start(&postgres_programs, &folder, &mut cleaner)?;
+        let postgres_to_kill = Postgres::start_to_be_killed(&postgres_programs, &folder, &mut cleaner)?;
         let redis = Redis::start(&redis, &folder, &mut cleaner)?;
-        let mail = (mail.version(), mail.wrap(folder.path())?);
-        Ok(Self { postgres, postgres_to_kill, redis, mail, folder, keep, cleaner })
+        let mut programs = (vec![mail.version()], vec![mail.wrap(folder.path())?]);
+        for sdk in sdks {
+            programs.0.push(sdk.version().to_owned());
+            programs.1.push(sdk.wrap(folder.path())?);
+        }
+        Ok(Self { postgres, postgres_to_kill, redis, programs, folder, keep, cleaner })
     }
 
     /// What runs, for people.
     pub(crate) fn description(&self) -> String {
-        let (mail, _) = &self.mail;
-        format!("{}, {}, {mail}", self.postgres.version(), self.redis.version())
+        format!("{}, {}, {}", self.postgres.version(), self.redis.version(), self.programs.0.join(", "))
     }
 
     /// The variables that tell the tests where the servers are.
@@ -62,7 +69,8 @@ impl Servers {
             ("PAYOPS_TEST_POSTGRES_URL", self.postgres.url().to_owned()),
             ("PAYOPS_TEST_POSTGRES_TO_KILL", to_kill),
         ];
-        postgres.into_iter().chain(self.redis.variables()).chain([self.mail.1.clone()]).collect()
+        let programs = self.programs.1.iter().cloned();
+        postgres.into_iter().chain(self.redis.variables()).chain(programs).collect()
     }
 
     /// An empty folder for what the tests write; it goes with the servers.
@@ -85,6 +93,14 @@ impl Servers {
         }
         Ok(())
     }
+}
+
+/// They come from outside of the machine's own sources of packages, which may be out of reach. Only the tests that
+/// need one fail for it, so the others still run.
+fn obtainable_sdks() -> Vec<Sdk> {
+    let sdks = Sdk::ALL.iter().map(|obtain| obtain());
+    let told = sdks.map(|sdk| sdk.inspect_err(|error| eprintln!("xtask: {error:#}")));
+    told.flatten().collect()
 }
 
 /// Starts the servers for work outside `cargo xtask test` (an IDE, `cargo test -p ...`) and keeps them until Ctrl-C.

@@ -158,31 +158,15 @@ impl Drop for QuietInstallation {
     }
 }
 
-/// The folder with the unpacked packages, laid out like `/`: the one of an earlier run, or a fresh download.
+/// The folder with the unpacked packages, laid out like `/`.
 fn unpacked(wanted: &Wanted) -> Result<PathBuf> {
-    let cache = workspace::cache_folder()?;
-    let finished = cache.join(wanted.package);
-    if finished.is_dir() {
-        return Ok(finished);
-    }
-    eprintln!(
-        "xtask: {} is not installed; unpacking Debian's packages into {}",
-        wanted.name,
-        finished.display()
-    );
-    let work =
-        tempfile::Builder::new().prefix(&format!("{}-download-", wanted.package)).tempdir_in(&cache)?;
-    let tree = work.path().join("tree");
-    std::fs::create_dir(&tree)?;
-    for package in packages(work.path(), wanted.package)? {
-        process::run(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(&tree))?;
-    }
-    // A rename is all or nothing. Where a run beside this one was faster, its tree serves as well.
-    match std::fs::rename(&tree, &finished) {
-        Err(_) if finished.is_dir() => Ok(finished),
-        Err(error) => Err(error).with_context(|| format!("cannot create {}", finished.display())),
-        Ok(()) => Ok(finished),
-    }
+    workspace::cached(wanted.package, |tree| {
+        let downloads = tempfile::tempdir_in(workspace::cache_folder()?)?;
+        for package in packages(downloads.path(), wanted.package)? {
+            process::run(Command::new("dpkg-deb").arg("--extract").arg(&package).arg(tree))?;
+        }
+        Ok(())
+    })
 }
 
 /// Downloads what installing the package would add to this machine: itself and every library that is missing.

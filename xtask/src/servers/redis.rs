@@ -1,12 +1,10 @@
 //! Redis.
 
-use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::cleaner::Cleaner;
 use super::folder::{PORT_ATTEMPTS, PrivateFolder, free_port};
 use super::obtain::{self, Place, Wanted};
+use super::program::Program;
 use super::user::ServerUser;
 use crate::process;
 
@@ -32,46 +31,23 @@ const WANTED: Wanted = Wanted {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `redis-server`, known to run.
-pub(super) struct Program {
-    path: PathBuf,
-    library_path: Option<String>,
+pub(super) struct Found {
+    program: Program,
     version: String,
 }
 
-impl Program {
+impl Found {
     pub(super) fn find_or_obtain() -> Result<Self> {
         obtain::find_or_obtain(&WANTED, Self::find)
     }
 
     fn find(place: &Place) -> Result<Self> {
         let path = place.program("redis-server").or_else(|| place.program("valkey-server"));
-        let path = path.context("there is no redis-server")?;
-        let mut program = Self { path, library_path: place.library_path(), version: String::new() };
-        let version = process::output(program.command().arg("--version"))?;
-        program.version = short_version(&version)
-            .with_context(|| format!("cannot read a version from {:?}", version.trim()))?;
-        Ok(program)
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
-        if let Some(library_path) = &self.library_path {
-            command.env("LD_LIBRARY_PATH", library_path);
-        }
-        command
-    }
-
-    /// A program of this name that needs no environment: tests that kill a server start one of their own.
-    fn wrap(&self, wrapper: &Path) -> Result<()> {
-        let library_path = self.library_path.as_deref().unwrap_or_default();
-        let environment = match library_path {
-            "" => String::new(),
-            folders => format!("LD_LIBRARY_PATH='{folders}' "),
-        };
-        let text = format!("#!/bin/sh\n{environment}exec '{}' \"$@\"\n", self.path.display());
-        std::fs::write(wrapper, text).with_context(|| format!("cannot write {}", wrapper.display()))?;
-        std::fs::set_permissions(wrapper, Permissions::from_mode(0o755))?;
-        Ok(())
+        let program = Program::in_place(place, path.context("there is no redis-server")?);
+        let printed = process::output(program.command().arg("--version"))?;
+        let version = short_version(&printed)
+            .with_context(|| format!("cannot read a version from {:?}", printed.trim()))?;
+        Ok(Self { program, version })
     }
 }
 
@@ -84,18 +60,19 @@ pub(super) struct Redis {
 }
 
 impl Redis {
-    pub(super) fn start(program: &Program, folder: &PrivateFolder, cleaner: &mut Cleaner) -> Result<Self> {
+    pub(super) fn start(found: &Found, folder: &PrivateFolder, cleaner: &mut Cleaner) -> Result<Self> {
         let home = folder.part("redis", &ServerUser::Ourselves)?;
         let log = home.join("log");
         let wrapper = home.join("redis-server");
-        program.wrap(&wrapper)?;
+        // Tests that kill a server start one of their own.
+        found.program.wrap(&wrapper)?;
         let mut complaint = String::new();
         for _ in 0..PORT_ATTEMPTS {
             let port = free_port()?;
-            let mut process = spawn(program, &home, port)?;
+            let mut process = spawn(&found.program, &home, port)?;
             cleaner.end_group(&process)?;
             if answers(&mut process, port)? {
-                return Ok(Self { port, version: program.version.clone(), wrapper, process });
+                return Ok(Self { port, version: found.version.clone(), wrapper, process });
             }
             cleaner.forget_last()?;
             complaint = std::fs::read_to_string(&log).unwrap_or_default();

@@ -5,6 +5,7 @@ mod disputes;
 mod faults;
 mod gateway;
 mod payments;
+mod sdks;
 mod stripe;
 mod uploads;
 mod webhooks;
