@@ -1,10 +1,11 @@
 //! Where files of evidence are kept: in a folder, unless a bucket is named.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
+use super::load::folder;
 use super::parse;
 use super::reader::Reader;
 
@@ -61,8 +62,20 @@ impl fmt::Display for FilePlace {
     }
 }
 
-/// `folder` is what was read of its setting.
-pub(super) fn read(reader: &mut Reader, folder: PathBuf) -> Option<FilePlace> {
+/// `default` is the folder where none is given.
+pub(super) fn read(reader: &mut Reader, default: &Path) -> Option<FilePlace> {
+    let bucket = bucket(reader);
+    reader.refuse_useless(&NEEDS);
+    if !reader.is_given(BUCKET) {
+        return Some(FilePlace::Folder(folder(reader, PATH, default)));
+    }
+    if reader.optional(PATH, parse::text).is_some() {
+        reader.refuse(PATH, format!("{BUCKET} is given too, and files lie in one place: keep one"));
+    }
+    bucket.map(FilePlace::Bucket)
+}
+
+fn bucket(reader: &mut Reader) -> Option<Bucket> {
     let name = reader.optional(BUCKET, parse::bucket);
     let region = reader.value("PAYOPS_EVIDENCE_S3_REGION", parse::text);
     let endpoint = reader.optional(ENDPOINT, parse::url);
@@ -71,19 +84,12 @@ pub(super) fn read(reader: &mut Reader, folder: PathBuf) -> Option<FilePlace> {
     let own_server = endpoint.is_some();
     let path_style =
         reader.derived("PAYOPS_EVIDENCE_S3_PATH_STYLE", parse::flag, own_server, own_server.to_string());
-    reader.refuse_useless(&NEEDS);
-    if !reader.is_given(BUCKET) {
-        return Some(FilePlace::Folder(folder));
-    }
-    if reader.is_given(PATH) {
-        reader.refuse(PATH, format!("{BUCKET} is given too, and files lie in one place: keep one"));
-    }
-    Some(FilePlace::Bucket(Bucket {
+    Some(Bucket {
         name: name?,
         endpoint,
         region: region?,
         access_key_id: access_key_id?,
         secret_access_key: secret_access_key?,
         path_style,
-    }))
+    })
 }

@@ -60,8 +60,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let stripe = stripe(reader);
     let gateway = gateway(reader);
     let settlement_files = folder(reader, "SETTLEMENT_FILE_PATH", &data_dir.join("settlement-files"));
-    let evidence_folder = folder(reader, "PAYOPS_EVIDENCE_PATH", &data_dir.join("evidence"));
-    let evidence_files = evidence::read(reader, evidence_folder);
+    let evidence_files = evidence::read(reader, &data_dir.join("evidence"));
     report_path(reader);
     let identity = identity(reader);
     let audit_keys = seals::read(reader);
@@ -124,7 +123,7 @@ fn tls(reader: &mut Reader) -> Option<TlsFiles> {
     Some(TlsFiles { certificate: certificate?, key: key?, client_ca })
 }
 
-fn folder(reader: &mut Reader, name: &'static str, default: &Path) -> PathBuf {
+pub(super) fn folder(reader: &mut Reader, name: &'static str, default: &Path) -> PathBuf {
     let parse = |written: &str| Ok(PathBuf::from(written));
     reader.derived(name, parse, default.to_owned(), default.display().to_string())
 }

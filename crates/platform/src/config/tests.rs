@@ -85,6 +85,7 @@ fn files_of_evidence_lie_in_a_folder_or_in_a_bucket() {
         shown(&settings, "PAYOPS_EVIDENCE_S3_SECRET_ACCESS_KEY"),
         (Some("(hidden)".into()), "environment")
     );
+    assert_eq!(shown(&settings, "PAYOPS_EVIDENCE_PATH"), (None, "default"), "no folder is used");
     assert!(!format!("{settings:?}").contains("Vb2kQ9xLr7mT4wZs"));
     let by_file = "[evidence_s3]\nbucket = 'evidence'\naccess_key_id = 'a'\nsecret_access_key = 'b'\npath_style = 'true'";
     assert!(bucket_of(&with_file(ConfigSource::default(), by_file)).path_style);
