@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error;
 
-/// How long a store that is away is asked again before the caller is told.
+/// How long, at most, a store that is away is asked again before the caller is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
