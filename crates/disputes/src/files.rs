@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,43 +12,20 @@ use bytes::Bytes;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
+use payops_platform::config::{Bucket, FilePlace};
 use payops_platform::error::{Error, Result};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use crate::error;
 
-/// How long a store that is away is asked again before the caller is told.
+/// How long, at most, a store that is away is asked again before the caller is told.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// When a caller may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
-
-/// Where files of evidence are kept.
-#[derive(Debug, Clone)]
-pub enum FilePlace {
-    /// A folder, which is made where it is missing. Instances that share a database share it.
-    Folder(PathBuf),
-    /// A bucket.
-    Bucket(Bucket),
-}
-
-/// A bucket of anything that speaks S3.
-#[derive(Debug, Clone)]
-pub struct Bucket {
-    /// Its name.
-    pub name: String,
-    /// The address of the server; `None`: Amazon's of the region. Plain HTTP is accepted where it is written.
-    pub endpoint: Option<String>,
-    /// The region.
-    pub region: String,
-    /// The id of the access key.
-    pub access_key_id: String,
-    /// The access key.
-    pub secret_access_key: SecretString,
-    /// Whether the bucket is named in the path rather than in the host: what most servers but Amazon's want.
-    pub path_style: bool,
-}
 
 /// The store of files. Clones share it.
 #[derive(Clone)]
@@ -80,7 +56,10 @@ impl Files {
     }
 
     /// Keeps a file; gives the SHA-256 of its bytes in lower-case hexadecimal, under which it lies.
-    pub(crate) async fn put(&self, bytes: Bytes) -> Result<String> {
+    ///
+    /// # Errors
+    /// 503 while the store is away, or refuses the key or the bucket.
+    pub async fn put(&self, bytes: Bytes) -> Result<String> {
         let sha256 = hex::encode(Sha256::digest(&bytes));
         self.objects.put(&place_of(&sha256), bytes.into()).await.map_err(away)?;
         Ok(sha256)
@@ -89,11 +68,14 @@ impl Files {
     /// The file whose bytes have this SHA-256.
     ///
     /// # Errors
-    /// 422 `EVIDENCE_FILE_MISSING` where nothing, or something else, lies in its place; 503 while the store is away.
-    pub(crate) async fn get(&self, sha256: &str) -> Result<Bytes> {
+    /// 422 `EVIDENCE_FILE_MISSING` where nothing, or something else, lies in its place; 503 while the store is away, or
+    /// refuses the key or the bucket.
+    pub async fn get(&self, sha256: &str) -> Result<Bytes> {
         let found = match self.objects.get(&place_of(sha256)).await {
             Ok(found) => found.bytes().await.map_err(away)?,
-            Err(object_store::Error::NotFound { .. }) => return Err(error::file_missing(sha256)),
+            Err(error @ object_store::Error::NotFound { .. }) if !is_of_the_bucket(&error) => {
+                return Err(error::file_missing(sha256));
+            }
             Err(error) => return Err(away(error)),
         };
         if hex::encode(Sha256::digest(&found)) == sha256 {
@@ -106,7 +88,11 @@ impl Files {
 
 fn open_bucket(bucket: &Bucket) -> object_store::Result<impl ObjectStore + use<>> {
     let plain_http = bucket.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let retry = RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() };
+    let retry = RetryConfig {
+        retry_timeout: PATIENCE,
+        backoff: BackoffConfig { max_backoff: LONGEST_PAUSE, ..BackoffConfig::default() },
+        ..RetryConfig::default()
+    };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&bucket.name)
         .with_region(&bucket.region)
@@ -115,10 +101,17 @@ fn open_bucket(bucket: &Bucket) -> object_store::Result<impl ObjectStore + use<>
         .with_virtual_hosted_style_request(!bucket.path_style)
         .with_retry(retry)
         .with_client_options(ClientOptions::new().with_allow_http(plain_http));
-    if let Some(endpoint) = &bucket.endpoint {
+    if let Some(endpoint) = endpoint(bucket) {
         builder = builder.with_endpoint(endpoint);
     }
     builder.build()
+}
+
+/// The client puts the bucket into the path of an endpoint that is given, but not before its host.
+fn endpoint(bucket: &Bucket) -> Option<String> {
+    let endpoint = bucket.endpoint.as_ref()?;
+    let before = if bucket.path_style { "://".to_owned() } else { format!("://{}.", bucket.name) };
+    Some(endpoint.replacen("://", &before, 1))
 }
 
 /// The first two digits make the folder, so that none becomes too large to be listed.
@@ -127,8 +120,46 @@ fn place_of(sha256: &str) -> Path {
     Path::from_iter([folder, sha256])
 }
 
-/// A store that refuses is worth another try later: a disk may have been full, a server away.
+/// A bucket that is missing loses no file: somebody has named another one.
+fn is_of_the_bucket(error: &object_store::Error) -> bool {
+    error.to_string().contains("<Code>NoSuchBucket</Code>")
+}
+
+/// A store that refuses is worth another try later: a disk may have been full, a server away, a key not yet accepted.
 #[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
 fn away(error: object_store::Error) -> Error {
-    Error::unavailable(format!("evidence files: {error}"), RETRY_AFTER)
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    let advice = match &error {
+        PermissionDenied { .. } | Unauthenticated { .. } => {
+            "; check PAYOPS_EVIDENCE_S3_ACCESS_KEY_ID, its secret, and what the key may do, or the rights on the folder"
+        }
+        error if is_of_the_bucket(error) => {
+            "; make the bucket, or set PAYOPS_EVIDENCE_S3_BUCKET to another one"
+        }
+        _ => "",
+    };
+    Error::unavailable(format!("evidence files: {error}{advice}"), RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_named_in_the_path_or_before_the_host() {
+        let at = |address: Option<&str>, path_style| {
+            endpoint(&Bucket {
+                name: "evidence".to_owned(),
+                endpoint: address.map(str::to_owned),
+                region: "us-east-1".to_owned(),
+                access_key_id: "key".to_owned(),
+                secret_access_key: "secret".into(),
+                path_style,
+            })
+        };
+        let server = "https://s3.shop.example:9000";
+        assert_eq!(at(Some(server), true).as_deref(), Some(server));
+        assert_eq!(at(Some(server), false).as_deref(), Some("https://evidence.s3.shop.example:9000"));
+        assert_eq!((at(None, true), at(None, false)), (None, None));
+    }
 }

@@ -30,7 +30,7 @@ use secrecy::SecretString;
 use metrics::DisputeMetrics;
 
 pub use api::{openapi, routes};
-pub use files::{Bucket, FilePlace, Files};
+pub use files::Files;
 
 /// The service's tables, the oldest migration first.
 pub const MIGRATIONS: &[Migration] = &[

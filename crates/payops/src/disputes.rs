@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use payops_channels::stripe::api::{StripeClient, StripeSettings};
 use payops_disputes::reminders::{Destinations, TIME_OUT};
-use payops_disputes::{Channels, Disputes, FilePlace, Files, Options, jobs, routes};
+use payops_disputes::{Channels, Disputes, Files, Options, jobs, routes};
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
@@ -39,9 +39,8 @@ pub(crate) async fn open(
         reminders: Destinations::new(&settings.dispute_reminders, TIME_OUT)?,
         ..Options::default()
     };
-    let folder = &settings.evidence_files;
-    let files = Files::open(&FilePlace::Folder(folder.clone()))
-        .with_context(|| format!("PAYOPS_EVIDENCE_PATH {} cannot be used", folder.display()))?;
+    let place = &settings.evidence_files;
+    let files = Files::open(place).with_context(|| format!("{place} cannot be used"))?;
     let app = Disputes::new(context.clone(), files, Channels { stripe: stripe.transpose()? }, options);
     let http = ServiceHttp {
         limits: settings.http,

@@ -42,7 +42,7 @@ fn form(parts: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Vec<u8> {
     form
 }
 
-fn pdf(pages: usize) -> Vec<u8> {
+pub fn pdf(pages: usize) -> Vec<u8> {
     let mut document = Document::with_version("1.5");
     let tree = document.new_object_id();
     let kids: Vec<lopdf::Object> = (0..pages)
@@ -99,7 +99,7 @@ fn jpeg() -> Vec<u8> {
 }
 
 impl App {
-    async fn attach(&self, id: &str, kind: &str, name: &str, bytes: &[u8]) -> TestAnswer {
+    pub async fn attach(&self, id: &str, kind: &str, name: &str, bytes: &[u8]) -> TestAnswer {
         self.form(id, form(&[("evidence_type", kind)], Some((name, bytes)))).await
     }
 
@@ -113,7 +113,7 @@ impl App {
         self.post(&format!("/api/v1/disputes/{id}/evidence"), &body).await
     }
 
-    async fn evidence(&self, id: &str) -> Vec<Value> {
+    pub async fn evidence(&self, id: &str) -> Vec<Value> {
         let all = self.get(&format!("/api/v1/disputes/{id}/evidence")).await;
         all.data().as_array().unwrap().clone()
     }
@@ -123,7 +123,7 @@ impl App {
         self.client.request(Method::DELETE, &path).by(As::Operator).send().await
     }
 
-    async fn content(&self, evidence: &Value) -> TestAnswer {
+    pub async fn content(&self, evidence: &Value) -> TestAnswer {
         self.get(&format!("/api/v1/disputes/evidence/{}/content", evidence.as_str().unwrap())).await
     }
 }

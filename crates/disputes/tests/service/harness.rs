@@ -7,7 +7,8 @@ use std::time::Duration;
 use payops_channels::stripe::api::{StripeClient, StripeSettings};
 use payops_core::random::SystemRandom;
 use payops_core::time::{Clock, SystemClock};
-use payops_disputes::{Channels, Disputes, FilePlace, Files, Options, jobs, routes};
+use payops_disputes::{Channels, Disputes, Files, Options, jobs, routes};
+use payops_platform::config::FilePlace;
 use payops_platform::context::ServiceContext;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::{As, TestAnswer, TestClient, TestRequest, authenticator};
@@ -76,6 +77,19 @@ impl App {
         change: impl FnOnce(&mut SandboxConfig),
         choose: impl FnOnce(&mut Options),
     ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = FilePlace::Folder(folder.path().to_owned());
+        Self::start_on(db, folder, &place, change, choose).await
+    }
+
+    /// The same, with evidence in another place, for which `folder` is kept.
+    pub async fn start_on(
+        db: TestDb,
+        folder: tempfile::TempDir,
+        place: &FilePlace,
+        change: impl FnOnce(&mut SandboxConfig),
+        choose: impl FnOnce(&mut Options),
+    ) -> Self {
         let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let clock = Arc::new(VirtualClock::new(Arc::new(SystemClock)));
@@ -99,8 +113,7 @@ impl App {
         };
         choose(&mut options);
         let channels = Channels { stripe: Some(stripe(sandbox.base_url())) };
-        let folder = tempfile::tempdir().unwrap();
-        let files = Files::open(&FilePlace::Folder(folder.path().to_owned())).unwrap();
+        let files = Files::open(place).unwrap();
         let service = Disputes::new(context.clone(), files, channels, options);
         let authenticator = authenticator().unwrap();
         // Tests look at a dispute more often than people may.

@@ -1,11 +1,13 @@
 //! The dispute service against the sandbox, on both databases.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod bucket;
 mod by_hand;
 mod channel;
 mod clockwork;
 mod desk;
 mod evidence;
 mod harness;
+mod s3;
 mod submissions;
 mod submissions_under_faults;

@@ -259,7 +259,10 @@ async fn after_the_deadline_nothing_is_sent(db: TestDb) {
     assert!(expired["outcome"].is_string());
     assert_eq!(app.counted(&stripes), 0);
     let page = app.context().metrics.render().unwrap();
-    assert!(page.contains("disputes_missed_deadlines_total{service=\"dispute-service\"} 1"), "{page}");
+    assert!(
+        page.contains("disputes_submissions_total{service=\"dispute-service\",outcome=\"expired\"} 1"),
+        "{page}"
+    );
     app.until(&stripes, |dispute| dispute["status"] == "lost").await;
 
     let stripes = app.opened("PAY-2", |_| {});

@@ -33,6 +33,14 @@ async fn bad_settings_are_refused_by_name() {
         (&["serve", "all"], &[("DB_HOST", "db"), ("DB_NAME", "payops")], "DB_NAME"),
         (one, &[("DB_PASSWORD", "pw-without-a-host")], "DB_PASSWORD"),
         (one, &[("PAYOPS_JOB_LEASE", "30")], "PAYOPS_JOB_LEASE"),
+        (
+            &["serve", "disputes"],
+            &[
+                ("PAYOPS_EVIDENCE_S3_BUCKET", "evidence"),
+                ("PAYOPS_EVIDENCE_S3_SECRET_ACCESS_KEY", "key-alone"),
+            ],
+            "PAYOPS_EVIDENCE_S3_ACCESS_KEY_ID",
+        ),
         (one, &[("PAYOPS_JWT_SECRET", "short")], "PAYOPS_JWT_SECRET"),
         (one, &[("PAYOPS_JWT_SECRET", LONG), ("PAYOPS_JWKS_FILE", "keys.json")], "PAYOPS_JWKS_FILE"),
         (one, &[("STRIPE_API_KEY_FILE", "not-there")], "STRIPE_API_KEY"),

@@ -73,11 +73,7 @@ pub(super) fn read(reader: &mut Reader) -> (AlertSettings, ReminderSettings) {
         mail: mail(reminded),
         supervisors: mail(supervisors),
     };
-    for (given, needed) in NEEDS {
-        if reader.is_given(given) && !needed.iter().any(|needed| reader.is_given(needed)) {
-            reader.refuse(given, format!("is of no use without {}", needed.join(" or ")));
-        }
-    }
+    reader.refuse_useless(&NEEDS);
     (alerts, reminders)
 }
 

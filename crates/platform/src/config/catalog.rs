@@ -134,7 +134,26 @@ pub(super) const GROUPS: &[Group] = &[
             ),
             open(
                 "PAYOPS_EVIDENCE_PATH",
-                "Folder of the files that answer disputes. `evidence` in PAYOPS_DATA_DIR.",
+                "Folder of the files that answer disputes, unless they lie in a bucket. `evidence` in PAYOPS_DATA_DIR.",
+            ),
+            open(
+                "PAYOPS_EVIDENCE_S3_BUCKET",
+                "Bucket of the files that answer disputes, in place of the folder, at Amazon or anything that speaks S3.",
+            ),
+            open(
+                "PAYOPS_EVIDENCE_S3_ENDPOINT",
+                "Address of the server, such as `https://minio.shop.example`; Amazon's of the region unless it is given. `https` in production.",
+            ),
+            plain(
+                "PAYOPS_EVIDENCE_S3_REGION",
+                "us-east-1",
+                "Region of the bucket. Most servers but Amazon's have one, of this name.",
+            ),
+            open("PAYOPS_EVIDENCE_S3_ACCESS_KEY_ID", "Id of the access key."),
+            secret("PAYOPS_EVIDENCE_S3_SECRET_ACCESS_KEY", "The access key."),
+            open(
+                "PAYOPS_EVIDENCE_S3_PATH_STYLE",
+                "Whether the bucket is named in the path (`true`) or before the host (`false`). `true` with PAYOPS_EVIDENCE_S3_ENDPOINT, otherwise `false`.",
             ),
             open(
                 "REPORT_PATH",

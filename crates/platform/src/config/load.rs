@@ -13,7 +13,7 @@ use super::reader::Reader;
 use super::source::{self, ConfigSource};
 use super::{
     Environment, GatewaySettings, IdentitySettings, Scope, Service, ServiceSettings, Settings,
-    StripeSettings, TelemetryChoices, alerts, parse, production, seals, services as named,
+    StripeSettings, TelemetryChoices, alerts, evidence, parse, production, seals, services as named,
 };
 use crate::auth::TokenKeys;
 use crate::db::{DatabaseTarget, PostgresTarget, SessionLimits};
@@ -60,7 +60,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let stripe = stripe(reader);
     let gateway = gateway(reader);
     let settlement_files = folder(reader, "SETTLEMENT_FILE_PATH", &data_dir.join("settlement-files"));
-    let evidence_files = folder(reader, "PAYOPS_EVIDENCE_PATH", &data_dir.join("evidence"));
+    let evidence_files = evidence::read(reader, &data_dir.join("evidence"));
     report_path(reader);
     let identity = identity(reader);
     let audit_keys = seals::read(reader);
@@ -73,6 +73,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         production::check(reader, services.as_ref(), stripe.as_ref(), gateway.as_ref(), identity.as_ref());
         production::alerts(reader, &limit_alerts, &dispute_reminders);
         production::redis(reader, redis.as_ref());
+        production::evidence(reader, evidence_files.as_ref());
         if scope != Scope::One(Service::Reconciliation) && scope != Scope::One(Service::Disputes) {
             production::audit_keys(reader, &audit_keys);
         }
@@ -88,7 +89,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         stripe: stripe?,
         gateway,
         settlement_files,
-        evidence_files,
+        evidence_files: evidence_files?,
         identity: identity?,
         audit_keys,
         http: requests.http,
@@ -107,26 +108,22 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
 
 /// A certificate needs its key; client certificates need both, and names that they may have.
 fn tls(reader: &mut Reader) -> Option<TlsFiles> {
-    const NEEDS: [(&str, &str); 5] = [
-        ("PAYOPS_TLS_CERTIFICATE", "PAYOPS_TLS_KEY"),
-        ("PAYOPS_TLS_KEY", "PAYOPS_TLS_CERTIFICATE"),
-        ("PAYOPS_TLS_CLIENT_CA", "PAYOPS_TLS_CERTIFICATE"),
-        ("PAYOPS_TLS_CLIENT_CA", "PAYOPS_SERVICE_CERTIFICATES"),
-        ("PAYOPS_SERVICE_CERTIFICATES", "PAYOPS_TLS_CLIENT_CA"),
+    const NEEDS: [(&str, &[&str]); 5] = [
+        ("PAYOPS_TLS_CERTIFICATE", &["PAYOPS_TLS_KEY"]),
+        ("PAYOPS_TLS_KEY", &["PAYOPS_TLS_CERTIFICATE"]),
+        ("PAYOPS_TLS_CLIENT_CA", &["PAYOPS_TLS_CERTIFICATE"]),
+        ("PAYOPS_TLS_CLIENT_CA", &["PAYOPS_SERVICE_CERTIFICATES"]),
+        ("PAYOPS_SERVICE_CERTIFICATES", &["PAYOPS_TLS_CLIENT_CA"]),
     ];
     let mut path = |name| reader.optional(name, parse::text).map(PathBuf::from);
     let certificate = path("PAYOPS_TLS_CERTIFICATE");
     let key = path("PAYOPS_TLS_KEY");
     let client_ca = path("PAYOPS_TLS_CLIENT_CA");
-    for (given, needed) in NEEDS {
-        if reader.is_given(given) && !reader.is_given(needed) {
-            reader.refuse(given, format!("is of no use without {needed}"));
-        }
-    }
+    reader.refuse_useless(&NEEDS);
     Some(TlsFiles { certificate: certificate?, key: key?, client_ca })
 }
 
-fn folder(reader: &mut Reader, name: &'static str, default: &Path) -> PathBuf {
+pub(super) fn folder(reader: &mut Reader, name: &'static str, default: &Path) -> PathBuf {
     let parse = |written: &str| Ok(PathBuf::from(written));
     reader.derived(name, parse, default.to_owned(), default.display().to_string())
 }

@@ -7,6 +7,7 @@
 mod alerts;
 mod catalog;
 mod development;
+mod evidence;
 mod load;
 mod parse;
 mod problem;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use self::catalog::reference;
+pub use self::evidence::{Bucket, FilePlace};
 pub use self::problem::{Problem, Problems};
 pub use self::reader::Effective;
 pub use self::source::{ConfigFile, ConfigSource, Origin};
@@ -108,8 +110,8 @@ pub struct Settings {
     pub gateway: Option<GatewaySettings>,
     /// Folder of settlement files.
     pub settlement_files: PathBuf,
-    /// The folder of the files that answer disputes.
-    pub evidence_files: PathBuf,
+    /// Where the files that answer disputes are kept.
+    pub evidence_files: FilePlace,
     /// Who may call.
     pub identity: IdentitySettings,
     /// What the seals of the usage log are signed with.

@@ -227,6 +227,19 @@ pub(super) fn database_name(written: &str) -> Parsed<String> {
     }
 }
 
+/// A bucket, by the rules that Amazon has for new ones. It becomes a part of a path or of a host.
+pub(super) fn bucket(written: &str) -> Parsed<String> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = written.as_bytes();
+    let fits = (3..=63).contains(&bytes.len()) && bytes.iter().all(|byte| inner(*byte));
+    if fits && ends(bytes.first()) && ends(bytes.last()) && !written.contains("..") {
+        Ok(written.to_owned())
+    } else {
+        Err("the name of a bucket is expected: 3 to 63 small letters, digits, dots and hyphens".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,15 +4,16 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::Reader;
 use super::{
-    AlertSettings, AuditKeySettings, GatewaySettings, IdentitySettings, ReminderSettings, ServiceSettings,
-    StripeSettings,
+    AlertSettings, AuditKeySettings, FilePlace, GatewaySettings, IdentitySettings, ReminderSettings,
+    ServiceSettings, StripeSettings,
 };
 use crate::auth::TokenKeys;
 use crate::db::DatabaseTarget;
 use crate::http::RedisSettings;
 
 /// Secrets that stand in examples and tutorials.
-const DEFAULT_SECRETS: [&str; 14] = [
+const DEFAULT_SECRETS: [&str; 15] = [
+    "minioadmin",
     "postgres",
     "password",
     "passw0rd",
@@ -106,6 +107,16 @@ fn tokens(reader: &mut Reader, identity: &IdentitySettings) {
 /// Redis may be without a password where nobody else reaches it, but not with one that everybody knows.
 pub(super) fn redis(reader: &mut Reader, redis: Option<&RedisSettings>) {
     not_default(reader, "PAYOPS_REDIS_PASSWORD", redis.and_then(|redis| redis.password.as_ref()).into_iter());
+}
+
+/// What merchants and cardholders show for themselves crosses no network in the clear.
+pub(super) fn evidence(reader: &mut Reader, place: Option<&FilePlace>) {
+    let Some(FilePlace::Bucket(bucket)) = place else { return };
+    if bucket.endpoint.as_ref().is_some_and(|endpoint| !endpoint.starts_with("https:")) {
+        reader.refuse("PAYOPS_EVIDENCE_S3_ENDPOINT", "is without TLS, refused with ENV=production");
+    }
+    let key = std::iter::once(&bucket.secret_access_key);
+    not_default(reader, "PAYOPS_EVIDENCE_S3_SECRET_ACCESS_KEY", key);
 }
 
 /// The usage log of limits is sealed with a key of its owner's, or looked at by somebody who believes one.

@@ -53,6 +53,15 @@ impl Reader {
         self.problems.push(Problem::new(name, text));
     }
 
+    /// Refuses what is given without what it needs; of several, one is enough.
+    pub(super) fn refuse_useless(&mut self, needs: &[(&str, &[&str])]) {
+        for (given, needed) in needs {
+            if self.is_given(given) && !needed.iter().any(|needed| self.is_given(needed)) {
+                self.refuse(given, format!("is of no use without {}", needed.join(" or ")));
+            }
+        }
+    }
+
     /// A setting with a default in the catalogue. `None` only when it cannot be read, which is then a problem.
     pub(super) fn value<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
         let default = catalog::find(name).and_then(|setting| setting.default);

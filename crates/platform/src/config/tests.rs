@@ -54,6 +54,82 @@ fn nothing_at_all_is_a_development_set_up_on_sqlite() {
     assert_eq!(settings.effective().len(), catalog::all().count(), "every setting is read");
 }
 
+const BUCKET: Given = &[
+    ("PAYOPS_EVIDENCE_S3_BUCKET", "evidence"),
+    ("PAYOPS_EVIDENCE_S3_ACCESS_KEY_ID", "payops"),
+    ("PAYOPS_EVIDENCE_S3_SECRET_ACCESS_KEY", "Vb2kQ9xLr7mT4wZs"),
+];
+
+/// A bucket's settings, with one more.
+fn bucket(more: (&'static str, &'static str)) -> ConfigSource {
+    environment(&[BUCKET, &[more]].concat())
+}
+
+#[test]
+fn files_of_evidence_lie_in_a_folder_or_in_a_bucket() {
+    let place = |source: &ConfigSource| Settings::load(source, Scope::All).unwrap().evidence_files;
+    let bucket_of = |source: &ConfigSource| match place(source) {
+        FilePlace::Bucket(bucket) => bucket,
+        FilePlace::Folder(folder) => panic!("{}", folder.display()),
+    };
+    let folder = place(&environment(&[("PAYOPS_EVIDENCE_PATH", "/srv/evidence")]));
+    assert_eq!(folder.to_string(), "PAYOPS_EVIDENCE_PATH /srv/evidence");
+    let amazons = environment(BUCKET);
+    assert_eq!(place(&amazons).to_string(), "PAYOPS_EVIDENCE_S3_BUCKET evidence");
+    let found = bucket_of(&amazons);
+    assert_eq!((found.endpoint, found.region.as_str(), found.path_style), (None, "us-east-1", false));
+    let own = bucket_of(&bucket(("PAYOPS_EVIDENCE_S3_ENDPOINT", "http://minio:9000/")));
+    assert_eq!((own.endpoint.as_deref(), own.path_style), (Some("http://minio:9000"), true));
+    let settings = Settings::load(&amazons, Scope::All).unwrap();
+    assert_eq!(
+        shown(&settings, "PAYOPS_EVIDENCE_S3_SECRET_ACCESS_KEY"),
+        (Some("(hidden)".into()), "environment")
+    );
+    assert_eq!(shown(&settings, "PAYOPS_EVIDENCE_PATH"), (None, "default"), "no folder is used");
+    assert!(!format!("{settings:?}").contains("Vb2kQ9xLr7mT4wZs"));
+    let by_file = "[evidence_s3]\nbucket = 'evidence'\naccess_key_id = 'a'\nsecret_access_key = 'b'\npath_style = 'true'";
+    assert!(bucket_of(&with_file(ConfigSource::default(), by_file)).path_style);
+}
+
+#[test]
+fn a_bucket_is_whole_or_refused() {
+    const SECRET: &str = "PAYOPS_EVIDENCE_S3_SECRET_ACCESS_KEY";
+    for (left_out, needed) in
+        [("PAYOPS_EVIDENCE_S3_ACCESS_KEY_ID", "PAYOPS_EVIDENCE_S3_ACCESS_KEY_ID"), (SECRET, SECRET)]
+    {
+        let rest: Vec<_> = BUCKET.iter().copied().filter(|(name, _)| *name != left_out).collect();
+        let said = format!("is of no use without {needed}");
+        refused(&environment(&rest), Scope::All, "PAYOPS_EVIDENCE_S3_BUCKET", &said);
+    }
+    for (name, value) in [
+        ("PAYOPS_EVIDENCE_S3_ACCESS_KEY_ID", "payops"),
+        (SECRET, "Vb2kQ9xLr7mT4wZs"),
+        ("PAYOPS_EVIDENCE_S3_ENDPOINT", "https://minio"),
+        ("PAYOPS_EVIDENCE_S3_REGION", "eu-central-1"),
+        ("PAYOPS_EVIDENCE_S3_PATH_STYLE", "true"),
+    ] {
+        let said = "is of no use without PAYOPS_EVIDENCE_S3_BUCKET";
+        refused(&environment(&[(name, value)]), Scope::All, name, said);
+    }
+    for (name, value, said) in [
+        ("PAYOPS_EVIDENCE_PATH", "/srv/evidence", "PAYOPS_EVIDENCE_S3_BUCKET is given too"),
+        ("PAYOPS_EVIDENCE_S3_PATH_STYLE", "yes", "true or false is expected"),
+        ("PAYOPS_EVIDENCE_S3_ENDPOINT", "minio:9000", "an address is expected"),
+    ] {
+        refused(&bucket((name, value)), Scope::All, name, said);
+    }
+    for name in ["no", "Evidence", "a/b", "a..b", "-evidence", "evidence."] {
+        let said = "the name of a bucket is expected";
+        refused(&bucket(("PAYOPS_EVIDENCE_S3_BUCKET", name)), Scope::All, "PAYOPS_EVIDENCE_S3_BUCKET", said);
+    }
+    for (name, value, said) in [
+        ("PAYOPS_EVIDENCE_S3_ENDPOINT", "http://minio:9000", "is without TLS, refused with ENV=production"),
+        (SECRET, "minioadmin", "is a default or an example"),
+    ] {
+        refused(&production(&[BUCKET, &[(name, value)]].concat()), Scope::All, name, said);
+    }
+}
+
 #[test]
 fn the_names_of_the_original_work() {
     let source = environment(&[
@@ -621,6 +697,7 @@ fn only_limits_need_a_key_for_seals() {
 fn a_refused_value_keeps_its_credentials_to_itself() {
     let urls = [
         "PAYMENT_GATEWAY_URL",
+        "PAYOPS_EVIDENCE_S3_ENDPOINT",
         "PAYOPS_STRIPE_API_BASE",
         "PAYOPS_JWKS_URL",
         "OTEL_EXPORTER_OTLP_ENDPOINT",

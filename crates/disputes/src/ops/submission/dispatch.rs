@@ -22,6 +22,9 @@ const AHEAD: u64 = 64;
 /// The longest sleep: a deadline that the channel moved is seen after it.
 const LONGEST_SLEEP: TimeDelta = TimeDelta::minutes(5);
 
+/// From so long before the deadline on, evidence that cannot be packed is not waited for.
+const LAST_CHANCE: TimeDelta = TimeDelta::minutes(30);
+
 /// What is to be done about a submission.
 #[derive(Debug)]
 enum Next {
@@ -142,7 +145,8 @@ async fn begin(mut hold: Hold<'_>) -> Result<Next> {
     follow(&mut after, &hold.dispute, hold.by.app.options.submission_margin);
     after.phase = hold.dispute.phase;
     after.count_before = after.count_before.max(hold.dispute.submission_count);
-    if after.kind == Kind::Answer && !is_sealed(&hold, &after).await? {
+    let ready = is_sealed(&hold, &after).await? || is_last_chance(&hold, &after, now);
+    if after.kind == Kind::Answer && !ready {
         let submission = hold.write(after).await?;
         return Ok(Next::Seal(Box::new(Pair { submission, dispute: hold.dispute.into_inner() })));
     }
@@ -164,6 +168,13 @@ async fn is_sealed(hold: &Hold<'_>, submission: &Submission) -> Result<bool> {
     }
     let rows = evidence::of_dispute(hold.by.tx.conn(), hold.dispute.id).await?;
     Ok(submission.sealed_from.as_deref() == Some(seal::fingerprint(&rows).as_str()))
+}
+
+/// Whether what changed could not be packed, and waiting for that any longer could mean that nothing is sent: what was staged
+/// before is better.
+fn is_last_chance(hold: &Hold<'_>, submission: &Submission, now: Timestamp) -> bool {
+    let near = hold.dispute.evidence_due_by.is_some_and(|due_by| due_by - now <= LAST_CHANCE);
+    near && submission.staged_at.is_some() && submission.delays > 0
 }
 
 /// Writes that the call is about to be made, and under which key.
