@@ -20,6 +20,7 @@ both_databases!(payops_disputes::MIGRATIONS;
     evidence_in_a_bucket_is_given_back_and_sent,
     while_the_bucket_is_away_nothing_is_written_and_nothing_lost,
     an_answer_waits_for_the_bucket_and_is_sent,
+    what_was_staged_is_sent_where_the_bucket_stays_away,
 );
 
 fn sha256(bytes: &[u8]) -> String {
@@ -177,8 +178,9 @@ async fn delays(app: &App) -> i32 {
     row.try_get("", "delays").unwrap()
 }
 
-async fn an_answer_waits_for_the_bucket_and_is_sent(db: TestDb) {
-    let (app, s3) = start(db).await;
+/// An answer that is due while the bucket is away, with evidence that came after it was staged; gives Stripe's id, ours, and
+/// what came.
+async fn due_with_the_bucket_away(app: &App, s3: &S3) -> (String, String, Vec<u8>) {
     let (stripes, id) = app.answerable("PAY-1", DisputeStatus::NeedsResponse).await;
     app.attach(&id, "receipt", "receipt.pdf", &pdf(1)).await;
     app.ordered(&id, &json!({ "hold": "until_deadline" })).await;
@@ -186,13 +188,18 @@ async fn an_answer_waits_for_the_bucket_and_is_sent(db: TestDb) {
     let letter = pdf(3);
     app.attach(&id, "communication", "letter.pdf", &letter).await;
     s3.go_away();
-    // It is due, and has to be packed anew.
     app.to_deadline(&stripes, TimeDelta::hours(5));
-    app.until_true(async || match delays(&app).await {
+    app.until_true(async || match delays(app).await {
         0 => Err(json!("it has not been tried")),
         _ => Ok(()),
     })
     .await;
+    (stripes, id, letter)
+}
+
+async fn an_answer_waits_for_the_bucket_and_is_sent(db: TestDb) {
+    let (app, s3) = start(db).await;
+    let (stripes, id, letter) = due_with_the_bucket_away(&app, &s3).await;
     let waiting = app.until_submission(&id, |_| true).await;
     assert_eq!((&waiting["state"], app.counted(&stripes)), (&json!("held"), Value::from(0)));
     s3.come_back();
@@ -200,4 +207,15 @@ async fn an_answer_waits_for_the_bucket_and_is_sent(db: TestDb) {
     app.until_submission(&id, |last| last["state"] == "sent").await;
     assert_eq!(app.counted(&stripes), 1);
     assert_eq!(stripes_file(&app, &stripes, "customer_communication").await, letter);
+}
+
+async fn what_was_staged_is_sent_where_the_bucket_stays_away(db: TestDb) {
+    let (app, s3) = start(db).await;
+    let (stripes, id, _) = due_with_the_bucket_away(&app, &s3).await;
+    app.to_deadline(&stripes, TimeDelta::minutes(20));
+    app.until_submission(&id, |last| last["state"] == "sent").await;
+    assert_eq!(app.counted(&stripes), 1);
+    assert_eq!(stripes_file(&app, &stripes, "receipt").await, pdf(1));
+    let sent = app.sandbox.handle().dispute(&stripes).unwrap();
+    assert_eq!(sent["evidence"]["customer_communication"], Value::Null, "it could not be packed");
 }

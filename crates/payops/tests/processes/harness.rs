@@ -75,7 +75,9 @@ impl Site {
             settings.push(("DB_HOST", target.host.clone()));
             settings.push(("DB_PORT", target.port.to_string()));
             settings.push(("DB_USER", target.user.clone()));
+            // One service runs at a place.
             settings.push(("PAYOPS_RECONCILIATION_DB_NAME", target.database.clone()));
+            settings.push(("PAYOPS_DISPUTES_DB_NAME", target.database.clone()));
             if let Some(password) = &target.password {
                 settings.push(("DB_PASSWORD", secrecy::ExposeSecret::expose_secret(password).to_owned()));
             }
@@ -130,6 +132,12 @@ impl Site {
         let port = free_port().await;
         let serve = self.command(PAYOPS, &["serve", "reconciliation"]);
         self.start_as(serve, port).await
+    }
+
+    /// The same of the dispute service.
+    pub(crate) async fn start_disputes(&self) -> Instance {
+        let port = free_port().await;
+        self.start_as(self.command(PAYOPS, &["serve", "disputes"]), port).await
     }
 
     /// The same under a limit on the size of any file it writes, in bytes.
@@ -271,6 +279,10 @@ impl Instance {
         self.http.request(method, url).bearer_auth(&self.token)
     }
 
+    pub(crate) fn disputes(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}/api/v1/disputes{path}", self.base_url)).bearer_auth(&self.token)
+    }
+
     /// The data of a call that must succeed.
     pub(crate) async fn get(&self, path: &str) -> Value {
         data(self.request(Method::GET, path)).await
@@ -314,7 +326,8 @@ impl Instance {
 
 pub(crate) const PAYOPS: &str = env!("CARGO_BIN_EXE_payops");
 
-async fn data(request: reqwest::RequestBuilder) -> Value {
+/// The data of an answer that must be a success.
+pub(crate) async fn data(request: reqwest::RequestBuilder) -> Value {
     let answer = request.send().await.unwrap();
     let status = answer.status();
     let mut body: Value = answer.json().await.unwrap();

@@ -12,5 +12,6 @@ mod payments;
 mod refusals;
 mod sandbox;
 mod stops;
+mod submissions;
 mod tls;
 mod traces;
