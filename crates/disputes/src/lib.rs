@@ -28,6 +28,7 @@ use payops_platform::error::Result;
 use secrecy::SecretString;
 
 use metrics::DisputeMetrics;
+use ops::intake::Intake;
 
 pub use api::{openapi, routes};
 pub use files::Files;
@@ -85,6 +86,7 @@ pub struct Disputes {
     pub(crate) channels: Arc<Channels>,
     pub(crate) options: Arc<Options>,
     pub(crate) metrics: DisputeMetrics,
+    pub(crate) intake: Intake,
 }
 
 impl AsRef<ServiceContext> for Disputes {
@@ -97,7 +99,8 @@ impl Disputes {
     /// Puts the service together.
     pub fn new(context: ServiceContext, files: Files, channels: Channels, options: Options) -> Self {
         let metrics = DisputeMetrics::register(&context.metrics);
-        Self { context, files, channels: Arc::new(channels), options: Arc::new(options), metrics }
+        let intake = Intake::default();
+        Self { context, files, channels: Arc::new(channels), options: Arc::new(options), metrics, intake }
     }
 
     /// Stripe's API, or 422 where it is not configured.

@@ -1,14 +1,16 @@
 //! A store full of disputes: two years of a thousand merchants.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use payops_platform::db::Db;
-use sea_orm::{ConnectionTrait, Value};
+use payops_platform::db::{Db, Tx};
+use sea_orm::{ConnectionTrait, Statement, Value};
 use uuid::Uuid;
 
 pub const MERCHANTS: usize = 1000;
 
 /// Rows of one INSERT: 34 columns each stay below the 32,766 parameters that SQLite takes.
 const ROWS: usize = 900;
+/// INSERTs of one transaction.
+const INSERTS: usize = 50;
 
 const COLUMNS: &str = "id, dispute_no, channel, channel_dispute_id, channel_charge_id, payment_no, merchant_id, amount, \
      currency, reason, network_reason_code, card_brand, product_type, phase, status, channel_status, evidence_due_by, \
@@ -27,36 +29,38 @@ pub fn payment_no(number: usize) -> String {
 
 /// Fills the store. Of a hundred disputes, three wait for an answer, nine are with the issuer and the others are closed.
 pub async fn fill(db: &Db, count: usize, now: DateTime<Utc>) -> anyhow::Result<()> {
-    for first in (0..count).step_by(ROWS) {
-        let numbers = first..count.min(first + ROWS);
-        let (mut rows, mut sums) = (Vec::new(), Vec::new());
-        for number in numbers.clone() {
-            let dispute = Dispute::numbered(number, count, now);
-            rows.extend(dispute.row());
-            sums.extend(dispute.change());
-        }
-        insert(db, "disputes", COLUMNS, numbers.len(), rows).await?;
-        insert(db, "dispute_sum_changes", SUM_COLUMNS, numbers.len(), sums).await?;
+    for first in (0..count).step_by(ROWS * INSERTS) {
+        let after = count.min(first + ROWS * INSERTS);
+        let write = db.write("bench.fill", move |tx| {
+            Box::pin(async move {
+                for first in (first..after).step_by(ROWS) {
+                    let numbers = first..after.min(first + ROWS);
+                    let (mut rows, mut sums) = (Vec::new(), Vec::new());
+                    for number in numbers.clone() {
+                        let dispute = Dispute::numbered(number, count, now);
+                        rows.extend(dispute.row());
+                        sums.extend(dispute.change());
+                    }
+                    tx.execute_raw(insert(tx, "disputes", COLUMNS, numbers.len(), rows)).await?;
+                    let sums = insert(tx, "dispute_sum_changes", SUM_COLUMNS, numbers.len(), sums);
+                    tx.execute_raw(sums).await?;
+                }
+                Ok(())
+            })
+        });
+        write.await?;
     }
     Ok(())
 }
 
-async fn insert(db: &Db, table: &str, columns: &str, rows: usize, values: Vec<Value>) -> anyhow::Result<()> {
+fn insert(tx: &Tx, table: &str, columns: &str, rows: usize, values: Vec<Value>) -> Statement {
     let width = values.len() / rows;
     let row = |row: usize| {
         let places: Vec<String> = (1..=width).map(|place| format!("${}", row * width + place)).collect();
         format!("({})", places.join(", "))
     };
     let places: Vec<String> = (0..rows).map(row).collect();
-    let sql = format!("INSERT INTO {table} ({columns}) VALUES {}", places.join(", "));
-    let write = db.write("bench.fill", move |tx| {
-        let (sql, values) = (sql.clone(), values.clone());
-        Box::pin(async move {
-            tx.execute_raw(tx.statement(&sql, values)).await?;
-            Ok(())
-        })
-    });
-    Ok(write.await?)
+    tx.statement(&format!("INSERT INTO {table} ({columns}) VALUES {}", places.join(", ")), values)
 }
 
 struct Dispute {

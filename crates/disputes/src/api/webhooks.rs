@@ -1,11 +1,8 @@
 //! Stripe's webhooks: the signature is the caller's identity.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use futures::FutureExt;
 use payops_channels::stripe::api::Notification;
 use payops_channels::stripe::webhook;
 use payops_platform::error::{Error, ErrorKind, Result};
@@ -15,7 +12,8 @@ use utoipa::ToSchema;
 
 use crate::Disputes;
 use crate::error;
-use crate::ops::webhooks::{self, Received};
+use crate::ops::intake;
+use crate::ops::webhooks::Received;
 
 /// Says that an event is stored.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,12 +49,7 @@ pub(super) async fn receive_stripe_event(
     let unreadable = |why: String| refused("WEBHOOK_PAYLOAD", why, "无法读取该事件");
     let notification = Notification::parse(&payload).map_err(|error| unreadable(error.to_string()))?;
     let event = Received::of(&notification, &payload).map_err(unreadable)?;
-    let shared = Arc::new((app.clone(), event));
-    let write = app.context.db.write("disputes.stripe_event", move |tx| {
-        let shared = Arc::clone(&shared);
-        async move { webhooks::receive(&shared.0, tx, &shared.1).await }.boxed()
-    });
-    write.await?;
+    intake::store(&app, event).await?;
     Ok(Answer::ok(Stored { received: true }))
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod disputes;
 mod edit;
 pub(crate) mod evidence;
 pub(crate) mod export;
+pub(crate) mod intake;
 pub(crate) mod observe;
 pub(crate) mod packet;
 pub(crate) mod print;

@@ -4,6 +4,7 @@
 //! `wanted` counts the reasons to read. A reading notes the count at which it began before it asks the channel, and writes
 //! down what it saw only if no reading that began later was faster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -27,16 +28,29 @@ const MOST_ATTEMPTS: u32 = 150;
 
 /// Has a channel's dispute read, unless a reading waits to begin already.
 pub(crate) async fn want(app: &Disputes, tx: &Tx, channel: Channel, channel_id: &str) -> Result<()> {
-    let mut reading = reading::lock(tx, channel, channel_id).await?;
-    let waits = reading.wanted > reading.begun;
-    reading.wanted += 1;
-    reading::update(tx, &reading).await?;
-    if waits {
+    want_all(app, tx, channel, &BTreeMap::from([(channel_id, 1)])).await
+}
+
+/// Has some of a channel's disputes read, each for so many reasons, unless a reading of it waits to begin already.
+pub(crate) async fn want_all(
+    app: &Disputes,
+    tx: &Tx,
+    channel: Channel,
+    reasons: &BTreeMap<&str, i64>,
+) -> Result<()> {
+    if reasons.is_empty() {
         return Ok(());
     }
-    let job = ReadDispute { channel, channel_dispute_id: channel_id.to_owned(), wanted: reading.wanted };
-    let options = EnqueueOptions::default().unique(job.key()).attempts(MOST_ATTEMPTS);
-    jobs::enqueue(tx, &app.context, &job, options).await?;
+    for reading in reading::want(tx, channel, reasons).await? {
+        let new = reasons.get(reading.channel_dispute_id.as_str()).copied().unwrap_or_default();
+        let waits = reading.wanted - new > reading.begun;
+        if !waits {
+            let id = reading.channel_dispute_id;
+            let job = ReadDispute { channel, channel_dispute_id: id, wanted: reading.wanted };
+            let options = EnqueueOptions::default().unique(job.key()).attempts(MOST_ATTEMPTS);
+            jobs::enqueue(tx, &app.context, &job, options).await?;
+        }
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use payops_core::time::Timestamp;
 use payops_platform::error::{Error, Result};
 use payops_platform::jobs::{JobError, Lease};
 
-use super::readings::{self, want};
+use super::readings;
 use crate::Disputes;
 use crate::model::Channel;
 use crate::store::dispute;
@@ -80,21 +80,14 @@ async fn want_what_differs(app: &Disputes, shown: Vec<(String, String)>, now: Ti
     want_all(app, shown.into_iter().filter(differs).map(|(id, _)| id).collect()).await
 }
 
-async fn want_all(app: &Disputes, mut ids: Vec<String>) -> Result<()> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    // Of two that want the same, neither waits for the other.
-    ids.sort_unstable();
+async fn want_all(app: &Disputes, ids: Vec<String>) -> Result<()> {
     let shared = Arc::new((app.clone(), ids));
     let write = app.context.db.write("disputes.sweep", move |tx| {
         let shared = Arc::clone(&shared);
         async move {
             let (app, ids) = &*shared;
-            for id in ids {
-                want(app, tx, Channel::Stripe, id).await?;
-            }
-            Ok(())
+            let reasons = ids.iter().map(|id| (id.as_str(), 1)).collect();
+            readings::want_all(app, tx, Channel::Stripe, &reasons).await
         }
         .boxed()
     });

@@ -1,5 +1,7 @@
 //! Stripe's events: stored as they come; the dispute that one is about is read again.
 
+use std::collections::BTreeMap;
+
 use payops_channels::stripe::api::Notification;
 use payops_core::time::Timestamp;
 use payops_platform::db::Tx;
@@ -46,25 +48,32 @@ impl Received {
     }
 }
 
-/// Stores a verified event, and has its dispute read. A repeated event changes nothing.
-pub(crate) async fn receive(app: &Disputes, tx: &Tx, event: &Received) -> Result<()> {
-    let row = StoredEvent {
+/// Stores verified events, and has their disputes read. A repeated event changes nothing.
+pub(super) async fn receive(app: &Disputes, tx: &Tx, events: &[Received]) -> Result<()> {
+    let now = app.context.now();
+    let rows = events.iter().map(|event| StoredEvent {
         event_id: event.id.clone(),
         channel: Channel::Stripe,
         event_type: event.kind.clone(),
         object_id: event.object_id.clone(),
         payload: event.payload.clone(),
         event_created_at: event.created_at,
-        received_at: app.context.now(),
+        received_at: now,
         processed_at: None,
-    };
-    let new = webhook::insert_new(tx, row).await?;
-    if let Some(happened) = event.created_at.filter(|_| new) {
-        let (metrics, lag) = (app.metrics.clone(), app.context.now() - happened);
-        tx.after_commit(move || metrics.event_stored(lag));
+    });
+    let mut new = webhook::insert_new(tx, rows.collect()).await?;
+    let mut reasons: BTreeMap<&str, i64> = BTreeMap::new();
+    let mut lags = Vec::new();
+    for event in events {
+        // One that came twice in the same moment is one.
+        if new.remove(&event.id) {
+            lags.extend(event.created_at.map(|happened| now - happened));
+            if event.kind.starts_with("charge.dispute.") {
+                *reasons.entry(&event.object_id).or_default() += 1;
+            }
+        }
     }
-    if new && event.kind.starts_with("charge.dispute.") {
-        readings::want(app, tx, Channel::Stripe, &event.object_id).await?;
-    }
-    Ok(())
+    let metrics = app.metrics.clone();
+    tx.after_commit(move || lags.into_iter().for_each(|lag| metrics.event_stored(lag)));
+    readings::want_all(app, tx, Channel::Stripe, &reasons).await
 }

@@ -1,10 +1,12 @@
 //! `channel_readings`: how far the reading of a channel's dispute has come.
 
+use std::collections::BTreeMap;
+
 use payops_platform::db::{Backend, Tx};
 use payops_platform::error::{Error, Result};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{ExprTrait, OnConflict};
-use sea_orm::{ActiveEnum, ActiveValue, IntoActiveModel, QuerySelect};
+use sea_orm::{ActiveEnum, ActiveValue, FromQueryResult, IntoActiveModel, QuerySelect, QueryTrait};
 
 use crate::model::Channel;
 
@@ -38,6 +40,22 @@ pub async fn lock(tx: &Tx, channel: Channel, channel_dispute_id: &str) -> Result
     let key = (channel, channel_dispute_id.to_owned());
     let found = Entity::find_by_id(key).lock_exclusive().one(tx.conn()).await?;
     found.ok_or_else(|| Error::internal("a reading that was just made is gone"))
+}
+
+/// Adds reasons to read some of a channel's disputes, each so many; gives the rows as they are now.
+pub async fn want(tx: &Tx, channel: Channel, reasons: &BTreeMap<&str, i64>) -> Result<Vec<Model>> {
+    // In the order of the ids: of two that want the same, neither waits for the other.
+    let rows = reasons.iter().map(|(id, count)| {
+        let row = Model { channel, channel_dispute_id: (*id).to_owned(), wanted: *count, begun: 0, done: 0 };
+        row.into_active_model().reset_all()
+    });
+    let more = Expr::cust("channel_readings.wanted + excluded.wanted");
+    let add = OnConflict::columns([Column::Channel, Column::ChannelDisputeId])
+        .value(Column::Wanted, more)
+        .to_owned();
+    let mut insert = Entity::insert_many(rows).on_conflict(add).into_query();
+    let now = tx.conn().query_all(insert.returning_all()).await?;
+    Ok(now.iter().map(|row| Model::from_query_result(row, "")).collect::<Result<_, DbErr>>()?)
 }
 
 /// Whether a channel has news of a dispute that nothing is known of yet.

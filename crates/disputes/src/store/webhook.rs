@@ -1,11 +1,13 @@
 //! `webhook_inbox`: signed events, stored before they are acted upon.
 
+use std::collections::HashSet;
+
 use payops_core::time::Timestamp;
 use payops_platform::db::Tx;
 use payops_platform::error::Result;
-use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
+use sea_orm::{IntoActiveModel, QueryTrait};
 
 use crate::model::Channel;
 
@@ -30,12 +32,13 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Stores an event; false when it was there already.
-pub async fn insert_new(tx: &Tx, event: Model) -> Result<bool> {
+/// Stores events; gives the ids of those that were not there already.
+pub async fn insert_new(tx: &Tx, events: Vec<Model>) -> Result<HashSet<String>> {
     let unless_known = OnConflict::column(Column::EventId).do_nothing().to_owned();
-    let row = event.into_active_model().reset_all();
-    let inserted = Entity::insert(row).on_conflict(unless_known).exec_without_returning(tx.conn()).await?;
-    Ok(inserted > 0)
+    let rows = events.into_iter().map(|event| event.into_active_model().reset_all());
+    let mut insert = Entity::insert_many(rows).on_conflict(unless_known).into_query();
+    let new = tx.conn().query_all(insert.returning_col(Column::EventId)).await?;
+    Ok(new.iter().map(|row| row.try_get("", "event_id")).collect::<Result<_, DbErr>>()?)
 }
 
 /// Notes that what was received about an object until `until` was acted upon.
