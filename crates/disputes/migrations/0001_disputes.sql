@@ -45,10 +45,12 @@ CREATE UNIQUE INDEX idx_disputes_channel_id ON disputes (channel, channel_disput
     WHERE channel_dispute_id IS NOT NULL;
 CREATE INDEX idx_disputes_created ON disputes (created_at, id);
 CREATE INDEX idx_disputes_merchant ON disputes (merchant_id, created_at, id);
-CREATE INDEX idx_disputes_status ON disputes (status, created_at, id);
+-- With everything that lists are filtered by: only the rows of the page are looked up in the table.
+CREATE INDEX idx_disputes_status ON disputes
+    (status, created_at, id, channel, currency, reason, assigned_to, phase, merchant_id, evidence_due_by);
 CREATE INDEX idx_disputes_payment ON disputes (payment_no);
 CREATE INDEX idx_disputes_charge ON disputes (channel_charge_id);
-CREATE INDEX idx_disputes_due ON disputes (evidence_due_by, id) WHERE closed_at IS NULL;
+CREATE INDEX idx_disputes_due ON disputes (evidence_due_by, created_at, id) WHERE closed_at IS NULL;
 
 -- What is offered as evidence: a file of one kind, or a text for one of the channel's fields.
 CREATE TABLE dispute_evidence (

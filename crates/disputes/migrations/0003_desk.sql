@@ -1,16 +1,18 @@
 -- The work on disputes: sums for statistics, the order of work, reminders, and how far the channel's list was read.
 
--- Counts and amounts of disputes by UTC day of disputed_at, kept for three ways to group them. Folded from the changes.
+-- Counts and amounts of disputes by UTC day, month and year of disputed_at, kept for three ways to group them. Folded from the
+-- changes.
 CREATE TABLE dispute_sums (
     dimension VARCHAR(20) NOT NULL,               -- channel, reason or assignee
-    day BIGINT NOT NULL,                          -- days since 1970-01-01, UTC
+    span VARCHAR(10) NOT NULL,                    -- day, month or year
+    day BIGINT NOT NULL,                          -- its first, in days since 1970-01-01, UTC
     value VARCHAR(200) NOT NULL,                  -- of the dimension; assignee: '' is nobody
     currency VARCHAR(3) NOT NULL,
     outcome VARCHAR(20) NOT NULL,                 -- pending, won, lost, refunded, closed
     count BIGINT NOT NULL,
     billions BIGINT NOT NULL,                     -- of the amounts, summed up apart from
     rest BIGINT NOT NULL,                         -- what remains of each: neither leaves 64 bits
-    PRIMARY KEY (dimension, day, value, currency, outcome)
+    PRIMARY KEY (dimension, span, day, value, currency, outcome)
 );
 
 -- What is not in dispute_sums yet: a dispute came (1) or went (-1) where it counts. Written with the dispute, so that no
@@ -45,7 +47,8 @@ CREATE INDEX idx_disputes_assigned ON disputes (assigned_to, created_at, id) WHE
 CREATE INDEX idx_disputes_channel ON disputes (channel, created_at, id);
 CREATE INDEX idx_disputes_reason ON disputes (reason, created_at, id);
 CREATE INDEX idx_disputes_currency ON disputes (currency, created_at, id);
-CREATE INDEX idx_disputes_doubt ON disputes (doubt, created_at, id) WHERE doubt IS NOT NULL;
+CREATE INDEX idx_disputes_phase ON disputes (phase, created_at, id, status);
+CREATE INDEX idx_disputes_doubt ON disputes (created_at, id) WHERE doubt IS NOT NULL;
 
 -- Deadlines that the channel found missed before the reminder did.
 CREATE INDEX idx_disputes_expired ON disputes (closed_at) WHERE lost_cause = 'expired';

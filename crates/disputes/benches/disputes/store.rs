@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 pub const MERCHANTS: usize = 1000;
 
-/// Rows of one INSERT: 34 columns each stay below the 32,766 parameters that SQLite takes.
-const ROWS: usize = 900;
+/// Rows of one INSERT: the time that binding takes grows with the square of how many numbered parameters there are.
+const ROWS: usize = 25;
 /// INSERTs of one transaction.
-const INSERTS: usize = 50;
+const INSERTS: usize = 2000;
 
 const COLUMNS: &str = "id, dispute_no, channel, channel_dispute_id, channel_charge_id, payment_no, merchant_id, amount, \
      currency, reason, network_reason_code, card_brand, product_type, phase, status, channel_status, evidence_due_by, \

@@ -41,6 +41,21 @@ impl Urgency {
     const ALL: [Self; 6] =
         [Self::Day, Self::ThreeDays, Self::Week, Self::Later, Self::Undated, Self::Overdue];
 
+    /// When it is due.
+    fn due(self, now: Timestamp, parameters: &mut Parameters) -> String {
+        let mut within = |days: i64| parameters.add(now + TimeDelta::days(days));
+        match self {
+            Self::Day => format!("evidence_due_by > {} AND evidence_due_by <= {}", within(0), within(1)),
+            Self::ThreeDays => {
+                format!("evidence_due_by > {} AND evidence_due_by <= {}", within(1), within(3))
+            }
+            Self::Week => format!("evidence_due_by > {} AND evidence_due_by <= {}", within(3), within(7)),
+            Self::Later => format!("evidence_due_by > {}", within(7)),
+            Self::Undated => "evidence_due_by IS NULL".to_owned(),
+            Self::Overdue => format!("evidence_due_by <= {}", within(0)),
+        }
+    }
+
     fn numbered(number: i64) -> Self {
         let place = usize::try_from(number).unwrap_or_default();
         Self::ALL.get(place).copied().unwrap_or(Self::Overdue)
@@ -105,7 +120,9 @@ pub async fn list(
         Slice::After(cursor) => cursor.as_of,
         Slice::Page { .. } => now,
     };
-    let counted = count(conn, backend, filter).await?;
+    let mut parameters = Parameters::default();
+    let open = open(filter, &mut parameters);
+    let counted = count(conn, backend, &open, parameters.0).await?;
     let places = places(conn, backend, filter, request, as_of).await?;
     let ids = places.iter().map(|place| place.id);
     let found = dispute::Entity::find().filter(dispute::Column::Id.is_in(ids)).all(conn).await?;
@@ -140,6 +157,7 @@ pub async fn oldest(conn: &impl ConnectionTrait, now: Timestamp) -> Result<Optio
     Ok(oldest.one(conn).await?)
 }
 
+/// The places of a page, one urgency after the other: few disputes are as urgent as those of the first pages.
 async fn places(
     conn: &impl ConnectionTrait,
     backend: Backend,
@@ -147,48 +165,66 @@ async fn places(
     request: &PageRequest<Cursor>,
     as_of: Timestamp,
 ) -> Result<Vec<Place>> {
-    let mut parameters = Parameters::default();
-    let now = parameters.add(as_of);
-    let mut within = |days: i64| parameters.add(as_of + TimeDelta::days(days));
-    let (day, three_days, week) = (within(1), within(3), within(7));
-    let open = open(filter, &mut parameters);
-    let after = match &request.slice {
-        Slice::Page { .. } => String::new(),
-        Slice::After(cursor) => after(cursor, &mut parameters),
+    let (first, mut skipped) = match &request.slice {
+        Slice::Page { .. } => (0, request.offset()),
+        Slice::After(cursor) => (cursor.urgency, 0),
     };
-    let sql = format!(
-        "SELECT id, urgency, currency, amount FROM (SELECT id, currency, amount, CAST(CASE \
-           WHEN evidence_due_by IS NULL THEN 4 WHEN evidence_due_by <= {now} THEN 5 \
-           WHEN evidence_due_by <= {day} THEN 0 WHEN evidence_due_by <= {three_days} THEN 1 \
-           WHEN evidence_due_by <= {week} THEN 2 ELSE 3 END AS BIGINT) AS urgency \
-         FROM disputes WHERE {open}) work {after} \
-         ORDER BY urgency, currency, amount DESC, id LIMIT {} OFFSET {}",
-        request.size + 1,
-        request.offset()
-    );
-    Ok(Place::find_by_statement(backend.statement(&sql, parameters.0)).all(conn).await?)
+    let mut places: Vec<Place> = Vec::new();
+    for urgency in Urgency::ALL.into_iter().skip(usize::try_from(first).unwrap_or_default()) {
+        let missing = (request.size + 1).saturating_sub(places.len() as u64);
+        if missing == 0 {
+            break;
+        }
+        let mut parameters = Parameters::default();
+        let mut these = open(filter, &mut parameters);
+        these.push_str(" AND ");
+        these.push_str(&urgency.due(as_of, &mut parameters));
+        if skipped > 0 {
+            let here = count(conn, backend, &these, parameters.0.clone()).await?;
+            if here <= skipped {
+                skipped -= here;
+                continue;
+            }
+        }
+        if let Slice::After(cursor) = &request.slice
+            && cursor.urgency == urgency as i64
+        {
+            these.push_str(" AND ");
+            these.push_str(&after(cursor, &mut parameters));
+        }
+        let sql = format!(
+            "SELECT id, CAST({} AS BIGINT) AS urgency, currency, amount FROM disputes WHERE {these} \
+             ORDER BY currency, amount DESC, id LIMIT {missing} OFFSET {skipped}",
+            urgency as i64
+        );
+        places.extend(Place::find_by_statement(backend.statement(&sql, parameters.0)).all(conn).await?);
+        skipped = 0;
+    }
+    Ok(places)
 }
 
+/// What comes after a place among those that are as urgent.
 fn after(cursor: &Cursor, parameters: &mut Parameters) -> String {
-    let urgency = parameters.add(cursor.urgency);
     let currency = parameters.add(cursor.currency.clone());
     let (amount, id) = (parameters.add(cursor.amount), parameters.add(cursor.id));
     format!(
-        "WHERE urgency > {urgency} OR (urgency = {urgency} AND (currency > {currency} OR (currency = {currency} \
-         AND (amount < {amount} OR (amount = {amount} AND id > {id})))))"
+        "(currency > {currency} OR (currency = {currency} AND (amount < {amount} OR (amount = {amount} AND id > {id}))))"
     )
 }
 
-/// Counts the work up to one more than is ever shown.
-async fn count(conn: &impl ConnectionTrait, backend: Backend, filter: &Filter) -> Result<u64> {
-    let mut parameters = Parameters::default();
-    let open = open(filter, &mut parameters);
+/// Counts work up to one more than is ever shown.
+async fn count(
+    conn: &impl ConnectionTrait,
+    backend: Backend,
+    which: &str,
+    values: Vec<Value>,
+) -> Result<u64> {
     let sql = format!(
         "SELECT CAST(COUNT(*) AS BIGINT) AS counted FROM \
-         (SELECT id FROM disputes WHERE {open} LIMIT {}) work",
+         (SELECT id FROM disputes WHERE {which} LIMIT {}) work",
         MAX_COUNTED + 1
     );
-    let row = conn.query_one_raw(backend.statement(&sql, parameters.0)).await?;
+    let row = conn.query_one_raw(backend.statement(&sql, values)).await?;
     let counted: i64 = row.map(|row| row.try_get("", "counted")).transpose()?.unwrap_or(0);
     Ok(u64::try_from(counted).unwrap_or(0))
 }
@@ -198,7 +234,8 @@ fn open(filter: &Filter, parameters: &mut Parameters) -> String {
     let mut equal = |column: &str, value: Option<Value>| {
         terms.extend(value.map(|value| format!("{column} = {}", parameters.add(value))));
     };
-    equal("assigned_to", filter.assigned_to.clone().map(Into::into));
+    // Not by the index of all that somebody has: the one of the work is much smaller.
+    equal("COALESCE(assigned_to, '')", filter.assigned_to.clone().map(Into::into));
     equal("channel", filter.channel.map(|channel| channel.to_value().into()));
     equal("merchant_id", filter.merchant_id.map(Into::into));
     equal("currency", filter.currency.as_ref().map(|code| code.to_ascii_uppercase().into()));

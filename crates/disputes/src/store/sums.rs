@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{Datelike, Months, NaiveDate, TimeDelta};
 use payops_core::time::Timestamp;
 use payops_platform::db::{Backend, Tx};
 use payops_platform::error::Result;
@@ -18,7 +19,7 @@ use crate::model::Status;
 const BILLION: i64 = 1_000_000_000;
 /// How many changes one transaction folds.
 const FOLDED_AT_ONCE: u64 = 2_000;
-/// How many rows one INSERT carries: 8 columns each stay below the 32,766 parameters that SQLite takes.
+/// How many rows one INSERT carries: 9 columns each stay below the 32,766 parameters that SQLite takes.
 const ROWS_PER_INSERT: usize = 1_000;
 /// Seconds of a UTC day.
 const DAY: i64 = 86_400;
@@ -29,6 +30,8 @@ const DAY: i64 = 86_400;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub dimension: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub span: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub day: i64,
     #[sea_orm(primary_key, auto_increment = false)]
@@ -195,8 +198,8 @@ fn counted(dispute: &Dispute, version: i64, count: i64) -> change::Model {
     }
 }
 
-/// Dimension, day, value, currency and outcome.
-type Key<'a> = (&'a str, i64, &'a str, &'a str, &'a str);
+/// Dimension, span, its first day, value, currency and outcome.
+type Key<'a> = (&'a str, &'a str, i64, &'a str, &'a str, &'a str);
 
 /// Folds changes into the sums; says whether others are left.
 pub async fn fold(tx: &Tx) -> Result<bool> {
@@ -211,21 +214,25 @@ pub async fn fold(tx: &Tx) -> Result<bool> {
     for change in &taken {
         let values =
             [("channel", &change.channel), ("reason", &change.reason), ("assignee", &change.assignee)];
+        let spans = Span::ALL.map(|span| (span.as_str(), span.floor(change.day)));
         for (dimension, value) in values {
-            let key =
-                (dimension, change.day, value.as_str(), change.currency.as_str(), change.outcome.as_str());
-            let (count, billions, rest) = sums.entry(key).or_default();
-            *count += change.count;
-            *billions += change.billions;
-            *rest += change.rest;
+            for (span, day) in spans {
+                let (currency, outcome) = (change.currency.as_str(), change.outcome.as_str());
+                let (count, billions, rest) =
+                    sums.entry((dimension, span, day, value.as_str(), currency, outcome)).or_default();
+                *count += change.count;
+                *billions += change.billions;
+                *rest += change.rest;
+            }
         }
     }
     let rows: Vec<ActiveModel> = sums
         .into_iter()
         .filter(|(_, sum)| *sum != (0, 0, 0))
-        .map(|((dimension, day, value, currency, outcome), (count, billions, rest))| {
+        .map(|((dimension, span, day, value, currency, outcome), (count, billions, rest))| {
             let row = Model {
                 dimension: dimension.to_owned(),
+                span: span.to_owned(),
                 day,
                 value: value.to_owned(),
                 currency: currency.to_owned(),
@@ -238,7 +245,8 @@ pub async fn fold(tx: &Tx) -> Result<bool> {
         })
         .collect();
     for batch in rows.chunks(ROWS_PER_INSERT) {
-        let key = [Column::Dimension, Column::Day, Column::Value, Column::Currency, Column::Outcome];
+        let key =
+            [Column::Dimension, Column::Span, Column::Day, Column::Value, Column::Currency, Column::Outcome];
         let added = |column: &str| Expr::cust(format!("dispute_sums.{column} + excluded.{column}"));
         let add = OnConflict::columns(key)
             .value(Column::Count, added("count"))
@@ -248,6 +256,80 @@ pub async fn fold(tx: &Tx) -> Result<bool> {
         Entity::insert_many(batch.to_vec()).on_conflict(add).exec_without_returning(tx.conn()).await?;
     }
     Ok(taken.len() as u64 == FOLDED_AT_ONCE)
+}
+
+/// Over how many days a sum is kept: what is asked for is put together from as few as can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Span {
+    Year,
+    Month,
+    Day,
+}
+
+impl Span {
+    /// The longest first.
+    const ALL: [Self; 3] = [Self::Year, Self::Month, Self::Day];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Year => "year",
+            Self::Month => "month",
+            Self::Day => "day",
+        }
+    }
+
+    /// The first day of the one that a day belongs to.
+    fn floor(self, day: i64) -> i64 {
+        let date = date_of(day);
+        let first = match self {
+            Self::Year => date.with_ordinal0(0),
+            Self::Month => date.with_day0(0),
+            Self::Day => Some(date),
+        };
+        first.map_or(day, day_of)
+    }
+
+    /// The first day of the one that begins on a day or after it.
+    fn ceiling(self, day: i64) -> i64 {
+        let floor = self.floor(day);
+        let months = match self {
+            _ if floor == day => return day,
+            Self::Year => 12,
+            Self::Month => 1,
+            Self::Day => 0,
+        };
+        date_of(floor).checked_add_months(Months::new(months)).map_or(day, day_of)
+    }
+
+    /// The days from `first`, before `after`, in as few spans as can be, this one the longest.
+    fn cover(self, first: i64, after: i64, found: &mut Vec<(Self, i64, i64)>) {
+        let (begin, end) = (self.ceiling(first), self.floor(after));
+        let shorter = match self {
+            Self::Year => Self::Month,
+            Self::Month => Self::Day,
+            Self::Day => {
+                found.extend((first < after).then_some((self, first, after)));
+                return;
+            }
+        };
+        if begin < end {
+            shorter.cover(first, begin, found);
+            found.push((self, begin, end));
+            shorter.cover(end, after, found);
+        } else {
+            shorter.cover(first, after, found);
+        }
+    }
+}
+
+/// Days beyond what a date can be are none that a dispute has.
+fn date_of(day: i64) -> NaiveDate {
+    let epoch = NaiveDate::default();
+    TimeDelta::try_days(day).and_then(|days| epoch.checked_add_signed(days)).unwrap_or(epoch)
+}
+
+fn day_of(date: NaiveDate) -> i64 {
+    (date - NaiveDate::default()).num_days()
 }
 
 /// The instants that statistics are asked for: from the first, before the second. `None`: without end.
@@ -352,11 +434,17 @@ fn of_all(dimension: Dimension, period: Period) -> (Vec<String>, Vec<Value>) {
     if let Some((first, after)) = days {
         values.extend([Value::from(first), Value::from(after)]);
         let Columns { sums, changes, .. } = dimension.columns();
-        let kept = dimension.kept();
-        parts.push(format!(
-            "SELECT {sums} AS value, currency, outcome, count, billions, rest FROM dispute_sums \
-             WHERE dimension = '{kept}' AND day >= $1 AND day < $2"
-        ));
+        let (kept, mut spans) = (dimension.kept(), Vec::new());
+        Span::Year.cover(first, after, &mut spans);
+        for (span, first, after) in spans {
+            values.extend([Value::from(first), Value::from(after)]);
+            let (span, last) = (span.as_str(), values.len());
+            parts.push(format!(
+                "SELECT {sums} AS value, currency, outcome, count, billions, rest FROM dispute_sums \
+                 WHERE dimension = '{kept}' AND span = '{span}' AND day >= ${} AND day < ${last}",
+                last - 1
+            ));
+        }
         parts.push(format!(
             "SELECT {changes} AS value, currency, outcome, count, billions, rest FROM dispute_sum_changes \
              WHERE day >= $1 AND day < $2"
@@ -369,4 +457,27 @@ fn of_all(dimension: Dimension, period: Period) -> (Vec<String>, Vec<Value>) {
         parts.push(of_disputes(dimension, &filter));
     }
     (parts, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn spans_hold_each_day_once_and_nothing_else(first in -40_000_i64..40_000, length in 0_i64..5_000) {
+            let (after, mut spans) = (first + length, Vec::new());
+            Span::Year.cover(first, after, &mut spans);
+            let mut next = first;
+            for (span, begin, end) in &spans {
+                prop_assert_eq!(*begin, next);
+                prop_assert_eq!((span.floor(*begin), span.floor(*end)), (*begin, *end));
+                next = *end;
+            }
+            prop_assert_eq!(next, after);
+            prop_assert!(spans.len() <= 5, "{:?}", spans);
+        }
+    }
 }

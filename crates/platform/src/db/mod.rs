@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 pub use self::migrate::Migration;
 pub use self::native::sqlite::NativeWriter;
 pub use self::open::DbOpenError;
-pub use self::paging::fetch_page;
+pub use self::paging::{count_rows, fetch_page};
 pub use self::target::{DatabaseTarget, PostgresTarget, SessionLimits, SslMode};
 pub use self::tx::{Locked, Tx};
 use crate::error::{Error, Result};

@@ -24,13 +24,13 @@ where
     E::Model: FromQueryResult + Send + Sync,
     C: Serialize + serde::de::DeserializeOwned,
 {
-    let counted = count(conn, all).await?;
+    let counted = count_rows(conn, all).await?;
     let rows = rows.offset(request.offset()).limit(request.size + 1).all(conn).await?;
     Ok(Page::build(request, rows, counted, cursor_of))
 }
 
 /// Counts the rows of a list, up to one more than is ever shown.
-async fn count<E: EntityTrait>(conn: &impl ConnectionTrait, all: Select<E>) -> Result<u64> {
+pub async fn count_rows<E: EntityTrait>(conn: &impl ConnectionTrait, all: Select<E>) -> Result<u64> {
     let keys = E::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
     let counted = all.select_only().columns(keys).limit(MAX_COUNTED + 1).into_query();
     let query = Query::select()
