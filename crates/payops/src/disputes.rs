@@ -36,6 +36,7 @@ pub(crate) async fn open(
     jobs::schedule(&context).await?;
     let options = Options {
         stripe_webhook_secrets: settings.stripe.webhook_secrets.clone(),
+        submission_margin: settings.dispute_submission_margin,
         reminders: Destinations::new(&settings.dispute_reminders, TIME_OUT)?,
         ..Options::default()
     };

@@ -126,8 +126,8 @@ async fn show(
         let paid = payments::tell(&api, sandbox.base_url(), &surroundings).await?;
         let api = &Api::new(format!("{disputes_url}/api/v1/disputes"), agent)?;
         let stage = disputes::Stage { api, stripe: sandbox.handle(), clock, merchant: paid.merchant };
-        let disputed = disputes::tell(&stage).await?;
-        Ok((reconciled && paid.as_expected && disputed, Some(paid)))
+        let answered = disputes::tell(&stage).await?;
+        Ok((reconciled && paid.as_expected && answered, Some(paid)))
     };
     let told: Result<(bool, Option<payments::Told>)> = tokio::select! {
         told = stories => told,

@@ -1,5 +1,6 @@
 //! An answer to a dispute whose sender is killed at any step is sent once, by another instance.
 
+use payops_core::time::{Clock, SystemClock};
 use payops_sandbox::{DisputeOrder, DisputeStatus, Fault, FaultKind, FaultTarget};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -93,7 +94,7 @@ async fn sent_once(kind: Kind, step: Step, effect: Effect) {
     };
     let is_ready_before = matches!(step, Step::Submit | Step::Ask);
     if is_ready_before {
-        order(json!({ "submit_at": chrono::Utc::now() + READY_WITHIN })).await;
+        order(json!({ "submit_at": SystemClock.now() + READY_WITHIN })).await;
         until("the answer lies ready", async || last(&first, &id).await["staged_at"].is_string()).await;
     }
     stripe.clear_requests();

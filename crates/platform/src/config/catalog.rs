@@ -278,8 +278,13 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        title: "Reminders of disputes",
+        title: "Deadlines of disputes",
         settings: &[
+            plain(
+                "PAYOPS_DISPUTE_SUBMISSION_MARGIN",
+                "6h",
+                "How long before its deadline an answer is sent that is held until then, 1h to 7d.",
+            ),
             open(
                 "PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL",
                 "Where reminders of deadlines are posted. `https` in production, unless private addresses are allowed.",

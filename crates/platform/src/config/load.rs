@@ -24,6 +24,7 @@ use crate::telemetry::LogFormat;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
+const WEEK: Duration = Duration::from_hours(7 * 24);
 const CENTURY: Duration = Duration::from_hours(36_500 * 24);
 /// Shortest secret of a token, in bytes: as long as the digest of HS256.
 const SHORTEST_TOKEN_SECRET: usize = 32;
@@ -67,6 +68,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let requests = requests(reader);
     let jobs = jobs(reader, drain);
     let (limit_alerts, dispute_reminders) = alerts::read(reader);
+    let submission_margin = reader.value("PAYOPS_DISPUTE_SUBMISSION_MARGIN", parse::duration(HOUR, WEEK));
     let telemetry = telemetry(reader, environment);
     let redis = redis(reader);
     if environment == Environment::Production {
@@ -98,6 +100,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         jobs: jobs?,
         limit_alerts,
         dispute_reminders,
+        dispute_submission_margin: submission_margin?,
         telemetry: telemetry?,
         redis,
         services: services?,

@@ -128,6 +128,8 @@ pub struct Settings {
     pub limit_alerts: AlertSettings,
     /// Who is reminded of the deadlines of disputes.
     pub dispute_reminders: ReminderSettings,
+    /// How long before its deadline an answer is sent that is held until then.
+    pub dispute_submission_margin: Duration,
     /// Logs and traces.
     pub telemetry: TelemetryChoices,
     /// Where rate limits are counted for all instances; in each process when there is none.

@@ -157,9 +157,9 @@ impl Stage<'_> {
             movements.into_iter().flatten().filter_map(|row| row["kind"].as_str()).collect();
         let at_stripe = self.stripe.dispute(&case.stripes).context("Stripe has forgotten a dispute")?;
         let answers = at_stripe["evidence_details"]["submission_count"].as_i64();
-        let [status, cause] = ["status", "lost_cause"].map(|name| dispute[name].as_str().unwrap_or_default());
+        let [status, why] = ["status", "lost_cause"].map(|name| dispute[name].as_str().unwrap_or_default());
         println!(
-            "{:<26} {status:<14} {cause:<12} {:>7}  {:<34} {}",
+            "{:<26} {status:<14} {why:<12} {:>7}  {:<34} {}",
             case.what,
             answers.unwrap_or_default(),
             kinds.join(", "),
