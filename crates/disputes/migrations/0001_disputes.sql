@@ -45,6 +45,7 @@ CREATE UNIQUE INDEX idx_disputes_channel_id ON disputes (channel, channel_disput
     WHERE channel_dispute_id IS NOT NULL;
 CREATE INDEX idx_disputes_created ON disputes (created_at, id);
 CREATE INDEX idx_disputes_merchant ON disputes (merchant_id, created_at, id);
+CREATE INDEX idx_disputes_merchant_status ON disputes (merchant_id, status, created_at, id);
 -- With everything that lists are filtered by: only the rows of the page are looked up in the table.
 CREATE INDEX idx_disputes_status ON disputes
     (status, created_at, id, channel, currency, reason, assigned_to, phase, merchant_id, evidence_due_by);
