@@ -10,6 +10,9 @@ use crate::lifecycle::{self, Status};
 use crate::store::dispute::Model as Dispute;
 use crate::store::submission::Model as Submission;
 
+/// The channel has no such dispute.
+pub(crate) const CHANNEL_DISPUTE_NOT_FOUND: &str = "CHANNEL_DISPUTE_NOT_FOUND";
+
 /// Nothing is known by this id, or it is another merchant's.
 pub(crate) fn dispute_not_found(id: Uuid) -> Error {
     Error::new(
@@ -113,7 +116,7 @@ pub(crate) fn channel_not_configured(channel: &str, setting: &str) -> Error {
 pub(crate) fn channel_dispute_unknown(id: &str) -> Error {
     Error::new(
         ErrorKind::NotFound,
-        "CHANNEL_DISPUTE_NOT_FOUND",
+        CHANNEL_DISPUTE_NOT_FOUND,
         format!("the channel knows no dispute {id}"),
         format!("渠道没有争议 {id}"),
     )

@@ -6,7 +6,7 @@ use payops_platform::context::ServiceContext;
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
 use payops_platform::jobs::schedule::{self, NewSchedule, Timetable};
-use payops_platform::jobs::{Job, JobError, Lease, Runner, Worker};
+use payops_platform::jobs::{self, EnqueueOptions, Job, JobError, Lease, Runner, Worker};
 use serde::{Deserialize, Serialize};
 
 use crate::Disputes;
@@ -98,7 +98,13 @@ pub async fn schedule(context: &ServiceContext) -> Result<()> {
                 schedule::ensure(tx, &context, &remind, &RemindOfDeadlines {}).await?;
                 let hourly = timetable("23 * * * *")?;
                 let sweep = NewSchedule { name: SweepChannel::NAME, timetable: &hourly, enabled: true };
-                schedule::ensure(tx, &context, &sweep, &SweepChannel {}).await
+                schedule::ensure(tx, &context, &sweep, &SweepChannel {}).await?;
+                if crate::store::sweep::read_at(tx.conn(), Channel::Stripe).await?.is_none() {
+                    // Until the channel's list was read once, nothing can be said of a payment that nobody disputes.
+                    let first = EnqueueOptions::default().unique("first");
+                    jobs::enqueue(tx, &context, &SweepChannel {}, first).await?;
+                }
+                Ok(())
             }
             .boxed()
         })
@@ -128,8 +134,8 @@ impl Worker<ReadDispute> for Works {
         readings::read(&self.0, &job, &lease).await
     }
 
-    async fn gave_up(&self, tx: &Tx, job: ReadDispute, _: &Error) -> Result<()> {
-        readings::give_up(tx, &job).await
+    async fn gave_up(&self, tx: &Tx, job: ReadDispute, error: &Error) -> Result<()> {
+        readings::give_up(tx, &job, error).await
     }
 }
 

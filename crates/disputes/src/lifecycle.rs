@@ -211,8 +211,8 @@ pub fn actions(state: State, owner: Owner, deadline_passed: bool) -> Vec<Action>
     let concedable = step(state, owner, Event::Conceded).is_some();
     [
         (Action::AddEvidence, open),
-        (Action::Submit, answerable),
-        (Action::Accept, concedable),
+        (Action::Submit, answerable && owner == Owner::Channel),
+        (Action::Accept, concedable && owner == Owner::Channel),
         (Action::SetStatus, !enterable(state, owner).is_empty()),
         (Action::Assign, open),
         (Action::Note, true),

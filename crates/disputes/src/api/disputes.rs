@@ -10,7 +10,9 @@ use payops_platform::http::{
 };
 
 use super::desk::own;
-use super::wire::{Assignment, Dispute, DisputeWithMoney, NewDispute, NewNote, StatusChange, TimelineRow};
+use super::wire::{
+    Assignment, Dispute, DisputeWithMoney, NewDispute, NewNote, StatusChange, TimelineRow, check_channel_id,
+};
 use crate::Disputes;
 use crate::model::Channel;
 use crate::ops::{By, Source, disputes, readings};
@@ -205,8 +207,10 @@ pub(super) async fn timeline(
     query: PageQuery<timeline::Cursor, NoFilter>,
 ) -> Result<Answer<Page<TimelineRow>>> {
     let db = app.context.db.read();
-    dispute::find(db, id, caller.caller.merchant_id()).await?;
-    Ok(Answer::ok(timeline::list(db, id, &query.page).await?.map(TimelineRow::from)))
+    let merchant = caller.caller.merchant_id();
+    dispute::find(db, id, merchant).await?;
+    // Notes are said among those who work on it.
+    Ok(Answer::ok(timeline::list(db, id, merchant.is_none(), &query.page).await?.map(TimelineRow::from)))
 }
 
 /// Reads a dispute from Stripe now, and enters it where it is not known.
@@ -228,7 +232,7 @@ pub(super) async fn sync_dispute(
     PathParams(channel_dispute_id): PathParams<String>,
     _: Command<NoBody>,
 ) -> Result<Answer<Dispute>> {
-    payops_platform::http::check_line("channel_dispute_id", &channel_dispute_id, 1, 128)?;
+    check_channel_id(&channel_dispute_id)?;
     let row = readings::read_now(&app, caller.actor(), Channel::Stripe, &channel_dispute_id).await?;
     let version = row.version;
     Ok(Answer::ok(Dispute::at(app.context.now(), row)).etag(version))

@@ -60,7 +60,9 @@ pub(crate) async fn enter(by: &By<'_>, entry: Entry) -> Result<Dispute> {
     let detail =
         json!({ "amount": new.amount, "currency": new.currency, "reason": new.reason, "entered": true });
     let created = Edit::insert(by, new, detail).await.map_err(retry_unique)?;
-    if let Some(channel_id) = &created.channel_dispute_id {
+    if let Some(channel_id) =
+        created.channel_dispute_id.as_ref().filter(|_| created.channel == Channel::Stripe)
+    {
         readings::want(by.app, by.tx, created.channel, channel_id).await?;
     }
     Ok(created)

@@ -38,7 +38,8 @@ pub(crate) async fn payment_of(
     dispute: &StripeDispute,
 ) -> Result<Option<Payment>> {
     let known = dispute::channels(app.context.db.read(), Channel::Stripe, &dispute.id).await?;
-    if known.is_some_and(|known| known.payment_no.is_some()) {
+    // Once it was read, it is tied to what Stripe says; before that, to what somebody has entered.
+    if known.is_some_and(|known| known.payment_no.is_some() && known.channel_read_at.is_some()) {
         return Ok(None);
     }
     let noted = |metadata: &std::collections::BTreeMap<String, String>| {
@@ -188,12 +189,13 @@ fn known(word: &str) -> Status {
     }
 }
 
-/// Ties the dispute to our payment, or says that nobody knows it.
+/// Ties the dispute to our payment, whatever was entered by hand, or says that nobody knows it.
 fn link(edit: &mut Edit, seen: &Seen) {
-    if edit.after.payment_no.is_some() {
-        return;
-    }
     if let Some(payment) = &seen.payment {
+        let here = (edit.after.payment_no.as_deref(), edit.after.merchant_id);
+        if here == (Some(payment.payment_no.as_str()), Some(payment.merchant_id)) {
+            return;
+        }
         edit.after.payment_no = Some(payment.payment_no.clone());
         edit.after.merchant_id = Some(payment.merchant_id);
         if edit.after.doubt == Some(Doubt::PaymentUnknown) {
@@ -203,7 +205,7 @@ fn link(edit: &mut Edit, seen: &Seen) {
             TimelineEvent::Linked,
             json!({ "payment_no": payment.payment_no, "merchant_id": payment.merchant_id }),
         );
-    } else if edit.after.doubt.is_none() {
+    } else if edit.after.payment_no.is_none() && edit.after.doubt.is_none() {
         edit.after.doubt = Some(Doubt::PaymentUnknown);
     }
 }

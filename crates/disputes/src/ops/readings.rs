@@ -73,9 +73,13 @@ pub(crate) async fn read(app: &Disputes, job: &ReadDispute, lease: &Lease) -> Re
 }
 
 /// Lets later events cause readings again, after one that was given up.
-pub(crate) async fn give_up(tx: &Tx, job: &ReadDispute) -> Result<()> {
+pub(crate) async fn give_up(tx: &Tx, job: &ReadDispute, error: &Error) -> Result<()> {
     let mut reading = reading::lock(tx, job.channel, &job.channel_dispute_id).await?;
     reading.begun = reading.begun.max(reading.wanted);
+    if error.code() == error::CHANNEL_DISPUTE_NOT_FOUND {
+        // That the channel has no such dispute is an answer, and no news that is still to be read.
+        reading.done = reading.done.max(job.wanted);
+    }
     reading::update(tx, &reading).await
 }
 
@@ -102,8 +106,32 @@ pub(crate) async fn read_now(
         .boxed()
     });
     let begun = begun.await?;
-    let seen = look(app, channel, channel_id).await?;
+    let seen = match look(app, channel, channel_id).await {
+        Ok(seen) => seen,
+        Err(error) => {
+            forget(app, channel, channel_id, begun).await?;
+            return Err(error);
+        }
+    };
     write_down(app, actor, Source::Api, begun, seen).await
+}
+
+/// Takes back a person's wish that came to nothing: the channel had no news, so that none is left to be read.
+async fn forget(app: &Disputes, channel: Channel, channel_id: &str, begun: i64) -> Result<()> {
+    let wanted = channel_id.to_owned();
+    let write = app.context.db.write("disputes.forget_sync", move |tx| {
+        let wanted = wanted.clone();
+        async move {
+            let mut reading = reading::lock(tx, channel, &wanted).await?;
+            if reading.wanted == begun {
+                reading.wanted -= 1;
+                reading.begun = reading.begun.min(reading.wanted);
+            }
+            reading::update(tx, &reading).await
+        }
+        .boxed()
+    });
+    write.await
 }
 
 /// Notes that a reading begins; `None` when one that began later than the wish is done.

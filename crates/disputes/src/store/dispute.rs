@@ -74,7 +74,9 @@ impl Model {
 
     /// Who says how it stands.
     pub fn owner(&self) -> Owner {
-        if self.channel_dispute_id.is_some() { Owner::Channel } else { Owner::People }
+        // An id alone says nothing: it may be mistyped, or of a channel that nobody reads.
+        let is_the_channels = self.channel_dispute_id.is_some() && self.channel_read_at.is_some();
+        if is_the_channels { Owner::Channel } else { Owner::People }
     }
 
     /// Whether an answer would come too late.

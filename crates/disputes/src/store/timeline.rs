@@ -48,13 +48,17 @@ pub async fn insert_all(tx: &Tx, rows: Vec<Model>) -> Result<()> {
     Ok(())
 }
 
-/// A page of a dispute's timeline, the newest row first.
+/// A page of a dispute's timeline, the newest row first, with people's notes or without.
 pub async fn list(
     conn: &impl ConnectionTrait,
     dispute_id: Uuid,
+    with_notes: bool,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<Model>> {
-    let all = Entity::find().filter(Column::DisputeId.eq(dispute_id));
+    let mut all = Entity::find().filter(Column::DisputeId.eq(dispute_id));
+    if !with_notes {
+        all = all.filter(Column::EventType.ne(TimelineEvent::Noted));
+    }
     let mut rows = all.clone().order_by_desc(Column::Seq);
     if let Slice::After(Cursor { seq }) = &request.slice {
         rows = rows.filter(Column::Seq.lt(*seq));

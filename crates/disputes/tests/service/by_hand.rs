@@ -49,7 +49,9 @@ async fn a_merchant_sees_its_own_disputes_only(db: TestDb) {
     let (own, other) = (As::Merchant(MERCHANT.parse().unwrap()), As::Merchant(uuid::Uuid::nil()));
     let path = format!("/api/v1/disputes/{id}");
     assert_eq!(app.client.get(&path).by(own).send().await.status, 200);
-    assert_eq!(app.client.get(&format!("{path}/timeline")).by(own).send().await.status, 200);
+    app.post(&format!("{path}/notes"), &json!({ "note": "Between us." })).await;
+    let story = app.client.get(&format!("{path}/timeline")).by(own).send().await;
+    assert_eq!((story.status, &story.data()["total"]), (200, &json!(1)), "without notes");
     assert_eq!(app.client.get("/api/v1/disputes").by(own).send().await.data()["total"], 1);
     assert_eq!(app.client.get(&path).by(other).send().await.status, 404);
     assert_eq!(app.client.get(&format!("{path}/timeline")).by(other).send().await.status, 404);
@@ -73,6 +75,9 @@ async fn bad_entries_name_every_field(db: TestDb) {
         assert!(text.contains(&format!("\"{field}\"")), "{field} in {text}");
     }
     for (field, value) in [
+        ("evidence_due_by", json!("-4800-01-01T00:00:00Z")),
+        ("evidence_due_by", json!("+10000-01-01T00:00:00Z")),
+        ("channel_dispute_id", json!("..")),
         ("amount", json!(1.5)),
         ("amount", json!("100")),
         ("currency", json!("US")),

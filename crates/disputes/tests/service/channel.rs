@@ -6,7 +6,7 @@ use payops_platform::http::testing::As;
 use payops_sandbox::DisputeStatus;
 use serde_json::json;
 
-use crate::harness::{App, MERCHANT};
+use crate::harness::{App, MERCHANT, entry};
 
 both_databases!(payops_disputes::MIGRATIONS;
     a_dispute_comes_by_webhook_and_is_followed_to_its_end,
@@ -17,6 +17,8 @@ both_databases!(payops_disputes::MIGRATIONS;
     a_payment_that_nobody_knows_is_a_doubt_and_no_merchants,
     a_dispute_that_nobody_answers_is_lost_by_its_deadline,
     a_dispute_can_be_read_now,
+    a_mistyped_id_is_no_news,
+    what_stripe_says_of_a_payment_wins_over_what_was_entered,
 );
 
 async fn a_dispute_comes_by_webhook_and_is_followed_to_its_end(db: TestDb) {
@@ -116,4 +118,45 @@ async fn a_dispute_that_nobody_answers_is_lost_by_its_deadline(db: TestDb) {
     app.advance(chrono::TimeDelta::days(10));
     let lost = app.until(&stripes, |dispute| dispute["status"] == "lost").await;
     assert_eq!((&lost["lost_cause"], &lost["seconds_left"]), (&json!("expired"), &json!(null)));
+}
+
+async fn a_mistyped_id_is_no_news(db: TestDb) {
+    let app = App::start(db).await;
+    app.keep_schedules().await;
+    let nobodys = "/api/v1/disputes/by-payment/PAY-9?channel=stripe";
+    app.until_true(async || {
+        let advice = app.get(nobodys).await.data();
+        if advice["refund_would_pay_twice"] == "no" { Ok(()) } else { Err(advice) }
+    })
+    .await;
+    let unknown = app.post("/api/v1/disputes/sync/du_nobody_knows", &json!({})).await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "CHANNEL_DISPUTE_NOT_FOUND"));
+    for path in ["%2e%2e", "%2e", "du_%20", "du%3Fa"] {
+        let refused = app.post(&format!("/api/v1/disputes/sync/{path}"), &json!({})).await;
+        assert_eq!((refused.status, refused.fields().as_str()), (400, "channel_dispute_id"), "{path}");
+    }
+    let mut mistyped = entry("PAY-1");
+    mistyped["channel_dispute_id"] = json!("du_mistyped");
+    assert_eq!(app.post("/api/v1/disputes", &mistyped).await.status, 201);
+    app.schedules_are_through().await;
+    let advice = app.get(nobodys).await.data();
+    assert_eq!(advice["refund_would_pay_twice"], "no", "{advice}");
+    // Nobody else says how such a one stands.
+    let listed = app.get("/api/v1/disputes?channel_dispute_id=du_mistyped").await.data();
+    let id = listed["items"][0]["id"].as_str().unwrap();
+    let closed = app.put(&format!("/api/v1/disputes/{id}/status"), &json!({ "status": "lost" })).send().await;
+    assert_eq!(closed.status, 200, "{:?}", closed.json());
+}
+
+async fn what_stripe_says_of_a_payment_wins_over_what_was_entered(db: TestDb) {
+    let app = App::start_with(db, |config| config.webhooks.clear()).await;
+    let stripes = app.opened("PAY-1", |_| {});
+    let mut wrong = entry("PAY-WRONG");
+    wrong["channel_dispute_id"] = json!(stripes);
+    wrong["merchant_id"] = json!("0193a2b4-c5d6-7e8f-9a0b-000000000002");
+    assert_eq!(app.post("/api/v1/disputes", &wrong).await.status, 201);
+    let read = app.until(&stripes, |dispute| dispute["channel_read_at"].is_string()).await;
+    assert_eq!((&read["payment_no"], &read["merchant_id"]), (&json!("PAY-1"), &json!(MERCHANT)), "{read}");
+    let story = app.story(read["id"].as_str().unwrap()).await;
+    assert!(story.iter().any(|event| event == "linked"), "{story:?}");
 }

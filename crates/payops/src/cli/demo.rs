@@ -77,7 +77,10 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
         let sandbox = listen(args.sandbox_port.unwrap_or_else(|| usual(DEFAULT_PORT)), "--sandbox-port")?;
         let settings = settings(&args.data, &url_of(&sandbox)?)?;
         let clock = DemoClock::open(&args.data)?;
-        let sandbox = start_sandbox(sandbox, &listeners, &settings, &clock)?;
+        let mut config = sandbox_config(sandbox, &listeners, &settings, &clock)?;
+        // What the services know of disputes, Stripe must not forget.
+        config.data = Some(args.data.join("sandbox"));
+        let sandbox = Sandbox::start(config).context("the sandbox cannot start")?;
         let telemetry = startup::start_telemetry("payops-demo", &settings)?;
         let stop = startup::until_told_to_stop()?;
         let result = show(args, &settings, listeners, (&sandbox, &clock), stop).await;
@@ -182,12 +185,12 @@ fn settings(data: &Path, sandbox: &str) -> Result<Settings> {
     startup::complete(Settings::load(&source, Scope::All)?)
 }
 
-fn start_sandbox(
+fn sandbox_config(
     listener: TcpListener,
     services: &Listeners,
     settings: &Settings,
     clock: &DemoClock,
-) -> Result<RunningSandbox> {
+) -> Result<SandboxConfig> {
     let mut config = SandboxConfig::listening(listener);
     config.clock = clock.shared();
     config.report_delay = chrono::TimeDelta::seconds(1);
@@ -208,7 +211,7 @@ fn start_sandbox(
         total_time: Duration::from_secs(30),
         ..limits
     });
-    Sandbox::start(config).context("the sandbox cannot start")
+    Ok(config)
 }
 
 /// What the payment gateway shows to the limit service.

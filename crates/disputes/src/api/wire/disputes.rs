@@ -1,9 +1,9 @@
 //! Disputes on the wire.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use payops_core::currency::Currency;
 use payops_core::time::Timestamp;
-use payops_platform::error::Result;
+use payops_platform::error::{Error, Result};
 use payops_platform::http::{Problems, check_line, check_text};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -77,7 +77,14 @@ impl NewDispute {
             problems.refuse("amount", "amount must be above 0", "amount 必须大于 0");
         }
         if let Some(id) = &self.channel_dispute_id {
-            problems.note(check_line("channel_dispute_id", id, 1, 128));
+            problems.note(check_channel_id(id));
+        }
+        if self.evidence_due_by.is_some_and(|due_by| !(1970..=9999).contains(&due_by.year())) {
+            problems.refuse(
+                "evidence_due_by",
+                "evidence_due_by must lie in the years 1970 to 9999",
+                "evidence_due_by 必须在 1970 至 9999 年之间",
+            );
         }
         problems.none()?;
         Ok(Entry {
@@ -93,6 +100,20 @@ impl NewDispute {
             evidence_due_by: self.evidence_due_by,
         })
     }
+}
+
+/// Refuses what cannot be a channel's id of a dispute, which becomes a part of a path.
+pub(crate) fn check_channel_id(id: &str) -> Result<()> {
+    check_line("channel_dispute_id", id, 1, 128)?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+    if id.chars().all(fits) && id.contains(|c: char| c.is_ascii_alphanumeric()) {
+        return Ok(());
+    }
+    Err(Error::invalid_field(
+        "channel_dispute_id",
+        "channel_dispute_id must be made of letters, digits, '_', '-', '.' and ':'",
+        "channel_dispute_id 只能由字母、数字以及 _ - . : 组成",
+    ))
 }
 
 /// How a dispute stands that no channel says it of.
