@@ -4,6 +4,7 @@ use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::As;
 use payops_sandbox::DisputeStatus;
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use crate::harness::{App, MERCHANT, entry};
@@ -18,6 +19,7 @@ both_databases!(payops_disputes::MIGRATIONS;
     a_dispute_that_nobody_answers_is_lost_by_its_deadline,
     a_dispute_can_be_read_now,
     a_mistyped_id_is_no_news,
+    a_burst_of_events_is_stored_whole_and_once,
     what_stripe_says_of_a_payment_wins_over_what_was_entered,
 );
 
@@ -159,4 +161,28 @@ async fn what_stripe_says_of_a_payment_wins_over_what_was_entered(db: TestDb) {
     assert_eq!((&read["payment_no"], &read["merchant_id"]), (&json!("PAY-1"), &json!(MERCHANT)), "{read}");
     let story = app.story(read["id"].as_str().unwrap()).await;
     assert!(story.iter().any(|event| event == "linked"), "{story:?}");
+}
+
+async fn a_burst_of_events_is_stored_whole_and_once(db: TestDb) {
+    let app = App::start(db).await;
+    let secret = secrecy::SecretString::from(payops_sandbox::DEFAULT_WEBHOOK_SECRET);
+    let deliver = async |number: usize| {
+        let event = json!({
+            "id": format!("evt_{number}"), "object": "event", "api_version": "2025-09-30.clover", "livemode": false,
+            "created": app.context().now().timestamp(), "type": "charge.updated",
+            "data": { "object": { "id": "ch_1", "object": "charge" } },
+        });
+        let body = event.to_string();
+        let signature = payops_channels::stripe::webhook::sign(body.as_bytes(), &secret, app.context().now());
+        let request = app.client.post("/api/v1/webhooks/stripe", &json!({}));
+        let request = request.body("application/json", body).header("stripe-signature", signature);
+        request.send().await.status
+    };
+    // More than anonymous callers may, and each twice.
+    let all = futures::future::join_all((0..600).map(|number| deliver(number % 300))).await;
+    assert_eq!(all.iter().filter(|status| **status == 200).count(), 600, "{all:?}");
+    let db = &app.context().db;
+    let count = db.backend().statement("SELECT CAST(COUNT(*) AS BIGINT) AS stored FROM webhook_inbox", []);
+    let stored: i64 = db.read().query_one_raw(count).await.unwrap().unwrap().try_get("", "stored").unwrap();
+    assert_eq!(stored, 300);
 }
