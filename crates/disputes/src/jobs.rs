@@ -14,6 +14,7 @@ use crate::model::Channel;
 use crate::ops::{desk, readings, reminders, submission, sweep};
 use crate::reminders::Destination;
 use crate::reminders::event::ReminderEvent;
+use crate::store::sweep::read_at;
 
 /// Reads a dispute from its channel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -99,7 +100,7 @@ pub async fn schedule(context: &ServiceContext) -> Result<()> {
                 let hourly = timetable("23 * * * *")?;
                 let sweep = NewSchedule { name: SweepChannel::NAME, timetable: &hourly, enabled: true };
                 schedule::ensure(tx, &context, &sweep, &SweepChannel {}).await?;
-                if crate::store::sweep::read_at(tx.conn(), Channel::Stripe).await?.is_none() {
+                if read_at(tx.conn(), Channel::Stripe).await?.is_none() {
                     // Until the channel's list was read once, nothing can be said of a payment that nobody disputes.
                     let first = EnqueueOptions::default().unique("first");
                     jobs::enqueue(tx, &context, &SweepChannel {}, first).await?;

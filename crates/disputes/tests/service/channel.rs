@@ -143,9 +143,17 @@ async fn a_mistyped_id_is_no_news(db: TestDb) {
     app.schedules_are_through().await;
     let advice = app.get(nobodys).await.data();
     assert_eq!(advice["refund_would_pay_twice"], "no", "{advice}");
-    // Nobody else says how such a one stands.
+    assert_eq!(app.delivered(1, "charge.dispute.created", "du_of_nobody").await, 200);
+    app.until_true(async || {
+        let advice = app.get(nobodys).await.data();
+        if advice["refund_would_pay_twice"] == "no" { Ok(()) } else { Err(advice) }
+    })
+    .await;
+    // Nobody else says how such a one stands, and nobody takes an answer to it.
     let listed = app.get("/api/v1/disputes?channel_dispute_id=du_mistyped").await.data();
     let id = listed["items"][0]["id"].as_str().unwrap();
+    let actions = &listed["items"][0]["allowed_actions"];
+    assert_eq!(*actions, json!(["add_evidence", "set_status", "assign", "note"]));
     let closed = app.put(&format!("/api/v1/disputes/{id}/status"), &json!({ "status": "lost" })).send().await;
     assert_eq!(closed.status, 200, "{:?}", closed.json());
 }
@@ -163,21 +171,25 @@ async fn what_stripe_says_of_a_payment_wins_over_what_was_entered(db: TestDb) {
     assert!(story.iter().any(|event| event == "linked"), "{story:?}");
 }
 
-async fn a_burst_of_events_is_stored_whole_and_once(db: TestDb) {
-    let app = App::start(db).await;
-    let secret = secrecy::SecretString::from(payops_sandbox::DEFAULT_WEBHOOK_SECRET);
-    let deliver = async |number: usize| {
+impl App {
+    /// Delivers an event as Stripe does; gives the answer's status.
+    async fn delivered(&self, number: usize, kind: &str, object_id: &str) -> u16 {
+        let secret = secrecy::SecretString::from(payops_sandbox::DEFAULT_WEBHOOK_SECRET);
+        let now = self.context().now();
         let event = json!({
             "id": format!("evt_{number}"), "object": "event", "api_version": "2025-09-30.clover", "livemode": false,
-            "created": app.context().now().timestamp(), "type": "charge.updated",
-            "data": { "object": { "id": "ch_1", "object": "charge" } },
+            "created": now.timestamp(), "type": kind, "data": { "object": { "id": object_id, "object": "any" } },
         });
         let body = event.to_string();
-        let signature = payops_channels::stripe::webhook::sign(body.as_bytes(), &secret, app.context().now());
-        let request = app.client.post("/api/v1/webhooks/stripe", &json!({}));
-        let request = request.body("application/json", body).header("stripe-signature", signature);
-        request.send().await.status
-    };
+        let signature = payops_channels::stripe::webhook::sign(body.as_bytes(), &secret, now);
+        let request = self.client.post("/api/v1/webhooks/stripe", &json!({}));
+        request.body("application/json", body).header("stripe-signature", signature).send().await.status
+    }
+}
+
+async fn a_burst_of_events_is_stored_whole_and_once(db: TestDb) {
+    let app = App::start(db).await;
+    let deliver = |number: usize| app.delivered(number, "charge.updated", "ch_1");
     // More than anonymous callers may, and each twice.
     let all = futures::future::join_all((0..600).map(|number| deliver(number % 300))).await;
     assert_eq!(all.iter().filter(|status| **status == 200).count(), 600, "{all:?}");
