@@ -103,6 +103,7 @@ pub(super) async fn assign_disputes(
     params(dispute::Filter),
     responses(
         (status = 200, description = "The file", content_type = "text/csv", body = String),
+        (status = 400, description = "INVALID_REQUEST: a filter that does not exist, or that nothing can pass"),
         (status = 404, description = "MERCHANT_NOT_FOUND: a merchant asked for another's"),
     )
 )]
@@ -112,6 +113,7 @@ pub(super) async fn export_disputes(
     StrictQuery(mut filter): StrictQuery<dispute::Filter>,
 ) -> Result<Response> {
     filter.merchant_id = own(&caller.caller, filter.merchant_id)?;
+    filter.check()?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"disputes.csv\"")),

@@ -55,7 +55,11 @@ pub(super) async fn create_dispute(
     path = "/api/v1/disputes",
     tag = "disputes",
     params(dispute::Filter, PageParams),
-    responses((status = 200, description = "A page of disputes", body = Vec<Dispute>))
+    responses(
+        (status = 200, description = "A page of disputes", body = Vec<Dispute>),
+        (status = 400, description = "INVALID_REQUEST: a filter that does not exist, or that nothing can pass"),
+        (status = 404, description = "MERCHANT_NOT_FOUND: a merchant asked for another's"),
+    )
 )]
 pub(super) async fn list_disputes(
     State(app): State<Disputes>,
@@ -63,6 +67,7 @@ pub(super) async fn list_disputes(
     mut query: PageQuery<dispute::Cursor, dispute::Filter>,
 ) -> Result<Answer<Page<Dispute>>> {
     query.filter.merchant_id = own(&caller.caller, query.filter.merchant_id)?;
+    query.filter.check()?;
     let page = dispute::list(app.context.db.read(), &query.filter, &query.page).await?;
     let now = app.context.now();
     Ok(Answer::ok(page.map(|row| Dispute::at(now, row))))

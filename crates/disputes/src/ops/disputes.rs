@@ -80,7 +80,8 @@ pub(crate) async fn set_status(
     let next = step(dispute.state(), dispute.owner(), Event::Entered(status))
         .ok_or_else(|| error::status_not_allowed(&dispute, status))?;
     let now = by.app.context.now();
-    let cause = lost_cause(&dispute, now);
+    let answered = dispute.evidence_submitted || dispute.status == Status::UnderReview;
+    let cause = lost_cause(answered, dispute.deadline_passed(now));
     let mut edit = Edit::of(dispute);
     if matches!(status, Status::UnderReview | Status::WarningUnderReview) {
         edit.after.evidence_submitted = true;
@@ -134,13 +135,11 @@ pub(crate) fn require(dispute: &Dispute, action: Action, now: Timestamp, what: &
 }
 
 /// Why a dispute that is lost now was lost, as far as is known.
-pub(crate) fn lost_cause(before: &Dispute, now: Timestamp) -> LostCause {
-    if before.evidence_submitted || before.status == Status::UnderReview {
-        LostCause::Decided
-    } else if before.deadline_passed(now) {
-        LostCause::Expired
-    } else {
-        LostCause::Accepted
+pub(crate) fn lost_cause(answered: bool, deadline_passed: bool) -> LostCause {
+    match (answered, deadline_passed) {
+        (true, _) => LostCause::Decided,
+        (false, true) => LostCause::Expired,
+        (false, false) => LostCause::Accepted,
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::disputes::{blank, lost_cause};
 use super::{By, Edit, submission};
 use crate::Disputes;
-use crate::lifecycle::{Event, Phase, Status, step};
+use crate::lifecycle::{Event, Phase, State, Status, step};
 use crate::model::{Channel, Doubt, TimelineEvent};
 use crate::store::dispute::{self, Model as Dispute};
 use crate::store::movement::{self, Kind};
@@ -159,18 +159,26 @@ fn facts(by: &By<'_>, edit: &mut Edit, seen: &Seen) -> Result<()> {
     }
     let status = known(object.status.as_str());
     let state = step(before.state(), before.owner(), Event::Observed(status));
-    let cause = lost_cause(&before, now);
+    let answered = answered(&before, &edit.after, state.unwrap_or(before.state()));
     if let Some(state) = state {
-        let escalated = state.phase != before.phase;
+        let cause = lost_cause(answered, edit.after.deadline_passed(now));
         edit.move_to(state, Some(cause), now);
-        if !escalated && edit.after.submission_count > before.submission_count {
-            edit.after.evidence_submitted = true;
-        }
     }
-    if matches!(status, Status::UnderReview | Status::WarningUnderReview) && !edit.after.evidence_submitted {
-        edit.after.evidence_submitted = true;
-    }
+    edit.after.evidence_submitted = answered;
     Ok(())
+}
+
+/// Whether the phase of `state` was answered. The channel counts answers without saying to what: one to an inquiry is told
+/// from one to the chargeback that it became only where the dispute was read in between.
+fn answered(before: &Dispute, after: &Dispute, state: State) -> bool {
+    let goes_on = before.channel_read_at.is_some() && state.phase == before.phase;
+    let known = goes_on && before.evidence_submitted;
+    let more = after.submission_count > before.submission_count;
+    match state.status {
+        Status::UnderReview | Status::WarningUnderReview => true,
+        status if status.awaits_answer() => known || (goes_on && more),
+        _ => known || more,
+    }
 }
 
 /// The status that the channel's word means.

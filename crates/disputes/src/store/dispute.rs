@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use payops_core::page::{Page, PageRequest, Slice};
 use payops_core::time::Timestamp;
 use payops_platform::db::{Locked, Tx, count_rows};
-use payops_platform::error::Result;
+use payops_platform::error::{Error, Result};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Cond;
 use sea_orm::{ActiveValue, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
@@ -116,6 +116,20 @@ pub struct Filter {
     pub due_from: Option<DateTime<Utc>>,
     /// Only those whose answer is due before this instant.
     pub due_before: Option<DateTime<Utc>>,
+}
+
+impl Filter {
+    /// Refuses a stretch of deadlines that nothing can lie in.
+    pub fn check(&self) -> Result<()> {
+        match (self.due_from, self.due_before) {
+            (Some(from), Some(before)) if from >= before => Err(Error::invalid_field(
+                "due_before",
+                "it does not lie after due_from",
+                "due_before 不晚于 due_from",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Where a list of disputes goes on: after this one.

@@ -71,7 +71,7 @@ async fn each_reminder_of_a_deadline_is_given_once(db: TestDb) {
     ] {
         app.to_deadline(&stripes, before);
         arrived(&app, &receiver, count).await;
-        app.schedules_are_through().await;
+        app.work_is_through().await;
     }
     let told = arrived(&app, &receiver, 4).await;
     let near = |days: i64, escalated: bool| (days, "dispute.deadline_near".to_owned(), escalated);
@@ -95,7 +95,7 @@ async fn what_is_answered_is_not_reminded_of(db: TestDb) {
     app.until(&stripes, |dispute| dispute["status"] == "under_review").await;
     for before in [TimeDelta::days(1), TimeDelta::days(-1)] {
         app.to_deadline(&stripes, before);
-        app.schedules_are_through().await;
+        app.work_is_through().await;
     }
     assert!(receiver.received().is_empty());
 }

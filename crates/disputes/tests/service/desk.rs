@@ -353,6 +353,11 @@ async fn an_export_holds_the_filtered_list(db: TestDb) {
     assert_eq!(payments, ["PAY-6", "PAY-5", "PAY-4", "PAY-3", "PAY-2", "PAY-1", "PAY-0"], "the newest first");
     assert!(rows.iter().all(|row| &row[place("reason")] == "'=HYPERLINK(\"x\"),\"y\""));
     assert!(rows.iter().all(|row| &row[place("amount")] == "12300" && &row[place("currency")] == "USD"));
+    for path in ["/api/v1/disputes", "/api/v1/disputes/export"] {
+        let nothing = "due_from=2026-03-01T00:00:00Z&due_before=2026-03-01T00:00:00Z";
+        let refused = app.get(&format!("{path}?{nothing}")).await;
+        assert_eq!((refused.status, refused.fields().as_str()), (400, "due_before"), "{path}");
+    }
 }
 
 async fn before_a_refund_unknown_is_not_no(db: TestDb) {

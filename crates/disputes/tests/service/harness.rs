@@ -138,8 +138,8 @@ impl App {
         jobs::schedule(&self.context).await.unwrap();
     }
 
-    /// Waits until what the schedules have made by now is done.
-    pub async fn schedules_are_through(&self) {
+    /// Waits until all work that is due by now is done.
+    pub async fn work_is_through(&self) {
         const WAITING: &str = "SELECT (SELECT COUNT(*) FROM schedules WHERE next_at <= $1)
             + (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND run_at <= $1) AS waiting";
         let now = self.context.now();
@@ -169,6 +169,11 @@ impl App {
             // It ends by that, which is no success.
             assert!(worker.await.is_err());
         }
+    }
+
+    /// Stripe, as the service's owner sees it.
+    pub fn stripe(&self) -> StripeClient {
+        stripe(self.sandbox.base_url())
     }
 
     /// What the service works with.

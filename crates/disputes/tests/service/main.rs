@@ -8,6 +8,7 @@ mod clockwork;
 mod desk;
 mod evidence;
 mod harness;
+mod orderings;
 mod s3;
 mod submissions;
 mod submissions_under_faults;

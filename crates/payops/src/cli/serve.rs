@@ -41,33 +41,26 @@ enum What {
 }
 
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode> {
-    let scope = match args.what {
-        What::All => Scope::All,
-        What::Reconciliation => Scope::One(Service::Reconciliation),
-        What::Disputes => Scope::One(Service::Disputes),
-        What::Limits => Scope::One(Service::Limits),
+    let one = |service: Service| (Scope::One(service), service.full_name(), vec![service]);
+    let (scope, name, services) = match args.what {
+        What::All => (Scope::All, "payops", BUILT.to_vec()),
+        What::Reconciliation => one(Service::Reconciliation),
+        What::Disputes => one(Service::Disputes),
+        What::Limits => one(Service::Limits),
     };
     let settings = args.settings.load(scope)?;
     startup::block_on(async {
-        let name = match scope {
-            Scope::All => "payops",
-            Scope::One(service) => service.full_name(),
-        };
         let telemetry = startup::start_telemetry(name, &settings)?;
         let stop = startup::until_told_to_stop()?;
-        let result = serve_all(scope, &settings, stop).await;
+        let result = serve_all(services, &settings, stop).await;
         telemetry.shutdown().await;
         result.map(|()| ExitCode::SUCCESS)
     })
 }
 
-async fn serve_all(scope: Scope, settings: &Settings, stop: CancellationToken) -> Result<()> {
+async fn serve_all(services: Vec<Service>, settings: &Settings, stop: CancellationToken) -> Result<()> {
     let tls = settings.tls.clone().map(Tls::open).transpose().context("TLS cannot be spoken")?;
     let options = ServeOptions { drain: settings.drain, tls, ..ServeOptions::default() };
-    let services: Vec<Service> = match scope {
-        Scope::All => BUILT.to_vec(),
-        Scope::One(service) => vec![service],
-    };
     let mut open = Vec::new();
     for service in services {
         // The port first: whoever cannot have it must not touch the database.

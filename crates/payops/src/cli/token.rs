@@ -43,7 +43,7 @@ enum TokenRole {
 }
 
 pub(crate) fn run(args: TokenArgs) -> Result<ExitCode> {
-    let settings = args.settings.load(Scope::All)?;
+    let settings = args.settings.load(Scope::None)?;
     let subject = args.subject.as_str().into();
     let caller = match args.role {
         TokenRole::Operator => Caller::Person { subject, role: Role::Operator },

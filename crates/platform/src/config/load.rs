@@ -76,7 +76,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         production::alerts(reader, &limit_alerts, &dispute_reminders);
         production::redis(reader, redis.as_ref());
         production::evidence(reader, evidence_files.as_ref());
-        if scope != Scope::One(Service::Reconciliation) && scope != Scope::One(Service::Disputes) {
+        if matches!(scope, Scope::All | Scope::One(Service::Limits)) {
             production::audit_keys(reader, &audit_keys);
         }
     }
@@ -204,6 +204,7 @@ fn refuse_ambiguous(reader: &mut Reader, scope: Scope) {
                     reader.refuse(name, format!("{own} is given too, and is the same setting: keep one"));
                 }
             }
+            Scope::None => {}
         }
     }
 }

@@ -87,6 +87,8 @@ pub enum Scope {
     All,
     /// One of them.
     One(Service),
+    /// None is served: what belongs to one is not looked at.
+    None,
 }
 
 /// Everything that can be set, checked.

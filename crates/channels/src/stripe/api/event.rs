@@ -105,6 +105,7 @@ impl Notification {
     /// Reads the body of a webhook.
     pub fn parse(payload: &[u8]) -> Result<Self, UnreadableEvent> {
         #[derive(Deserialize)]
+        #[serde(expecting = "an object")]
         struct Probe {
             object: String,
         }

@@ -97,19 +97,19 @@ pub struct Money {
     /// ISO 4217.
     pub currency: String,
     /// What was disputed.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i128)]
     pub total_amount: i128,
     /// Of that, what was won.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i128)]
     pub won_amount: i128,
     /// What was lost.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i128)]
     pub lost_amount: i128,
     /// What is not at its end.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i128)]
     pub pending_amount: i128,
     /// What was refunded.
-    #[schema(value_type = i64)]
+    #[schema(value_type = i128)]
     pub refunded_amount: i128,
 }
 
