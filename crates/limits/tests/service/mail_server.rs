@@ -30,7 +30,7 @@ impl MailServer {
         let (pem, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
         std::fs::write(&pem, certificate.cert.pem()).unwrap();
         std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/mail_server.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../limits/tests/service/mail_server.py");
         let mut process = Command::new(python)
             .args(["-W", "ignore"])
             .arg(script)
