@@ -42,7 +42,7 @@ const LONGEST_WHILE_UNKNOWN: TimeDelta = TimeDelta::hours(12);
 /// Which of our payments a dispute is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Payment {
-    payment_no: String,
+    number: String,
     merchant_id: Uuid,
     /// Who says so, for the timeline.
     said_by: &'static str,
@@ -52,12 +52,12 @@ impl Payment {
     fn new(payment_no: &str, merchant_id: &str, said_by: &'static str) -> Option<Self> {
         let fits = (1..=64).contains(&payment_no.chars().count()) && !payment_no.contains(char::is_control);
         let merchant_id = merchant_id.parse().ok()?;
-        fits.then(|| Self { payment_no: payment_no.to_owned(), merchant_id, said_by })
+        fits.then(|| Self { number: payment_no.to_owned(), merchant_id, said_by })
     }
 
     /// Our number of it.
     pub(crate) fn number(&self) -> &str {
-        &self.payment_no
+        &self.number
     }
 }
 
@@ -166,10 +166,13 @@ async fn ask<'i>(
         app.gateway_health.set(failed);
         match answer {
             Ok(None) => {}
-            Ok(Some(found)) => match Payment::new(&found.payment_no, &found.merchant_id, "gateway") {
-                Some(payment) => return Said::Known(payment),
-                None => tracing::warn!(id, "the gateway's number or merchant of a payment cannot be used"),
-            },
+            Ok(Some(found)) => {
+                let payment = Payment::new(&found.payment_no, &found.merchant_id, "gateway");
+                if let Some(payment) = payment {
+                    return Said::Known(payment);
+                }
+                tracing::warn!(id, "the gateway's number or merchant of a payment cannot be used");
+            }
             Err(error) => {
                 tracing::warn!(id, %error, "the gateway does not say which payment a dispute is about");
                 if is_no_answer(&error) {
@@ -211,20 +214,20 @@ pub(super) async fn link(by: &By<'_>, edit: &mut Edit, link: &Link) -> Result<()
 
 async fn tie(by: &By<'_>, edit: &mut Edit, payment: &Payment) -> Result<()> {
     let here = (edit.after.payment_no.as_deref(), edit.after.merchant_id);
-    if here == (Some(payment.payment_no.as_str()), Some(payment.merchant_id)) {
+    if here == (Some(payment.number.as_str()), Some(payment.merchant_id)) {
         return Ok(());
     }
     if edit.after.doubt == Some(Doubt::PaymentUnknown) {
         // It is too late to take over what was entered by hand for this payment meanwhile, or before.
-        let entered = dispute::is_entered(by.tx.conn(), &edit.after, &payment.payment_no).await?;
+        let entered = dispute::is_entered(by.tx.conn(), &edit.after, &payment.number).await?;
         edit.after.doubt = entered.then_some(Doubt::MaybeTheSame);
     }
-    edit.after.payment_no = Some(payment.payment_no.clone());
+    edit.after.payment_no = Some(payment.number.clone());
     edit.after.merchant_id = Some(payment.merchant_id);
     edit.tell(
         TimelineEvent::Linked,
         json!({
-            "payment_no": payment.payment_no, "merchant_id": payment.merchant_id, "said_by": payment.said_by,
+            "payment_no": payment.number, "merchant_id": payment.merchant_id, "said_by": payment.said_by,
         }),
     );
     Ok(())

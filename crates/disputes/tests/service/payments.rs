@@ -4,13 +4,16 @@ use chrono::TimeDelta;
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::As;
-use payops_sandbox::{CorruptMode, DisputeStatus, Fault, FaultKind, FaultTarget, KnownPayment};
+use payops_sandbox::{
+    CorruptMode, DEFAULT_STRIPE_API_KEY, DisputeStatus, Fault, FaultKind, FaultTarget, KnownPayment,
+};
 use serde_json::{Value, json};
 
 use crate::harness::{App, MERCHANT, entry};
 
 both_databases!(payops_disputes::MIGRATIONS;
     the_gateway_knows_what_the_metadata_do_not_tell,
+    after_the_charge_the_gateway_is_asked_about_the_payment_intent,
     metadata_win_over_the_gateway_and_the_gateway_over_people,
     while_the_gateway_is_away_a_dispute_is_seen_and_it_is_linked_later,
     a_payment_that_the_gateway_learns_of_later_is_found,
@@ -27,6 +30,19 @@ impl App {
         let stripes = self.opened("PAY-1", |order| order.charge_metadata.clear());
         let charge = self.sandbox.handle().dispute(&stripes).unwrap()["charge"].as_str().unwrap().to_owned();
         (stripes, charge)
+    }
+
+    /// Has somebody pay by a payment intent, and dispute it; gives Stripe's object of the dispute.
+    async fn opened_by_intent(&self) -> Value {
+        let (http, base) = (reqwest::Client::builder().no_proxy().build().unwrap(), self.sandbox.base_url());
+        let terms = [("amount", "900"), ("currency", "usd"), ("confirm", "true")];
+        let form = [&terms[..], &[("payment_method", "pm_card_createDispute")]].concat();
+        let paid = http.post(format!("{base}/v1/payment_intents")).bearer_auth(DEFAULT_STRIPE_API_KEY);
+        let intent: Value = paid.form(&form).send().await.unwrap().json().await.unwrap();
+        self.advance(TimeDelta::seconds(1));
+        let path = format!("{base}/v1/disputes?payment_intent={}", intent["id"].as_str().unwrap());
+        let listed = http.get(path).bearer_auth(DEFAULT_STRIPE_API_KEY).send().await.unwrap();
+        listed.json::<Value>().await.unwrap()["data"][0].clone()
     }
 
     fn gateway_knows(&self, channel_id: &str, payment_no: &str) {
@@ -90,6 +106,17 @@ async fn the_gateway_knows_what_the_metadata_do_not_tell(db: TestDb) {
     let rows = timeline["items"].as_array().unwrap();
     let row = rows.iter().find(|row| row["event_type"] == "linked").unwrap();
     assert_eq!(row["detail"]["said_by"], "gateway", "{row}");
+}
+
+async fn after_the_charge_the_gateway_is_asked_about_the_payment_intent(db: TestDb) {
+    let app = unwatched(db).await;
+    let object = app.opened_by_intent().await;
+    let [stripes, charge, intent] = ["id", "charge", "payment_intent"].map(|id| object[id].as_str().unwrap());
+    app.gateway_knows(intent, "PAY-7");
+    let dispute = app.synced(stripes).await;
+    assert_eq!(linked(&dispute), ("PAY-7", &json!(MERCHANT), &Value::Null), "{dispute}");
+    let asked = [charge, intent].map(|id| format!("/internal/payments/by-channel/{id}"));
+    assert_eq!(app.asked(), asked);
 }
 
 async fn metadata_win_over_the_gateway_and_the_gateway_over_people(db: TestDb) {
