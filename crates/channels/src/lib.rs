@@ -1,4 +1,4 @@
-//! What the outside world says: settlement files, platform feeds and the Stripe reporting client.
+//! What the outside world says: settlement files, and the clients of Stripe and of the payment gateway.
 //!
 //! Everything read here becomes [`row::Row`]s, the one form that both sides of a reconciliation share. A
 //! reader never fails whole: what it cannot read becomes a [`row::Reject`] with its line, and the rest is read.
@@ -9,9 +9,11 @@ pub mod decode;
 mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gateway;
 mod header;
 pub mod mapping;
 pub mod options;
+pub mod payment_lookup;
 pub mod platform_feed;
 pub mod read;
 mod records;

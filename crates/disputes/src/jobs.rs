@@ -10,10 +10,10 @@ use payops_platform::jobs::{self, EnqueueOptions, Job, JobError, Lease, Runner, 
 use serde::{Deserialize, Serialize};
 
 use crate::Disputes;
+use crate::alerts::Destination;
+use crate::alerts::event::AlertEvent;
 use crate::model::Channel;
-use crate::ops::{desk, readings, reminders, submission, sweep};
-use crate::reminders::Destination;
-use crate::reminders::event::ReminderEvent;
+use crate::ops::{alerts, desk, payment, readings, submission, sweep};
 use crate::store::sweep::read_at;
 
 /// Reads a dispute from its channel.
@@ -62,17 +62,25 @@ impl Job for RemindOfDeadlines {
     const NAME: &'static str = "disputes.remind_of_deadlines";
 }
 
-/// Sends a reminder to one destination.
+/// Sends an alert to one destination.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SendReminder {
+pub struct SendAlert {
     /// What is told.
-    pub event: ReminderEvent,
+    pub event: AlertEvent,
     /// To whom.
     pub destination: Destination,
 }
 
-impl Job for SendReminder {
-    const NAME: &'static str = "disputes.send_reminder";
+impl Job for SendAlert {
+    const NAME: &'static str = "disputes.send_alert";
+}
+
+/// Asks the gateway again which payments disputes are about.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LookUpPayments {}
+
+impl Job for LookUpPayments {
+    const NAME: &'static str = "disputes.look_up_payments";
 }
 
 /// Lists the channel's disputes, should events of some have been lost.
@@ -97,6 +105,9 @@ pub async fn schedule(context: &ServiceContext) -> Result<()> {
                 let remind =
                     NewSchedule { name: RemindOfDeadlines::NAME, timetable: &every_minute, enabled: true };
                 schedule::ensure(tx, &context, &remind, &RemindOfDeadlines {}).await?;
+                let look_up =
+                    NewSchedule { name: LookUpPayments::NAME, timetable: &every_minute, enabled: true };
+                schedule::ensure(tx, &context, &look_up, &LookUpPayments {}).await?;
                 let hourly = timetable("23 * * * *")?;
                 let sweep = NewSchedule { name: SweepChannel::NAME, timetable: &hourly, enabled: true };
                 schedule::ensure(tx, &context, &sweep, &SweepChannel {}).await?;
@@ -123,7 +134,8 @@ pub fn register(app: &Disputes, runner: Runner) -> Runner {
         .register::<SendSubmissions>(Works(app.clone()))
         .register::<KeepSums>(Works(app.clone()))
         .register::<RemindOfDeadlines>(Works(app.clone()))
-        .register::<SendReminder>(Works(app.clone()))
+        .register::<SendAlert>(Works(app.clone()))
+        .register::<LookUpPayments>(Works(app.clone()))
         .register::<SweepChannel>(Works(app.clone()))
 }
 
@@ -158,13 +170,19 @@ impl Worker<KeepSums> for Works {
 
 impl Worker<RemindOfDeadlines> for Works {
     async fn run(&self, _: RemindOfDeadlines, _: Lease) -> Result<(), JobError> {
-        Ok(reminders::remind_all(&self.0).await?)
+        Ok(alerts::remind_all(&self.0).await?)
     }
 }
 
-impl Worker<SendReminder> for Works {
-    async fn run(&self, job: SendReminder, _: Lease) -> Result<(), JobError> {
-        reminders::send(&self.0, &job).await
+impl Worker<SendAlert> for Works {
+    async fn run(&self, job: SendAlert, _: Lease) -> Result<(), JobError> {
+        alerts::send(&self.0, &job).await
+    }
+}
+
+impl Worker<LookUpPayments> for Works {
+    async fn run(&self, _: LookUpPayments, lease: Lease) -> Result<(), JobError> {
+        payment::look_up_all(&self.0, &lease).await
     }
 }
 

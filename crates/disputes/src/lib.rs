@@ -4,13 +4,13 @@
 //! calls for; [`documents`] reads, merges and writes the files of it. Around them the service: what the channel says is
 //! read after each event, what people do is written with its history, and [`routes`] is the API.
 
+pub mod alerts;
 pub mod api;
 pub mod documents;
 pub mod evidence;
 pub mod jobs;
 pub mod lifecycle;
 pub mod model;
-pub mod reminders;
 
 mod error;
 mod files;
@@ -21,6 +21,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
+use payops_channels::payment_lookup::PaymentLookup;
 use payops_channels::stripe::api::StripeClient;
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Migration;
@@ -29,6 +30,7 @@ use secrecy::SecretString;
 
 use metrics::DisputeMetrics;
 use ops::intake::Intake;
+use ops::payment::GatewayHealth;
 
 pub use api::{openapi, routes};
 pub use files::Files;
@@ -42,6 +44,7 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0002_timeline.postgres.sql"),
     },
     Migration::portable("0003_desk", include_str!("../migrations/0003_desk.sql")),
+    Migration::portable("0004_payments", include_str!("../migrations/0004_payments.sql")),
 ];
 
 /// What the service is told at its start.
@@ -55,8 +58,8 @@ pub struct Options {
     pub merchant_id_key: String,
     /// How long before the deadline an answer is sent that is held until then.
     pub submission_margin: Duration,
-    /// Who is reminded of deadlines.
-    pub reminders: reminders::Destinations,
+    /// Who is told of deadlines, and of what else must not be overlooked.
+    pub alerts: alerts::Destinations,
 }
 
 impl Default for Options {
@@ -66,16 +69,19 @@ impl Default for Options {
             payment_no_key: "payment_no".to_owned(),
             merchant_id_key: "merchant_id".to_owned(),
             submission_margin: Duration::from_hours(6),
-            reminders: reminders::Destinations::default(),
+            alerts: alerts::Destinations::default(),
         }
     }
 }
 
-/// The channels that are read and answered. What is not configured is refused when it is needed.
+/// Who is asked: channels are read and answered, and refused when they are needed and not configured; the gateway can be done
+/// without.
 #[derive(Debug, Default)]
 pub struct Channels {
     /// Stripe's API.
     pub stripe: Option<StripeClient>,
+    /// The payment gateway, which knows payments by the channel's ids.
+    pub gateway: Option<PaymentLookup>,
 }
 
 /// The dispute service. Clones share everything.
@@ -87,6 +93,7 @@ pub struct Disputes {
     pub(crate) options: Arc<Options>,
     pub(crate) metrics: DisputeMetrics,
     pub(crate) intake: Intake,
+    pub(crate) gateway_health: GatewayHealth,
 }
 
 impl AsRef<ServiceContext> for Disputes {
@@ -99,8 +106,15 @@ impl Disputes {
     /// Puts the service together.
     pub fn new(context: ServiceContext, files: Files, channels: Channels, options: Options) -> Self {
         let metrics = DisputeMetrics::register(&context.metrics);
-        let intake = Intake::default();
-        Self { context, files, channels: Arc::new(channels), options: Arc::new(options), metrics, intake }
+        Self {
+            context,
+            files,
+            channels: Arc::new(channels),
+            options: Arc::new(options),
+            metrics,
+            intake: Intake::default(),
+            gateway_health: GatewayHealth::default(),
+        }
     }
 
     /// Stripe's API, or 422 where it is not configured.

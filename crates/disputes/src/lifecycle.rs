@@ -196,6 +196,8 @@ pub enum Action {
     Accept,
     /// Enter a status; `allowed_statuses` says which.
     SetStatus,
+    /// Say what was sold.
+    SetProductType,
     /// Give it to somebody.
     Assign,
     /// Write something down.
@@ -214,6 +216,7 @@ pub fn actions(state: State, owner: Owner, deadline_passed: bool) -> Vec<Action>
         (Action::Submit, answerable && owner == Owner::Channel),
         (Action::Accept, concedable && owner == Owner::Channel),
         (Action::SetStatus, !enterable(state, owner).is_empty()),
+        (Action::SetProductType, open),
         (Action::Assign, open),
         (Action::Note, true),
         (Action::Sync, owner == Owner::Channel),

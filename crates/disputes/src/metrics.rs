@@ -46,6 +46,7 @@ pub struct DisputeMetrics {
     submission_seconds: Histogram,
     time_left: Histogram,
     missed: Counter,
+    unlinked: Gauge,
     lag: Histogram,
 }
 
@@ -81,6 +82,11 @@ impl DisputeMetrics {
                 "disputes_missed_deadlines",
                 "Deadlines that passed without an answer",
                 Counter::default,
+            ),
+            unlinked: metrics.family(
+                "disputes_unlinked",
+                "Open disputes that nobody could tie to a payment; 10000 stands for as many or more",
+                Gauge::default,
             ),
             lag: metrics.family(
                 "disputes_webhook_lag_seconds",
@@ -125,6 +131,11 @@ impl DisputeMetrics {
     /// A deadline passed without an answer.
     pub fn deadline_missed(&self) {
         self.missed.inc();
+    }
+
+    /// So many open disputes nobody could tie to a payment.
+    pub fn unlinked(&self, count: i64) {
+        self.unlinked.set(count);
     }
 
     /// An event was stored so long after what it tells of.

@@ -121,4 +121,6 @@ pub enum TimelineEvent {
     Reminded,
     /// The deadline passed without an answer.
     DeadlineMissed,
+    /// Nobody could say which payment it is about, and operators were told.
+    PaymentUnknown,
 }

@@ -10,14 +10,12 @@ use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Db;
-use payops_platform::http::{HealthCheck, ServiceHttp, service_router};
+use payops_platform::http::{ServiceHttp, service_router};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::{Metrics, inject_traceparent};
 use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
-use reqwest::header::{HeaderMap, HeaderValue};
-use secrecy::ExposeSecret;
 
-use crate::services::{OpenService, Probes, rate_limiter};
+use crate::services::{OpenService, Probes, gateway_access, rate_limiter};
 use crate::startup::Surroundings;
 
 /// Opens the database, applies its migrations and puts the service together.
@@ -40,10 +38,11 @@ pub(crate) async fn open(
     let app = Reconciliation::open(context.clone(), folder, sources(settings)?, options)
         .await
         .with_context(|| format!("SETTLEMENT_FILE_PATH {} cannot be used", folder.display()))?;
+    let probes = Probes::new()?;
     let http = ServiceHttp {
         limits: settings.http,
         limiter: rate_limiter(settings, &metrics).await?,
-        checks: checks(settings)?,
+        checks: probes.stripe(settings).into_iter().chain(probes.gateway(settings)).collect(),
         ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
     };
     let runner = Runner::new(context).with_options(settings.jobs.clone());
@@ -58,24 +57,9 @@ fn sources(settings: &Settings) -> Result<Sources> {
         ReportingClient::new(settings).context("the client of Stripe cannot be made")
     });
     let gateway = settings.gateway.as_ref().map(|gateway| {
-        let base_url = gateway.url.parse().context("PAYMENT_GATEWAY_URL is no URL")?;
-        let mut headers = HeaderMap::new();
-        if let Some(secret) = &gateway.secret {
-            let mut secret = HeaderValue::from_str(secret.expose_secret())
-                .context("PAYOPS_GATEWAY_SECRET holds characters that no header can carry")?;
-            secret.set_sensitive(true);
-            headers.insert("x-service-name", HeaderValue::from_static(Service::Reconciliation.full_name()));
-            headers.insert("x-service-secret", secret);
-        }
+        let (base_url, headers) = gateway_access(gateway, Service::Reconciliation)?;
         FeedClient::new(FeedSettings::new(base_url, headers, inject))
             .context("the client of the payment gateway cannot be made")
     });
     Ok(Sources { stripe: stripe.transpose()?, gateway: gateway.transpose()? })
-}
-
-/// What the service can do without for a while.
-fn checks(settings: &Settings) -> Result<Vec<HealthCheck>> {
-    let probes = Probes::new()?;
-    let gateway = settings.gateway.as_ref().map(|gateway| probes.of("payment_gateway", gateway.url.clone()));
-    Ok(probes.stripe(settings).into_iter().chain(gateway).collect())
 }

@@ -6,11 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum::Router;
 use payops_platform::auth::Authenticator;
-use payops_platform::config::{Service, Settings};
+use payops_platform::config::{GatewaySettings, Service, Settings};
 use payops_platform::error::Error;
 use payops_platform::http::{HealthCheck, Limiter, ServeOptions, serve_with};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::Metrics;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +70,20 @@ pub(crate) async fn rate_limiter(settings: &Settings, metrics: &Metrics) -> Resu
     Ok(Arc::new(limiter))
 }
 
+/// Where the payment gateway is, and what `service` shows it.
+pub(crate) fn gateway_access(gateway: &GatewaySettings, service: Service) -> Result<(Url, HeaderMap)> {
+    let base_url = gateway.url.parse().context("PAYMENT_GATEWAY_URL is no URL")?;
+    let mut headers = HeaderMap::new();
+    if let Some(secret) = &gateway.secret {
+        let mut secret = HeaderValue::from_str(secret.expose_secret())
+            .context("PAYOPS_GATEWAY_SECRET holds characters that no header can carry")?;
+        secret.set_sensitive(true);
+        headers.insert("x-service-name", HeaderValue::from_static(service.full_name()));
+        headers.insert("x-service-secret", secret);
+    }
+    Ok((base_url, headers))
+}
+
 /// Looks whether dependencies are there that a service can do without for a while: it is `degraded` then. Any answer at all
 /// shows that the other side is there.
 pub(crate) struct Probes(reqwest::Client);
@@ -77,7 +94,7 @@ impl Probes {
         Ok(Self(reqwest::Client::builder().timeout(PROBE_TIME).redirect(none).build()?))
     }
 
-    pub(crate) fn of(&self, name: &'static str, url: String) -> HealthCheck {
+    fn of(&self, name: &'static str, url: String) -> HealthCheck {
         let http = self.0.clone();
         HealthCheck::optional(name, move || {
             let call = http.head(&url).send();
@@ -85,6 +102,11 @@ impl Probes {
                 call.await.map(drop).map_err(|error| Error::unavailable(error.without_url(), PROBE_TIME))
             }
         })
+    }
+
+    /// The payment gateway, where it is configured.
+    pub(crate) fn gateway(&self, settings: &Settings) -> Option<HealthCheck> {
+        settings.gateway.as_ref().map(|gateway| self.of("payment_gateway", gateway.url.clone()))
     }
 
     /// Stripe, where it is configured.

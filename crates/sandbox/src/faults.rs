@@ -42,16 +42,20 @@ pub enum FaultTarget {
     /// `GET /internal/payments/reconciliation`.
     #[serde(rename = "gateway.feed")]
     GatewayFeed,
+    /// `GET /internal/payments/by-channel/{id}`.
+    #[serde(rename = "gateway.payment")]
+    GatewayPayment,
     /// One attempt to deliver a webhook.
     #[serde(rename = "webhook")]
     Webhook,
 }
 
 impl FaultTarget {
-    const ALL: [Self; 12] = {
+    const ALL: [Self; 13] = {
         use FaultTarget::{
-            GatewayFeed, StripeCreate, StripeDisputeClose, StripeDisputeUpdate, StripeDisputes,
-            StripeDownload, StripePoll, StripeRead, StripeTypes, StripeUpload, StripeWrite, Webhook,
+            GatewayFeed, GatewayPayment, StripeCreate, StripeDisputeClose, StripeDisputeUpdate,
+            StripeDisputes, StripeDownload, StripePoll, StripeRead, StripeTypes, StripeUpload, StripeWrite,
+            Webhook,
         };
         [
             StripeCreate,
@@ -65,16 +69,17 @@ impl FaultTarget {
             StripeDisputes,
             StripeRead,
             GatewayFeed,
+            GatewayPayment,
             Webhook,
         ]
     };
-    const CALLS: [Self; 11] = first(Self::ALL);
+    const CALLS: [Self; 12] = first(Self::ALL);
     const STRIPE: [Self; 10] = first(Self::ALL);
     const STRIPE_WRITES: [Self; 5] = first(Self::ALL);
 }
 
 /// The first so many of all targets, which are listed from the narrowest group to the widest.
-const fn first<const N: usize>(all: [FaultTarget; 12]) -> [FaultTarget; N] {
+const fn first<const N: usize>(all: [FaultTarget; 13]) -> [FaultTarget; N] {
     let mut some = [FaultTarget::Webhook; N];
     let mut at = 0;
     while at < N {
@@ -98,6 +103,7 @@ impl fmt::Display for FaultTarget {
             Self::StripeRead => "stripe.read",
             Self::StripeWrite => "stripe.write",
             Self::GatewayFeed => "gateway.feed",
+            Self::GatewayPayment => "gateway.payment",
             Self::Webhook => "webhook",
         })
     }
@@ -107,7 +113,7 @@ impl fmt::Display for FaultTarget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CorruptMode {
-    /// The amount of the first row is not a number. The length stays.
+    /// The amount of the first row is not a number, or a payment's merchant is no id. The length stays.
     Row,
     /// One byte in 1024 has its highest bit flipped, so that the text is not UTF-8. The length stays.
     Bytes,
@@ -162,7 +168,7 @@ pub enum FaultKind {
         /// Bytes of the body that still arrive.
         after: u64,
     },
-    /// The content is damaged. Downloads, the feed, and webhooks (after they were signed).
+    /// The content is damaged. Downloads, the gateway's answers, and webhooks (after they were signed).
     Corrupt {
         /// How.
         mode: CorruptMode,
@@ -232,13 +238,13 @@ impl FaultKind {
     }
 
     fn targets(&self) -> &'static [FaultTarget] {
-        use FaultTarget::{GatewayFeed, StripeCreate, StripeDownload, StripePoll, Webhook};
+        use FaultTarget::{GatewayFeed, GatewayPayment, StripeCreate, StripeDownload, StripePoll, Webhook};
         match self {
             Self::Slow { .. } => &FaultTarget::ALL,
             Self::Status { .. } | Self::Cut { .. } => &FaultTarget::CALLS,
             Self::SlowAfter { .. } => &FaultTarget::STRIPE,
             Self::StatusAfter { .. } | Self::StatusKept { .. } => &FaultTarget::STRIPE_WRITES,
-            Self::Corrupt { .. } => &[StripeDownload, GatewayFeed, Webhook],
+            Self::Corrupt { .. } => &[StripeDownload, GatewayFeed, GatewayPayment, Webhook],
             Self::TruncateRows { .. } => &[StripeDownload, GatewayFeed],
             Self::WrongTrailer | Self::NoTrailer => &[GatewayFeed],
             Self::ReportFails | Self::ReportStaysPending | Self::NoSummary { .. } => &[StripeCreate],

@@ -1,5 +1,7 @@
-//! The payment gateway: its reconciliation feed (`GET /internal/payments/reconciliation`), and payments that it takes.
+//! The payment gateway: its reconciliation feed (`GET /internal/payments/reconciliation`), payments that it takes, and
+//! payments that it knows by the channel's id (`GET /internal/payments/by-channel/{id}`).
 
+pub(crate) mod known;
 pub(crate) mod payments;
 
 use std::collections::BTreeMap;

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::days::DayPlan;
 use crate::faults::ActiveFault;
+use crate::gateway::known::KnownPayment;
 use crate::gateway::payments::{Charge, Payment};
 use crate::stripe::{Account, Endpoint, KeptAnswer, KeptRun};
 
@@ -47,6 +48,9 @@ pub(crate) struct State {
     /// What the channel knows of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) charges: Vec<Charge>,
+    /// What the gateway knows of payments by the channel's ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) known_payments: BTreeMap<String, KnownPayment>,
 }
 
 /// The state as it lies on disk. The hash tells a file that was cut off or changed from a good one.

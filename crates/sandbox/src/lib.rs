@@ -27,6 +27,7 @@ pub use files::{
     DayFiles, write_balance_summary_csv, write_files, write_payouts_csv, write_platform_csv,
     write_settlement_csv,
 };
+pub use gateway::known::KnownPayment;
 pub use gateway::payments::Charge;
 pub use requests::LoggedRequest;
 pub use server::{

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::VirtualClock;
 use crate::days::{Channel, Day, DayPlan, Truth, Variant, World};
 use crate::faults::{ActiveFault, Fault, FaultTarget, Faults, InvalidFault};
+use crate::gateway::known::{self, KnownPayment, KnownPayments};
 use crate::gateway::payments::{self, Charge, LivePayments, Payment};
 use crate::kept::{Keeper, State as KeptState, refused};
 use crate::requests::{LoggedRequest, RequestLog, log_request};
@@ -158,6 +159,7 @@ pub(crate) struct Shared {
     pub(crate) http: reqwest::Client,
     pub(crate) limits: Option<LimitsClient>,
     pub(crate) payments: LivePayments,
+    pub(crate) known_payments: KnownPayments,
     pub(crate) books: Books,
     pub(crate) stop: CancellationToken,
     keeper: Option<Keeper>,
@@ -181,6 +183,7 @@ impl Shared {
             webhook_endpoints: self.webhooks.endpoints(|known| known.clone()),
             live_payments: self.payments.all(),
             charges: self.payments.channel.charges(),
+            known_payments: self.known_payments.all(),
         }
     }
 
@@ -295,6 +298,7 @@ impl Sandbox {
             http,
             limits,
             payments: LivePayments::new(kept.live_payments, kept.charges),
+            known_payments: KnownPayments::new(kept.known_payments),
             stop: stop.clone(),
             keeper,
         });
@@ -328,6 +332,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/links/{token}", get(stripe::follow_link))
         .route("/internal/payments/reconciliation", get(gateway::reconciliation_feed))
         .merge(payments::routes())
+        .merge(known::routes())
         .merge(control::routes())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(shared), log_request))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(shared), keep_what_changed))
@@ -344,6 +349,7 @@ struct Restored {
     answers: Vec<KeptAnswer>,
     live_payments: Vec<Payment>,
     charges: Vec<Charge>,
+    known_payments: BTreeMap<String, KnownPayment>,
     account: Account,
     webhook_endpoints: Vec<Endpoint>,
 }
@@ -369,6 +375,7 @@ fn restore(folder: &Path, world: &World) -> io::Result<(Option<Keeper>, Restored
         answers: state.idempotency_keys,
         live_payments: state.live_payments,
         charges: state.charges,
+        known_payments: state.known_payments,
         account: state.account,
         webhook_endpoints: state.webhook_endpoints,
     };

@@ -1,5 +1,5 @@
 //! The mail server of the tests: a library of Python's. Tests start servers of their own from it, which end with them
-//! (`crates/limits/tests/service/mail_server.py`), so here it is only come by.
+//! (`crates/platform/tests/support/mail_server.py`), so here it is only come by.
 
 use std::path::Path;
 

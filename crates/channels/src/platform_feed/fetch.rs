@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use super::array::ArrayLines;
 use crate::fault::excerpt;
+use crate::gateway::Gateway;
 use crate::remote::{HeaderInjector, RemoteError, RemoteErrorKind, bounded_body};
 use crate::stored::{PartFile, StoredFile};
 
@@ -75,8 +76,9 @@ pub struct FeedQuery {
 /// Calls the gateway. Cheap to clone; the connections are shared.
 #[derive(Debug, Clone)]
 pub struct FeedClient {
-    settings: FeedSettings,
-    http: Client,
+    gateway: Gateway,
+    max_page_bytes: usize,
+    max_bytes: u64,
 }
 
 /// One page of the feed, or the envelope around it.
@@ -93,14 +95,13 @@ struct Page<'a> {
 }
 
 impl FeedClient {
-    /// A client. Redirects are not followed: they could lead the service's secret astray.
+    /// A client.
     pub fn new(settings: FeedSettings) -> Result<Self, RemoteError> {
-        let http = Client::builder()
-            .connect_timeout(settings.connect_timeout)
-            .read_timeout(settings.idle_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self { settings, http })
+        let client =
+            Client::builder().connect_timeout(settings.connect_timeout).read_timeout(settings.idle_timeout);
+        let FeedSettings { base_url, headers, inject_headers, max_page_bytes, max_bytes, .. } = settings;
+        let gateway = Gateway::new(client, base_url, headers, inject_headers)?;
+        Ok(Self { gateway, max_page_bytes, max_bytes })
     }
 
     /// Stores the payments at `target` as lines of JSON, which [`crate::Format::PlatformNdjson`] reads. The file
@@ -113,7 +114,7 @@ impl FeedClient {
             date = %query.date
         );
         async {
-            let mut feed = Stored { part: PartFile::create(target).await?, limit: self.settings.max_bytes };
+            let mut feed = Stored { part: PartFile::create(target).await?, limit: self.max_bytes };
             self.store(query, &mut feed).await?;
             feed.part.finish().await
         }
@@ -149,7 +150,7 @@ impl FeedClient {
         mut response: Response,
         feed: &mut Stored,
     ) -> Result<(), RemoteError> {
-        let room = self.settings.max_page_bytes.saturating_sub(body.len());
+        let room = self.max_page_bytes.saturating_sub(body.len());
         body.extend(bounded_body(&mut response, room).await?);
         let mut before: Option<String> = None;
         loop {
@@ -159,36 +160,17 @@ impl FeedClient {
                 return Err(unexpected("the gateway's pages do not end: a cursor came twice"));
             }
             let mut response = self.get(query, Some(&cursor)).await?;
-            body = bounded_body(&mut response, self.settings.max_page_bytes).await?;
+            body = bounded_body(&mut response, self.max_page_bytes).await?;
             before = Some(cursor);
         }
     }
 
     async fn get(&self, query: &FeedQuery, cursor: Option<&str>) -> Result<Response, RemoteError> {
-        let mut url = self.settings.base_url.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(PATH);
-        }
-        url.query_pairs_mut()
-            .append_pair("date", &query.date.to_string())
-            .append_pair("channel", &query.channel);
-        for (name, value) in [("timezone", query.timezone.as_deref()), ("cursor", cursor)] {
-            if let Some(value) = value {
-                url.query_pairs_mut().append_pair(name, value);
-            }
-        }
-        let mut headers = self.settings.headers.clone();
-        (self.settings.inject_headers)(&mut headers);
-        headers.insert(ACCEPT, ACCEPTED);
-        let mut response = self.http.get(url).headers(headers).send().await?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let headers = response.headers().clone();
-        let body = bounded_body(&mut response, 64 << 10).await.unwrap_or_default();
-        let message = format!("the payment gateway answered {status}: {}", excerpt(&body));
-        Err(RemoteError::answered(status, &headers, message))
+        let date = query.date.to_string();
+        let optional = [("timezone", query.timezone.as_deref()), ("cursor", cursor)];
+        let mut parameters = vec![("date", date.as_str()), ("channel", query.channel.as_str())];
+        parameters.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        self.gateway.get(&PATH, &parameters, ACCEPTED).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be in a test may stop it")]
 
+mod payment_lookup;
 mod server;
 mod stripe_api;
 mod stripe_failures;

@@ -54,7 +54,7 @@ impl Service {
         };
         let files = tempfile::tempdir()?;
         let place = Files::open(&FilePlace::Folder(files.path().to_owned()))?;
-        let channels = Channels { stripe: stripe.map(Stripe::client).transpose()? };
+        let channels = Channels { stripe: stripe.map(Stripe::client).transpose()?, gateway: None };
         let disputes = Disputes::new(context.clone(), place, channels, options);
         let authenticator = authenticator()?;
         let limiter = Budgets { caller_per_minute: NonZeroU32::MAX, ..Budgets::default() };

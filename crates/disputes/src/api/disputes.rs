@@ -11,7 +11,8 @@ use payops_platform::http::{
 
 use super::desk::own;
 use super::wire::{
-    Assignment, Dispute, DisputeWithMoney, NewDispute, NewNote, StatusChange, TimelineRow, check_channel_id,
+    Assignment, Dispute, DisputeWithMoney, NewDispute, NewNote, ProductTypeChange, StatusChange, TimelineRow,
+    check_channel_id,
 };
 use crate::Disputes;
 use crate::model::Channel;
@@ -125,6 +126,38 @@ pub(super) async fn set_status(
             let StatusChange { status, note } = scope.body;
             let by = by(&scope);
             Ok(shown(&by, disputes::set_status(&by, id, &if_match, *status, note.as_deref()).await?))
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// Says what was sold: the checklist and the preflight go by it.
+#[utoipa::path(
+    put,
+    path = "/api/v1/disputes/{id}/product-type",
+    tag = "disputes",
+    params(("id" = Uuid, Path, description = "The dispute")),
+    request_body = ProductTypeChange,
+    responses(
+        (status = 200, description = "Changed, or it was so before", body = Dispute),
+        (status = 404, description = "DISPUTE_NOT_FOUND"),
+        (status = 409, description = "DISPUTE_STATUS: it is closed"),
+        (status = 412, description = "VERSION_MISMATCH: If-Match names an older version"),
+    )
+)]
+pub(super) async fn set_product_type(
+    State(app): State<Disputes>,
+    caller: Authorized<OperatorOnly>,
+    PathId(id): PathId,
+    if_match: IfMatch,
+    command: Command<ProductTypeChange>,
+) -> Result<Answer<Dispute>> {
+    write(&app, "disputes.set_product_type", caller.actor(), command, move |scope| {
+        let if_match = if_match.clone();
+        async move {
+            let (by, product_type) = (by(&scope), scope.body.product_type);
+            Ok(shown(&by, disputes::set_product_type(&by, id, &if_match, product_type).await?))
         }
         .boxed()
     })

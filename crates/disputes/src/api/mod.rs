@@ -36,6 +36,7 @@ fn documented_routes() -> OpenApiRouter<Disputes> {
         .routes(routes!(disputes::create_dispute, disputes::list_disputes))
         .routes(routes!(disputes::get_dispute))
         .routes(routes!(disputes::set_status))
+        .routes(routes!(disputes::set_product_type))
         .routes(routes!(disputes::assign_dispute))
         .routes(routes!(disputes::add_note))
         .routes(routes!(disputes::timeline))

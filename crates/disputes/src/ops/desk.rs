@@ -14,6 +14,9 @@ use crate::lifecycle::{Action, actions};
 use crate::store::sums::{self, Dimension, Period};
 use crate::store::{dispute, queue};
 
+/// As many unlinked disputes are counted, every minute; more are as bad.
+const MOST_UNLINKED: u64 = 10_000;
+
 /// Gives disputes to somebody, or to nobody: all of them, or none, and then says what stands in the way of each.
 pub(crate) async fn assign_all(by: &By<'_>, ids: &[Uuid], owner: Option<&str>) -> Result<()> {
     let now = by.app.context.now();
@@ -43,6 +46,7 @@ pub(crate) async fn keep_sums(app: &Disputes) -> Result<()> {
     for (channel, figures) in &all.groups {
         app.metrics.decided(channel, figures.won, figures.won + figures.lost);
     }
+    app.metrics.unlinked(dispute::count_unlinked(db.read(), db.backend(), MOST_UNLINKED).await?);
     let now = app.context.now();
     let oldest = queue::oldest(db.read(), now).await?;
     app.metrics.queue_age(oldest.map_or(0, |since| (now - since).num_seconds().max(0)));

@@ -94,6 +94,35 @@ pub(crate) async fn set_status(
     edit.save(by).await
 }
 
+/// Says what was sold, which the checklist depends on.
+///
+/// # Errors
+/// 409 `DISPUTE_STATUS` where it is closed.
+pub(crate) async fn set_product_type(
+    by: &By<'_>,
+    id: Uuid,
+    if_match: &IfMatch,
+    product_type: ProductType,
+) -> Result<Dispute> {
+    let dispute = locked(by, id, if_match).await?;
+    require(
+        &dispute,
+        Action::SetProductType,
+        by.app.context.now(),
+        "given another product type",
+        "修改商品类型",
+    )?;
+    let before = dispute.product_type;
+    if before == product_type {
+        return Ok(dispute.into_inner());
+    }
+    let mut edit = Edit::of(dispute);
+    edit.after.product_type = product_type;
+    let detail = json!({ "before": { "product_type": before }, "after": { "product_type": product_type } });
+    edit.tell(TimelineEvent::Updated, detail);
+    edit.save(by).await
+}
+
 /// Gives a dispute to somebody, or to nobody.
 pub(crate) async fn assign(
     by: &By<'_>,

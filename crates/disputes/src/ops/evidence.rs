@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::disputes::require;
 use super::packet::Manifest;
+use super::submission::{evidence_changed, evidence_will_change};
 use super::{By, Edit};
 use crate::documents::Inspection;
 use crate::error;
@@ -49,6 +50,7 @@ pub(crate) async fn add(
     merchant: Option<Uuid>,
     new: &NewEvidence,
 ) -> Result<(Evidence, bool)> {
+    evidence_will_change(by, id).await?;
     let (dispute, now) = (dispute::lock(by.tx, id, merchant).await?, by.app.context.now());
     require(&dispute, Action::AddEvidence, now, "given evidence", "补充证据")?;
     let held = evidence::of_dispute(by.tx.conn(), id).await?;
@@ -77,6 +79,7 @@ pub(crate) async fn add(
     }
     edit.tell(TimelineEvent::EvidenceAdded, told(&row));
     edit.save(by).await?;
+    evidence_changed(by, id).await?;
     Ok((evidence::insert(by.tx, row).await?, true))
 }
 
@@ -87,6 +90,7 @@ pub(crate) async fn add(
 /// 409 `DISPUTE_STATUS` where the dispute is closed.
 pub(crate) async fn delete(by: &By<'_>, id: Uuid, merchant: Option<Uuid>) -> Result<Evidence> {
     let found = evidence::find(by.tx.conn(), id).await?;
+    evidence_will_change(by, found.dispute_id).await?;
     // Whoever may not see the dispute does not learn that there is evidence.
     let dispute = dispute::lock(by.tx, found.dispute_id, None).await?;
     if merchant.is_some() && dispute.merchant_id != merchant {
@@ -101,6 +105,7 @@ pub(crate) async fn delete(by: &By<'_>, id: Uuid, merchant: Option<Uuid>) -> Res
     let mut edit = Edit::of(dispute);
     remove(by, &mut edit, id, None).await?;
     edit.save(by).await?;
+    evidence_changed(by, row.dispute_id).await?;
     Ok(row)
 }
 

@@ -1,5 +1,6 @@
 //! Use cases: the only place where rules and store meet.
 
+pub(crate) mod alerts;
 pub(crate) mod desk;
 pub(crate) mod disputes;
 mod edit;
@@ -8,10 +9,10 @@ pub(crate) mod export;
 pub(crate) mod intake;
 pub(crate) mod observe;
 pub(crate) mod packet;
+pub(crate) mod payment;
 pub(crate) mod print;
 pub(crate) mod readings;
 pub(crate) mod refund;
-pub(crate) mod reminders;
 pub(crate) mod statistics;
 pub(crate) mod submission;
 pub(crate) mod sweep;

@@ -1,6 +1,6 @@
 //! What a reading of the channel's dispute means for the one that is here.
 
-use payops_channels::stripe::api::{BalanceTransaction, Dispute as StripeDispute, Kept, StripeClient};
+use payops_channels::stripe::api::{BalanceTransaction, Dispute as StripeDispute, Kept};
 use payops_core::time::Timestamp;
 use payops_platform::db::Locked;
 use payops_platform::error::{Error, Result};
@@ -8,8 +8,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::disputes::{blank, lost_cause};
+use super::payment::{self, Link};
 use super::{By, Edit, submission};
-use crate::Disputes;
 use crate::lifecycle::{Event, Phase, State, Status, step};
 use crate::model::{Channel, Doubt, TimelineEvent};
 use crate::store::dispute::{self, Model as Dispute};
@@ -19,49 +19,9 @@ use crate::store::movement::{self, Kind};
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) object: Kept<StripeDispute>,
-    pub(crate) payment: Option<Payment>,
+    pub(crate) link: Link,
     /// Before it was asked for: what it shows is at least as new.
     pub(crate) at: Timestamp,
-}
-
-/// Which of our payments a dispute is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Payment {
-    pub(crate) payment_no: String,
-    pub(crate) merchant_id: Uuid,
-}
-
-/// Which payment a dispute is about, as the notes on its charge or its payment intent say. `None` where they do not.
-pub(crate) async fn payment_of(
-    app: &Disputes,
-    stripe: &StripeClient,
-    dispute: &StripeDispute,
-) -> Result<Option<Payment>> {
-    let known = dispute::channels(app.context.db.read(), Channel::Stripe, &dispute.id).await?;
-    // Once it was read, it is tied to what Stripe says; before that, to what somebody has entered.
-    if known.is_some_and(|known| known.payment_no.is_some() && known.channel_read_at.is_some()) {
-        return Ok(None);
-    }
-    let noted = |metadata: &std::collections::BTreeMap<String, String>| {
-        let payment_no = metadata.get(&app.options.payment_no_key).filter(|number| fits(number))?;
-        let merchant_id = metadata.get(&app.options.merchant_id_key)?.parse().ok()?;
-        Some(Payment { payment_no: payment_no.clone(), merchant_id })
-    };
-    let away = |error: payops_channels::stripe::StripeError| {
-        Error::unavailable(&error, error.remote.retry_after.unwrap_or_default())
-    };
-    let charge = stripe.charge(&dispute.charge).await.map_err(away)?;
-    if let Some(payment) = noted(&charge.metadata) {
-        return Ok(Some(payment));
-    }
-    let Some(intent) = &dispute.payment_intent else { return Ok(None) };
-    let intent = stripe.payment_intent(intent).await.map_err(away)?;
-    Ok(noted(&intent.metadata))
-}
-
-/// Whether a payment's number can be kept.
-fn fits(number: &str) -> bool {
-    (1..=64).contains(&number.chars().count()) && !number.contains(char::is_control)
 }
 
 /// Writes down what was seen. Where a reading that began later was written down before, only the money counts, which never
@@ -75,7 +35,7 @@ pub(crate) async fn apply(by: &By<'_>, seen: &Seen, newest: bool) -> Result<Disp
     };
     if newest {
         facts(by, &mut edit, seen)?;
-        link(&mut edit, seen);
+        payment::link(by, &mut edit, &seen.link).await?;
         submission::deadline_moved(by, &edit).await?;
     }
     for movement in movements(edit.before().id, object, by.app.context.now()) {
@@ -95,12 +55,12 @@ pub(crate) async fn apply(by: &By<'_>, seen: &Seen, newest: bool) -> Result<Disp
 /// The one open dispute that was entered by hand for the same payment, amount and currency, else a new one.
 async fn adopt_or_create(by: &By<'_>, seen: &Seen) -> Result<Locked<Dispute>> {
     let (object, now) = (&seen.object, by.app.context.now());
-    let mut entered = match &seen.payment {
-        Some(payment) => {
+    let mut entered = match &seen.link {
+        Link::To(payment) => {
             let (amount, currency) = (object.amount, object.currency.as_str());
-            dispute::lock_entered(by.tx, Channel::Stripe, &payment.payment_no, amount, currency).await?
+            dispute::lock_entered(by.tx, Channel::Stripe, payment.number(), amount, currency).await?
         }
-        None => Vec::new(),
+        Link::NotAsked | Link::Nobody { .. } => Vec::new(),
     };
     if let [_] = entered.as_slice()
         && let Some(only) = entered.pop()
@@ -194,27 +154,6 @@ fn known(word: &str) -> Status {
         "prevented" => Status::Prevented,
         "charge_refunded" => Status::ChargeRefunded,
         _ => Status::Unknown,
-    }
-}
-
-/// Ties the dispute to our payment, whatever was entered by hand, or says that nobody knows it.
-fn link(edit: &mut Edit, seen: &Seen) {
-    if let Some(payment) = &seen.payment {
-        let here = (edit.after.payment_no.as_deref(), edit.after.merchant_id);
-        if here == (Some(payment.payment_no.as_str()), Some(payment.merchant_id)) {
-            return;
-        }
-        edit.after.payment_no = Some(payment.payment_no.clone());
-        edit.after.merchant_id = Some(payment.merchant_id);
-        if edit.after.doubt == Some(Doubt::PaymentUnknown) {
-            edit.after.doubt = None;
-        }
-        edit.tell(
-            TimelineEvent::Linked,
-            json!({ "payment_no": payment.payment_no, "merchant_id": payment.merchant_id }),
-        );
-    } else if edit.after.payment_no.is_none() && edit.after.doubt.is_none() {
-        edit.after.doubt = Some(Doubt::PaymentUnknown);
     }
 }
 

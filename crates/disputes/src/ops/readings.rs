@@ -15,7 +15,7 @@ use payops_platform::error::{Error, ErrorKind, Result};
 use payops_platform::jobs::{self, EnqueueOptions, JobError, Lease};
 
 use super::observe::{self, Seen};
-use super::{By, Source};
+use super::{By, Source, payment};
 use crate::Disputes;
 use crate::error;
 use crate::jobs::ReadDispute;
@@ -152,8 +152,8 @@ async fn look(app: &Disputes, channel: Channel, channel_id: &str) -> Result<Seen
     let stripe = app.stripe()?;
     let at = app.context.now();
     let object = stripe.dispute(channel_id).await.map_err(|error| away(&error, channel_id))?;
-    let payment = observe::payment_of(app, stripe, &object).await?;
-    Ok(Seen { object, payment, at })
+    let link = payment::payment_of(app, stripe, &object).await?;
+    Ok(Seen { object, link, at })
 }
 
 async fn write_down(app: &Disputes, actor: Actor, source: Source, begun: i64, seen: Seen) -> Result<Dispute> {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use payops_core::page::{Page, PageRequest, Slice};
 use payops_core::time::Timestamp;
-use payops_platform::db::{Locked, Tx, count_rows};
+use payops_platform::db::{Backend, Locked, Tx, count_rows};
 use payops_platform::error::{Error, Result};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Cond;
@@ -200,13 +200,7 @@ pub async fn lock_entered(
     amount: i64,
     currency: &str,
 ) -> Result<Vec<Locked<Model>>> {
-    let found = Entity::find()
-        .filter(Column::Channel.eq(channel))
-        .filter(Column::ChannelDisputeId.is_null())
-        .filter(Column::PaymentNo.eq(payment_no))
-        .filter(Column::Amount.eq(amount))
-        .filter(Column::Currency.eq(currency))
-        .filter(Column::ClosedAt.is_null())
+    let found = entered(channel, payment_no, amount, currency)
         .order_by_asc(Column::CreatedAt)
         .order_by_asc(Column::Id)
         .limit(2)
@@ -214,6 +208,23 @@ pub async fn lock_entered(
         .all(tx.conn())
         .await?;
     Ok(found.into_iter().map(Locked::assert_locked).collect())
+}
+
+/// Whether an open dispute was entered by hand, and has no channel's dispute yet, that may be this one of the channel's.
+pub async fn is_entered(conn: &impl ConnectionTrait, channels: &Model, payment_no: &str) -> Result<bool> {
+    let (amount, currency) = (channels.amount, channels.currency.as_str());
+    let found = entered(channels.channel, payment_no, amount, currency).filter(Column::Id.ne(channels.id));
+    Ok(found.select_only().column(Column::Id).limit(1).into_tuple::<Uuid>().one(conn).await?.is_some())
+}
+
+fn entered(channel: Channel, payment_no: &str, amount: i64, currency: &str) -> sea_orm::Select<Entity> {
+    Entity::find()
+        .filter(Column::Channel.eq(channel))
+        .filter(Column::ChannelDisputeId.is_null())
+        .filter(Column::PaymentNo.eq(payment_no))
+        .filter(Column::Amount.eq(amount))
+        .filter(Column::Currency.eq(currency))
+        .filter(Column::ClosedAt.is_null())
 }
 
 /// Writes a locked dispute as `changed` says and grows its version.
@@ -286,6 +297,14 @@ pub async fn any_unlinked(conn: &impl ConnectionTrait, channel: Channel) -> Resu
         .limit(1)
         .into_tuple::<Uuid>();
     Ok(found.one(conn).await?.is_some())
+}
+
+/// How many open disputes nobody could tie to a payment, counted up to `most`.
+pub async fn count_unlinked(conn: &impl ConnectionTrait, backend: Backend, most: u64) -> Result<i64> {
+    let sql = "SELECT COUNT(*) AS count FROM (SELECT id FROM disputes \
+         WHERE payment_no IS NULL AND closed_at IS NULL LIMIT $1) AS unlinked";
+    let row = conn.query_one_raw(backend.statement(sql, [most.into()])).await?;
+    Ok(row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default())
 }
 
 /// Those of some disputes that are here, locked for the rest of the transaction, in the order of their ids.

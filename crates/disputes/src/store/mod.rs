@@ -2,6 +2,7 @@
 
 pub(crate) mod dispute;
 pub(crate) mod evidence;
+pub(crate) mod lookup;
 pub(crate) mod movement;
 pub(crate) mod queue;
 pub(crate) mod reading;

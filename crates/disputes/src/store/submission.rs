@@ -136,8 +136,16 @@ pub async fn lock(tx: &Tx, id: Uuid) -> Result<Option<Locked<Model>>> {
 
 /// The one of a dispute that something is still to happen to, locked.
 pub async fn lock_open(tx: &Tx, dispute_id: Uuid) -> Result<Option<Locked<Model>>> {
-    let open = Entity::find().filter(Column::DisputeId.eq(dispute_id)).filter(Column::State.is_in(OPEN));
-    Ok(open.lock_exclusive().one(tx.conn()).await?.map(Locked::assert_locked))
+    Ok(open(dispute_id).lock_exclusive().one(tx.conn()).await?.map(Locked::assert_locked))
+}
+
+/// The one of a dispute that something is still to happen to, if there is one.
+pub async fn find_open(conn: &impl ConnectionTrait, dispute_id: Uuid) -> Result<Option<Model>> {
+    Ok(open(dispute_id).one(conn).await?)
+}
+
+fn open(dispute_id: Uuid) -> sea_orm::Select<Entity> {
+    Entity::find().filter(Column::DisputeId.eq(dispute_id)).filter(Column::State.is_in(OPEN))
 }
 
 /// Writes a locked submission as `changed` says.

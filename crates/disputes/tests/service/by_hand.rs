@@ -13,6 +13,7 @@ both_databases!(payops_disputes::MIGRATIONS;
     a_merchant_sees_its_own_disputes_only,
     bad_entries_name_every_field,
     a_stale_version_is_refused,
+    what_was_sold_can_be_corrected,
 );
 
 async fn a_dispute_is_entered_given_to_somebody_and_decided(db: TestDb) {
@@ -101,4 +102,50 @@ async fn a_stale_version_is_refused(db: TestDb) {
     let body = json!({ "status": "under_review" });
     let stale = app.put(&path, &body).header("if-match", "\"7\"").send().await;
     assert_eq!((stale.status, stale.code().as_str()), (412, "VERSION_MISMATCH"));
+}
+
+async fn what_was_sold_can_be_corrected(db: TestDb) {
+    let app = App::start(db).await;
+    let id = app.entered("PAY-1").await;
+    let dispute = format!("/api/v1/disputes/{id}");
+    let path = format!("{dispute}/product-type");
+    let before = app.get(&format!("{dispute}/checklist")).await.data();
+    let digital = json!({ "product_type": "digital" });
+    let stale = app.put(&path, &digital).header("if-match", "\"7\"").send().await;
+    assert_eq!((stale.status, stale.code().as_str()), (412, "VERSION_MISMATCH"));
+    for wrong in
+        [json!({ "product_type": "food" }), json!({}), json!({ "product_type": "digital", "more": 1 })]
+    {
+        let refused = app.put(&path, &wrong).send().await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "INVALID_REQUEST"), "{wrong}");
+    }
+    let put = |who| app.client.request(http::Method::PUT, &path).json(&digital).by(who);
+    let own = As::Merchant(MERCHANT.parse().unwrap());
+    assert_eq!(put(own).send().await.status, 403);
+    let changed = app.put(&path, &digital).header("if-match", "\"1\"").send().await;
+    assert_eq!(
+        (changed.status, &changed.data()["product_type"]),
+        (200, &json!("digital")),
+        "{:?}",
+        changed.json()
+    );
+    let again = put(As::Admin).send().await;
+    assert_eq!(
+        (again.status, &again.data()["version"]),
+        (200, &changed.data()["version"]),
+        "nothing changed"
+    );
+    let after = app.get(&format!("{dispute}/checklist")).await.data();
+    assert_eq!(after["product_type"], "digital");
+    assert_ne!(before, after);
+    assert_eq!(app.story(&id).await, ["created", "updated"]);
+    let row = app.get(&format!("{dispute}/timeline")).await.data()["items"][0]["detail"].clone();
+    let change = json!({ "before": { "product_type": "physical" }, "after": { "product_type": "digital" } });
+    assert_eq!(row, change);
+    let lost = app.put(&format!("{dispute}/status"), &json!({ "status": "lost" })).send().await;
+    assert_eq!(lost.status, 200, "{:?}", lost.json());
+    let closed = app.put(&path, &json!({ "product_type": "physical" })).send().await;
+    assert_eq!((closed.status, closed.code().as_str()), (409, "DISPUTE_STATUS"));
+    let nobodys = "/api/v1/disputes/0193a2b4-c5d6-7e8f-9a0b-00000000dead/product-type";
+    assert_eq!(app.put(nobodys, &digital).send().await.status, 404);
 }

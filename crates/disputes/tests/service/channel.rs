@@ -153,7 +153,7 @@ async fn a_mistyped_id_is_no_news(db: TestDb) {
     let listed = app.get("/api/v1/disputes?channel_dispute_id=du_mistyped").await.data();
     let id = listed["items"][0]["id"].as_str().unwrap();
     let actions = &listed["items"][0]["allowed_actions"];
-    assert_eq!(*actions, json!(["add_evidence", "set_status", "assign", "note"]));
+    assert_eq!(*actions, json!(["add_evidence", "set_status", "set_product_type", "assign", "note"]));
     let closed = app.put(&format!("/api/v1/disputes/{id}/status"), &json!({ "status": "lost" })).send().await;
     assert_eq!(closed.status, 200, "{:?}", closed.json());
 }

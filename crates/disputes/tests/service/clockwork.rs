@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use payops_disputes::reminders::{Destinations, TIME_OUT};
+use payops_disputes::alerts::{Destinations, TIME_OUT};
 use payops_platform::both_databases;
-use payops_platform::config::ReminderSettings;
+use payops_platform::config::DisputeAlertSettings;
 use payops_platform::db::testing::TestDb;
 use payops_platform::outbound::testing::{Received, Receiver, Reply};
 use payops_sandbox::DisputeStatus;
@@ -22,10 +22,11 @@ both_databases!(payops_disputes::MIGRATIONS;
 );
 
 impl App {
-    async fn reminding(db: TestDb, receiver: &Receiver) -> Self {
-        let settings = ReminderSettings { webhook: Some(receiver.settings()), ..ReminderSettings::default() };
+    pub async fn reminding(db: TestDb, receiver: &Receiver) -> Self {
+        let settings =
+            DisputeAlertSettings { webhook: Some(receiver.settings()), ..DisputeAlertSettings::default() };
         let destinations = Destinations::new(&settings, TIME_OUT).unwrap();
-        let app = Self::start_as(db, |_| {}, |options| options.reminders = destinations).await;
+        let app = Self::start_as(db, |_| {}, |options| options.alerts = destinations).await;
         app.keep_schedules().await;
         app
     }
@@ -33,7 +34,7 @@ impl App {
 
 /// What has arrived, each event once, as soon as it is so much. One may come twice: a clock that jumps ends the lease of
 /// whoever sends it.
-async fn events(app: &App, receiver: &Receiver, count: usize) -> Vec<Value> {
+pub async fn events(app: &App, receiver: &Receiver, count: usize) -> Vec<Value> {
     app.until_true(async || {
         let mut ids = BTreeSet::new();
         let mut events: Vec<Value> = receiver.received().iter().map(Received::event).collect();

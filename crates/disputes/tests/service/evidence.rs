@@ -108,7 +108,7 @@ impl App {
         self.client.request(Method::POST, &path).by(As::Operator).body(FORM, form).send().await
     }
 
-    async fn say(&self, id: &str, field: &str, text: &str) -> TestAnswer {
+    pub async fn say(&self, id: &str, field: &str, text: &str) -> TestAnswer {
         let body = json!({ "evidence_type": field, "text_content": text });
         self.post(&format!("/api/v1/disputes/{id}/evidence"), &body).await
     }

@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::HeaderMap;
+use payops_channels::payment_lookup::{LookupSettings, PaymentLookup};
 use payops_channels::stripe::api::{StripeClient, StripeSettings};
 use payops_core::random::SystemRandom;
 use payops_core::time::{Clock, SystemClock};
@@ -16,8 +18,8 @@ use payops_platform::http::{Budgets, Limiter, ServiceHttp, listen, serve, servic
 use payops_platform::jobs::{Runner, RunnerOptions};
 use payops_platform::telemetry::{Metrics, inject_traceparent};
 use payops_sandbox::{
-    DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, DisputeOrder, RunningSandbox, Sandbox, SandboxConfig,
-    VirtualClock, WebhookTarget,
+    DEFAULT_GATEWAY_SECRET, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, DisputeOrder, RunningSandbox,
+    Sandbox, SandboxConfig, VirtualClock, WebhookTarget,
 };
 use sea_orm::ConnectionTrait;
 use secrecy::SecretString;
@@ -112,7 +114,8 @@ impl App {
             ..Options::default()
         };
         choose(&mut options);
-        let channels = Channels { stripe: Some(stripe(sandbox.base_url())) };
+        let channels =
+            Channels { stripe: Some(stripe(sandbox.base_url())), gateway: Some(gateway(sandbox.base_url())) };
         let files = Files::open(place).unwrap();
         let service = Disputes::new(context.clone(), files, channels, options);
         let authenticator = authenticator().unwrap();
@@ -142,9 +145,9 @@ impl App {
     pub async fn work_is_through(&self) {
         const WAITING: &str = "SELECT (SELECT COUNT(*) FROM schedules WHERE next_at <= $1)
             + (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND run_at <= $1) AS waiting";
-        let now = self.context.now();
         self.until_true(async || {
-            let db = &self.context.db;
+            // Later than what a schedule has made meanwhile.
+            let (db, now) = (&self.context.db, self.context.now());
             let row = db.read().query_one_raw(db.backend().statement(WAITING, [now.into()])).await.unwrap();
             let waiting: i64 = row.unwrap().try_get("", "waiting").unwrap();
             if waiting == 0 { Ok(()) } else { Err(json!(waiting)) }
@@ -262,6 +265,14 @@ fn stripe(base_url: &str) -> StripeClient {
     // The sandbox has no limit of its own.
     settings.requests_per_second = NonZeroU32::new(250).unwrap();
     StripeClient::new(settings, Arc::new(SystemRandom)).unwrap()
+}
+
+fn gateway(base_url: &str) -> PaymentLookup {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-service-name", "dispute-service".parse().unwrap());
+    headers.insert("x-service-secret", DEFAULT_GATEWAY_SECRET.parse().unwrap());
+    let inject = Arc::new(inject_traceparent);
+    PaymentLookup::new(LookupSettings::new(base_url.parse().unwrap(), headers, inject)).unwrap()
 }
 
 fn quick() -> RunnerOptions {

@@ -12,6 +12,7 @@ use crate::harness::{App, MERCHANT};
 both_databases!(payops_disputes::MIGRATIONS;
     an_answer_is_packed_staged_and_sent_once,
     an_answer_is_held_improved_and_sent_before_the_deadline,
+    evidence_that_changes_is_staged_again_once_it_is_quiet,
     a_held_answer_can_be_called_off,
     an_answer_is_refused_for_good_reasons,
     what_the_channel_refuses_can_be_answered_again,
@@ -135,6 +136,36 @@ async fn an_answer_is_held_improved_and_sent_before_the_deadline(db: TestDb) {
     let sent = app.sandbox.handle().dispute(&stripes).unwrap();
     assert_eq!(sent["evidence"]["shipping_carrier"], "DHL", "what came later is in it");
     assert_eq!(app.counted(&stripes), 1);
+}
+
+async fn evidence_that_changes_is_staged_again_once_it_is_quiet(db: TestDb) {
+    let app = App::start(db).await;
+    let (stripes, id) = app.answerable("PAY-1", DisputeStatus::NeedsResponse).await;
+    app.ordered(&id, &json!({ "hold": "until_deadline" })).await;
+    app.until_submission(&id, |last| last["staged_at"].is_string()).await;
+    let own = |field: &str| app.sandbox.handle().dispute(&stripes).unwrap()["evidence"][field].clone();
+    for text in ["Three chairs.", "Four chairs.", "Five chairs."] {
+        app.advance(TimeDelta::seconds(20));
+        assert_eq!(app.say(&id, "product_description", text).await.status, 201);
+    }
+    assert_eq!(app.say(&id, "customer_name", "Ada").await.status, 201);
+    // Less than the job that sends sleeps without a reason to wake.
+    app.advance(TimeDelta::seconds(61));
+    app.until_true(async || if own("customer_name") == "Ada" { Ok(()) } else { Err(own("customer_name")) })
+        .await;
+    assert_eq!(own("product_description"), "Five chairs.");
+    assert_eq!(app.calls("POST", &stripes).len(), 2, "all changes are one");
+    assert_eq!(app.counted(&stripes), 0);
+    let texts = app.evidence(&id).await;
+    let name = texts.iter().find(|row| row["evidence_type"] == "customer_name").unwrap();
+    let path = format!("/api/v1/disputes/evidence/{}", name["id"].as_str().unwrap());
+    let deleted = app.client.request(http::Method::DELETE, &path).by(As::Operator).send().await;
+    assert!(deleted.status < 300, "{:?}", deleted.json());
+    app.advance(TimeDelta::seconds(61));
+    app.until_true(async || if own("customer_name") == "Ada" { Err(own("customer_name")) } else { Ok(()) })
+        .await;
+    let held = app.until_submission(&id, |last| last["staged_at"].is_string()).await;
+    assert_eq!(held["state"], "held", "{held}");
 }
 
 async fn a_held_answer_can_be_called_off(db: TestDb) {

@@ -8,6 +8,7 @@ mod disconnects;
 mod harness;
 mod instants;
 mod limits;
+#[path = "../../../platform/tests/support/mail_server.rs"]
 mod mail_server;
 mod overrides;
 mod payments;

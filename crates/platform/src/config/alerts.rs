@@ -1,4 +1,4 @@
-//! Who is told that merchants come near their limits, and that deadlines of disputes do.
+//! Who is told that merchants come near their limits, and what must not be overlooked of disputes.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 
 use super::load::list;
 use super::reader::Reader;
-use super::{AlertSettings, MailSettings, ReminderSettings, parse};
+use super::{AlertSettings, DisputeAlertSettings, MailSettings, parse};
 use crate::outbound::{SmtpCredentials, SmtpSecurity, SmtpSettings, WebhookSettings};
 
 /// Shortest secret of a webhook, in bytes.
@@ -54,27 +54,27 @@ const LIMIT_ALERTS: Names = Names {
     allow_private: "PAYOPS_LIMIT_ALERT_WEBHOOK_ALLOW_PRIVATE",
 };
 
-const DISPUTE_REMINDERS: Names = Names {
+const DISPUTE_ALERTS: Names = Names {
     url: "PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL",
     secret: "PAYOPS_DISPUTE_REMINDER_WEBHOOK_SECRET",
     allow_private: "PAYOPS_DISPUTE_REMINDER_WEBHOOK_ALLOW_PRIVATE",
 };
 
-pub(super) fn read(reader: &mut Reader) -> (AlertSettings, ReminderSettings) {
+pub(super) fn read(reader: &mut Reader) -> (AlertSettings, DisputeAlertSettings) {
     let server = mail_server(reader);
     let mail = |to: Option<Vec<String>>| Some(MailSettings { server: server.clone()?, to: to? });
     let mut to = |name| reader.optional(name, parse::mail_addresses);
     let alerted = to("PAYOPS_LIMIT_ALERT_MAIL_TO");
-    let reminded = to("PAYOPS_DISPUTE_REMINDER_MAIL_TO");
+    let told = to("PAYOPS_DISPUTE_REMINDER_MAIL_TO");
     let supervisors = to("PAYOPS_DISPUTE_SUPERVISOR_MAIL_TO");
     let alerts = AlertSettings { webhook: webhook(reader, &LIMIT_ALERTS), mail: mail(alerted) };
-    let reminders = ReminderSettings {
-        webhook: webhook(reader, &DISPUTE_REMINDERS),
-        mail: mail(reminded),
+    let disputes = DisputeAlertSettings {
+        webhook: webhook(reader, &DISPUTE_ALERTS),
+        mail: mail(told),
         supervisors: mail(supervisors),
     };
     reader.refuse_useless(&NEEDS);
-    (alerts, reminders)
+    (alerts, disputes)
 }
 
 fn webhook(reader: &mut Reader, names: &Names) -> Option<WebhookSettings> {

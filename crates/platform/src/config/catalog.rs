@@ -122,7 +122,7 @@ pub(super) const GROUPS: &[Group] = &[
             ),
             open(
                 "PAYMENT_GATEWAY_URL",
-                "The payment gateway, source of the platform's side of a reconciliation.",
+                "The payment gateway: source of the platform's side of a reconciliation, and asked which payment a dispute is about where Stripe's metadata do not tell.",
             ),
             secret(
                 "PAYOPS_GATEWAY_SECRET",
@@ -278,7 +278,7 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        title: "Deadlines of disputes",
+        title: "Deadlines and alerts of disputes",
         settings: &[
             plain(
                 "PAYOPS_DISPUTE_SUBMISSION_MARGIN",
@@ -287,7 +287,7 @@ pub(super) const GROUPS: &[Group] = &[
             ),
             open(
                 "PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL",
-                "Where reminders of deadlines are posted. `https` in production, unless private addresses are allowed.",
+                "Where reminders of deadlines and other alerts about disputes are posted. `https` in production, unless private addresses are allowed.",
             ),
             secret(
                 "PAYOPS_DISPUTE_REMINDER_WEBHOOK_SECRET",
@@ -300,11 +300,11 @@ pub(super) const GROUPS: &[Group] = &[
             ),
             open(
                 "PAYOPS_DISPUTE_REMINDER_MAIL_TO",
-                "Addresses that reminders are mailed to, separated by commas.",
+                "Addresses that these are mailed to, separated by commas.",
             ),
             open(
                 "PAYOPS_DISPUTE_SUPERVISOR_MAIL_TO",
-                "Addresses that are mailed as well when a day is left, or when a deadline has passed.",
+                "Addresses that are mailed as well when a day is left or a deadline has passed, and when an answer is refused with less than three days left.",
             ),
         ],
     },

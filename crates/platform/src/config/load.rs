@@ -67,13 +67,13 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let audit_keys = seals::read(reader);
     let requests = requests(reader);
     let jobs = jobs(reader, drain);
-    let (limit_alerts, dispute_reminders) = alerts::read(reader);
+    let (limit_alerts, dispute_alerts) = alerts::read(reader);
     let submission_margin = reader.value("PAYOPS_DISPUTE_SUBMISSION_MARGIN", parse::duration(HOUR, WEEK));
     let telemetry = telemetry(reader, environment);
     let redis = redis(reader);
     if environment == Environment::Production {
         production::check(reader, services.as_ref(), stripe.as_ref(), gateway.as_ref(), identity.as_ref());
-        production::alerts(reader, &limit_alerts, &dispute_reminders);
+        production::alerts(reader, &limit_alerts, &dispute_alerts);
         production::redis(reader, redis.as_ref());
         production::evidence(reader, evidence_files.as_ref());
         if matches!(scope, Scope::All | Scope::One(Service::Limits)) {
@@ -99,7 +99,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         upload_bytes: requests.upload_bytes,
         jobs: jobs?,
         limit_alerts,
-        dispute_reminders,
+        dispute_alerts,
         dispute_submission_margin: submission_margin?,
         telemetry: telemetry?,
         redis,

@@ -128,8 +128,8 @@ pub struct Settings {
     pub jobs: RunnerOptions,
     /// Who is told that merchants come near their limits.
     pub limit_alerts: AlertSettings,
-    /// Who is reminded of the deadlines of disputes.
-    pub dispute_reminders: ReminderSettings,
+    /// Who is told of deadlines of disputes, and of what else must not be overlooked.
+    pub dispute_alerts: DisputeAlertSettings,
     /// How long before its deadline an answer is sent that is held until then.
     pub dispute_submission_margin: Duration,
     /// Logs and traces.
@@ -180,14 +180,14 @@ pub struct AlertSettings {
     pub mail: Option<MailSettings>,
 }
 
-/// Who is reminded of the deadlines of disputes; nobody unless it is set.
+/// Who is told of deadlines of disputes, and of what else must not be overlooked; nobody unless it is set.
 #[derive(Debug, Clone, Default)]
-pub struct ReminderSettings {
+pub struct DisputeAlertSettings {
     /// The receiver of webhooks.
     pub webhook: Option<WebhookSettings>,
-    /// Those who get mail of every reminder.
+    /// Those who get mail of everything.
     pub mail: Option<MailSettings>,
-    /// Those who get mail as well when a day is left, or nothing.
+    /// Those who get mail as well of what is escalated.
     pub supervisors: Option<MailSettings>,
 }
 

@@ -172,3 +172,33 @@ async fn payments_that_cannot_be_read_are_refused_with_the_reason() {
         assert!(said["message"].as_str().unwrap().contains(reason), "{reason}: {said}");
     }
 }
+
+#[tokio::test]
+async fn a_payment_is_known_by_the_channels_id_once_it_was_told() {
+    let bed = Bed::start().await;
+    let ask = async |secret: &str| {
+        let call = bed.http.get(bed.url("/internal/payments/by-channel/ch_1"));
+        let call = call.header("x-service-name", "dispute-service").header("x-service-secret", secret);
+        Answer::of(call.send().await.unwrap()).await
+    };
+    let unknown = ask(DEFAULT_GATEWAY_SECRET).await;
+    assert_eq!((unknown.status, &unknown.body["code"]), (404, &json!("PAYMENT_NOT_FOUND")));
+    let payment = json!({ "payment_no": "PAY-1", "merchant_id": "01930000-0000-7000-8000-000000000001" });
+    let mut told = payment.clone();
+    told["channel_id"] = json!("ch_1");
+    let told = bed.http.post(bed.url("/sandbox/payments")).json(&told).send().await.unwrap();
+    assert_eq!(told.status(), 201);
+    let known = ask(DEFAULT_GATEWAY_SECRET).await;
+    assert_eq!((known.status, known.body), (200, payment.clone()));
+    assert_eq!(ask("guess").await.status, 401);
+    for (fault, status, same) in [
+        (json!({ "target": "gateway.payment", "kind": "status", "status": 503 }), 503, false),
+        (json!({ "target": "gateway.payment", "kind": "corrupt" }), 200, false),
+        (json!({ "target": "gateway.payment", "kind": "slow", "ms": 1 }), 200, true),
+    ] {
+        assert_eq!(bed.fault(fault.clone()).await.status, 201, "{fault}");
+        let struck = ask(DEFAULT_GATEWAY_SECRET).await;
+        assert_eq!((struck.status, struck.body == payment), (status, same), "{fault}: {}", struck.body);
+    }
+    assert_eq!(bed.fault(json!({ "target": "gateway.payment", "kind": "no_trailer" })).await.status, 400);
+}

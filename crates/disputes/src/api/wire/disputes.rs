@@ -135,6 +135,15 @@ impl StatusChange {
     }
 }
 
+/// What was sold.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "product_type": "digital" }))]
+pub struct ProductTypeChange {
+    /// `physical`, `digital` or `offline_service`.
+    pub product_type: ProductType,
+}
+
 /// Who works on a dispute.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -32,6 +32,9 @@ use crate::model::{Channel, TimelineEvent};
 use crate::store::dispute::{self, Model as Dispute};
 use crate::store::submission::{self, Kind, Model as Submission, SubmissionState};
 
+/// So long evidence may not have changed before it is packed anew: people attach several things in a row.
+const QUIET: TimeDelta = TimeDelta::minutes(1);
+
 /// When an answer is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
@@ -159,6 +162,33 @@ pub(crate) async fn deadline_moved(by: &By<'_>, edit: &Edit) -> Result<()> {
     follow(&mut after, &edit.after, by.app.options.submission_margin);
     submission::update(by.tx, &open, after, by.app.context.now()).await?;
     Ok(())
+}
+
+/// Wakes the job that sends, where evidence is about to change that lies ready at the channel. Call it before the dispute is
+/// locked, as [`want`] says. Of many changes, the first wakes it.
+pub(crate) async fn evidence_will_change(by: &By<'_>, dispute_id: Uuid) -> Result<()> {
+    let open = submission::find_open(by.tx.conn(), dispute_id).await?;
+    let soon = by.app.context.now() + QUIET;
+    if open.is_some_and(|open| lies_ready(&open) && open.next_at > soon) {
+        want(by.app, by.tx).await?;
+    }
+    Ok(())
+}
+
+/// Has an answer that lies ready packed and staged again, once its evidence has not changed for a while, or when it is due.
+pub(crate) async fn evidence_changed(by: &By<'_>, dispute_id: Uuid) -> Result<()> {
+    let Some(open) = submission::lock_open(by.tx, dispute_id).await?.filter(|open| lies_ready(open)) else {
+        return Ok(());
+    };
+    let now = by.app.context.now();
+    let mut after = (*open).clone();
+    after.next_at = after.submit_at.min(now + QUIET);
+    submission::update(by.tx, &open, after, now).await?;
+    Ok(())
+}
+
+fn lies_ready(open: &Submission) -> bool {
+    open.kind == Kind::Answer && open.state == SubmissionState::Held && open.staged_at.is_some()
 }
 
 /// Writes the submission and what the timeline tells of it.

@@ -10,11 +10,13 @@ use payops_channels::stripe::{Certainty, StripeError};
 use payops_platform::error::Result;
 use sha2::{Digest, Sha256};
 
+use super::QUIET;
 use super::step::{Hold, Pair, Run, is_for_all};
 use crate::documents::kind::Format;
 use crate::evidence::preflight::may_send;
 use crate::ops::observe::Seen;
 use crate::ops::packet::{self, ManifestFile, Packet};
+use crate::ops::payment::Link;
 use crate::store::evidence::{self, Model as Evidence};
 use crate::store::submission::{self, Model as Submission, SubmissionState, file};
 
@@ -178,7 +180,7 @@ async fn stage(run: &Run, pair: &Pair) -> Result<()> {
     let key = format!("payops-{}", run.app.context.new_id());
     match run.app.stripe()?.once().update_dispute(pair.channel_id(), &update, &key).await {
         Ok(object) => {
-            let shared = Arc::new((Seen { object, payment: None, at }, pair.submission.seal_no));
+            let shared = Arc::new((Seen { object, link: Link::NotAsked, at }, pair.submission.seal_no));
             run.step("submissions.staged", pair, move |hold| {
                 let shared = Arc::clone(&shared);
                 async move { staged(hold, &shared.0, begun, shared.1).await }.boxed()
@@ -200,7 +202,10 @@ async fn staged(mut hold: Hold<'_>, seen: &Seen, begun: i64, seal_no: i32) -> Re
     after.staged_at = Some(now);
     after.count_before = counted;
     after.delays = 0;
-    after.next_at = after.submit_at;
+    let rows = evidence::of_dispute(hold.by.tx.conn(), hold.dispute.id).await?;
+    let is_current = after.sealed_from.as_deref() == Some(fingerprint(&rows).as_str());
+    // What changed while this was packed is packed anew.
+    after.next_at = if is_current { after.submit_at } else { after.submit_at.min(now + QUIET) };
     hold.write(after).await?;
     hold.write_reading(seen, begun).await
 }

@@ -23,6 +23,7 @@ use crate::model::{LostCause, TimelineEvent};
 use crate::ops::Edit;
 use crate::ops::observe::Seen;
 use crate::ops::packet::Manifest;
+use crate::ops::payment::Link;
 use crate::store::submission::{self, Kind, SubmissionState};
 use crate::store::{dispute, evidence};
 
@@ -44,7 +45,7 @@ impl Run {
     pub(super) async fn call(&self, call: Call) -> Result<()> {
         let at = self.app.context.now();
         match self.make(&call.pair).await? {
-            Ok(object) => self.took(&call.pair, Seen { object, payment: None, at }, call.begun).await,
+            Ok(object) => self.took(&call.pair, Seen { object, link: Link::NotAsked, at }, call.begun).await,
             Err(Some(failed)) if is_for_all(&failed) => {
                 self.pause(&failed);
                 self.hold_back(&call.pair).await
@@ -143,7 +144,7 @@ impl Run {
         };
         let waits = matches!(object.status.as_str(), "needs_response" | "warning_needs_response");
         let words = object.status.as_str().to_owned();
-        let seen = Seen { object, payment: None, at };
+        let seen = Seen { object, link: Link::NotAsked, at };
         if arrived {
             return self.took(pair, seen, begun).await;
         }

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::Disputes;
 use crate::model::TimelineEvent;
 use crate::ops::observe::{self, Seen};
-use crate::ops::{By, Edit, Source, readings};
+use crate::ops::{By, Edit, Source, alerts, readings};
 use crate::store::dispute::{self, Model as Dispute};
 use crate::store::reading;
 use crate::store::submission::{self, Model as Submission, SubmissionState};
@@ -184,9 +184,13 @@ impl Hold<'_> {
         let mut after = (*submission).clone();
         after.state = state;
         after.outcome = Some(outcome.clone());
-        let detail = json!({
+        let mut detail = json!({
             "number": after.number, "kind": after.kind, "outcome": outcome, "state": state,
         });
+        if state == SubmissionState::Refused {
+            let escalated = alerts::submission_refused(&by, &dispute, &after, &outcome).await?;
+            detail["escalated"] = json!(escalated);
+        }
         submission::update(by.tx, &submission, after, by.app.context.now()).await?;
         let mut edit = Edit::of(dispute);
         edit.tell(event, detail);

@@ -1,6 +1,7 @@
-//! Telling people, and programs of theirs, that a deadline comes near or has passed.
+//! Telling people, and programs of theirs, what must not be overlooked: a deadline that comes near or has passed, a dispute of
+//! which nobody knows the payment, an answer that was not taken.
 //!
-//! A reminder, its row in the timeline and a job for every destination are written in one transaction; each job tries
+//! An alert, its row in the timeline and a job for every destination are written in one transaction; each job tries
 //! until it has arrived or is given up.
 
 pub mod event;
@@ -9,11 +10,11 @@ mod words;
 use std::time::Duration;
 
 use payops_core::time::Timestamp;
-use payops_platform::config::{MailSettings, ReminderSettings};
+use payops_platform::config::{DisputeAlertSettings, MailSettings};
 use payops_platform::outbound::{Event, Mail, Mailer, SetupError, Undelivered, Webhook};
 use serde::{Deserialize, Serialize};
 
-use event::ReminderEvent;
+use event::AlertEvent;
 
 /// How long a receiver of webhooks may take, and an SMTP server for each command.
 pub const TIME_OUT: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ impl Destinations {
     ///
     /// # Errors
     /// When the file with the mail server's authority cannot be read.
-    pub fn new(settings: &ReminderSettings, time_out: Duration) -> Result<Self, SetupError> {
+    pub fn new(settings: &DisputeAlertSettings, time_out: Duration) -> Result<Self, SetupError> {
         let webhook = settings.webhook.as_ref().map(|webhook| Webhook::new(webhook, time_out)).transpose()?;
         let mut mail = [&settings.mail, &settings.supervisors].into_iter().flatten();
         let server = mail.next().map(|mail| &mail.server);
@@ -66,7 +67,7 @@ impl Destinations {
     }
 
     /// Those who are told of this, each once.
-    pub(crate) fn of(&self, event: &ReminderEvent) -> Vec<Destination> {
+    pub(crate) fn of(&self, event: &AlertEvent) -> Vec<Destination> {
         let supervisors = self.supervisors.iter().filter(|_| event.escalated);
         let mut addresses: Vec<&String> = Vec::new();
         for address in self.everybody.iter().chain(supervisors) {
@@ -78,11 +79,11 @@ impl Destinations {
         webhook.chain(addresses.into_iter().cloned().map(Destination::Mail)).collect()
     }
 
-    /// Sends a reminder to one of them.
+    /// Sends an alert to one of them.
     pub(crate) async fn send(
         &self,
         destination: &Destination,
-        event: &ReminderEvent,
+        event: &AlertEvent,
         now: Timestamp,
     ) -> Result<(), Undelivered> {
         let gone = || Undelivered::NotTaken("this destination is not among the settings any more".to_owned());

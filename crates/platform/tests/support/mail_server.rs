@@ -1,4 +1,5 @@
-//! A real mail server beside a test, private and on free ports, which ends with the test.
+//! A real mail server beside a test, private and on free ports, which ends with the test. The tests of every service that sends
+//! mail take this file in.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -30,7 +31,7 @@ impl MailServer {
         let (pem, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
         std::fs::write(&pem, certificate.cert.pem()).unwrap();
         std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/mail_server.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../platform/tests/support/mail_server.py");
         let mut process = Command::new(python)
             .args(["-W", "ignore"])
             .arg(script)
