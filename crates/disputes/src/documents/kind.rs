@@ -160,7 +160,7 @@ fn seems_to_be(bytes: &[u8]) -> Option<&'static str> {
 pub fn clean_name(name: &str) -> (String, Option<Notice>) {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let kept: String = last.nfc().filter(|character| !is_unwanted(*character)).collect();
-    let trimmed = kept.trim_matches(|character: char| character.is_whitespace() || character == '.');
+    let trimmed = kept.trim_matches(is_no_end);
     let clean = if trimmed.is_empty() { "file".to_owned() } else { shorten(trimmed) };
     let notice = (clean != name).then(|| Notice::Renamed {
         from: name.chars().filter(|character| !is_invisible(*character)).take(255).collect(),
@@ -196,7 +196,12 @@ fn shorten(name: &str) -> String {
         _ => (name, String::new()),
     };
     let end = stem.floor_char_boundary(MAX_NAME_BYTES - extension.len());
-    format!("{}{extension}", stem[..end].trim_end())
+    format!("{}{extension}", stem[..end].trim_end_matches(is_no_end))
+}
+
+/// What a name neither begins nor ends with.
+fn is_no_end(character: char) -> bool {
+    character.is_whitespace() || character == '.'
 }
 
 #[cfg(test)]
@@ -244,6 +249,12 @@ mod tests {
         );
         assert_eq!(misnamed("receipt.PNG", Format::Png), None);
         assert_eq!(misnamed("receipt", Format::Png), None);
+    }
+
+    #[test]
+    fn a_name_that_is_cut_at_a_dot_does_not_end_in_it() {
+        let (clean, _) = clean_name(&format!("{}.{}", "x".repeat(MAX_NAME_BYTES - 1), "y".repeat(30)));
+        assert_eq!(clean, "x".repeat(MAX_NAME_BYTES - 1));
     }
 
     proptest! {
