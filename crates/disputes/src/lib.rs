@@ -17,6 +17,7 @@ mod files;
 mod metrics;
 mod ops;
 mod store;
+mod vault;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use payops_channels::stripe::api::StripeClient;
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Migration;
 use payops_platform::error::Result;
+use payops_platform::vault::{DataKey, KeyRing};
 use secrecy::SecretString;
 
 use metrics::DisputeMetrics;
@@ -32,6 +34,8 @@ use ops::intake::Intake;
 
 pub use api::{openapi, routes};
 pub use files::Files;
+pub use ops::rotation::{check_ring, rotate_keys};
+pub use vault::DisputeKeys;
 
 /// The service's tables, the oldest migration first.
 pub const MIGRATIONS: &[Migration] = &[
@@ -42,6 +46,7 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0002_timeline.postgres.sql"),
     },
     Migration::portable("0003_desk", include_str!("../migrations/0003_desk.sql")),
+    Migration::portable("0004_personal_data", include_str!("../migrations/0004_personal_data.sql")),
 ];
 
 /// What the service is told at its start.
@@ -87,6 +92,10 @@ pub struct Disputes {
     pub(crate) options: Arc<Options>,
     pub(crate) metrics: DisputeMetrics,
     pub(crate) intake: Intake,
+    /// What the keys of disputes are wrapped under.
+    pub(crate) ring: KeyRing,
+    /// What addresses are hashed with.
+    pub(crate) subjects: Arc<DataKey>,
 }
 
 impl AsRef<ServiceContext> for Disputes {
@@ -96,11 +105,22 @@ impl AsRef<ServiceContext> for Disputes {
 }
 
 impl Disputes {
-    /// Puts the service together.
-    pub fn new(context: ServiceContext, files: Files, channels: Channels, options: Options) -> Self {
+    /// Puts the service together. `ring` must have every key that is in use.
+    ///
+    /// # Errors
+    /// 503 `DATA_KEY_MISSING` where the ring lacks a key; its internal text says which.
+    pub async fn start(
+        context: ServiceContext,
+        files: Files,
+        ring: KeyRing,
+        channels: Channels,
+        options: Options,
+    ) -> Result<Self> {
+        check_ring(context.db.read(), &ring).await?;
+        let subjects = Arc::new(ops::vault::subjects_key(&context, &ring).await?);
         let metrics = DisputeMetrics::register(&context.metrics);
-        let intake = Intake::default();
-        Self { context, files, channels: Arc::new(channels), options: Arc::new(options), metrics, intake }
+        let (channels, options, intake) = (Arc::new(channels), Arc::new(options), Intake::default());
+        Ok(Self { context, files, channels, options, metrics, intake, ring, subjects })
     }
 
     /// Stripe's API, or 422 where it is not configured.

@@ -121,4 +121,6 @@ pub enum TimelineEvent {
     Reminded,
     /// The deadline passed without an answer.
     DeadlineMissed,
+    /// What is personal in it was erased.
+    Erased,
 }

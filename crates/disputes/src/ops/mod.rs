@@ -8,13 +8,16 @@ pub(crate) mod export;
 pub(crate) mod intake;
 pub(crate) mod observe;
 pub(crate) mod packet;
+pub(crate) mod personal;
 pub(crate) mod print;
 pub(crate) mod readings;
 pub(crate) mod refund;
 pub(crate) mod reminders;
+pub(crate) mod rotation;
 pub(crate) mod statistics;
 pub(crate) mod submission;
 pub(crate) mod sweep;
+pub(crate) mod vault;
 pub(crate) mod webhooks;
 
 pub(crate) use edit::{By, Edit, Source};

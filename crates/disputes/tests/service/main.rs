@@ -9,6 +9,7 @@ mod desk;
 mod evidence;
 mod harness;
 mod orderings;
+mod personal_data;
 mod s3;
 mod submissions;
 mod submissions_under_faults;

@@ -33,22 +33,10 @@ impl App {
     }
 
     /// Gives a dispute a text as evidence.
-    pub async fn text(&self, id: &str, field: &'static str, text: &'static str) {
-        let id: uuid::Uuid = id.parse().unwrap();
-        let context = self.context().clone();
-        let write = self.context().db.write("tests.text", move |tx| {
-            let (new, now) = (context.new_id(), context.now());
-            Box::pin(async move {
-                use sea_orm::ConnectionTrait;
-                let insert = "INSERT INTO dispute_evidence
-                    (id, dispute_id, evidence_type, text_content, uploaded_by, created_at)
-                    VALUES ($1, $2, $3, $4, 'tests', $5)";
-                let values = [new.into(), id.into(), field.into(), text.into(), now.into()];
-                tx.conn().execute_raw(tx.statement(insert, values)).await?;
-                Ok(())
-            })
-        });
-        write.await.unwrap();
+    pub async fn text(&self, id: &str, field: &str, text: &str) {
+        let body = json!({ "evidence_type": field, "text_content": text });
+        let added = self.post(&format!("/api/v1/disputes/{id}/evidence"), &body).await;
+        assert_eq!(added.status, 201, "{:?}", added.json());
     }
 
     pub async fn submit(&self, id: &str, body: &Value) -> TestAnswer {
