@@ -61,7 +61,8 @@ async fn bad_settings_are_refused_by_name() {
         assert!(!folder.path().join("data").exists(), "{environment:?} left something behind");
     }
     // A token is of no service: where only one of them has its settings, it is minted all the same.
-    let minted = bare(&folder, &["token"], &[("PORT", "40021"), ("DB_HOST", "db"), ("DB_NAME", "disputes")]).await;
+    let minted =
+        bare(&folder, &["token"], &[("PORT", "40021"), ("DB_HOST", "db"), ("DB_NAME", "disputes")]).await;
     assert_eq!((minted.code, minted.stdout.trim().split('.').count()), (0, 3), "{minted:?}");
 }
 
