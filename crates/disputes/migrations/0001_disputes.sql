@@ -31,8 +31,7 @@ CREATE TABLE disputes (
     lost_cause VARCHAR(20),                       -- accepted, expired or decided: the channel's object does not tell
     closed_at TIMESTAMPTZ,
     doubt VARCHAR(40),                            -- what a person should look at; NULL: nothing
-    channel_object JSONB,                         -- the channel's dispute as it was last read
-    channel_read_at TIMESTAMPTZ,                  -- when that was; NULL: never
+    channel_read_at TIMESTAMPTZ,                  -- when the channel's dispute was last read; NULL: never
     timeline_seq BIGINT NOT NULL DEFAULT 0,       -- number of the last row in dispute_timeline
     created_by VARCHAR(200) NOT NULL,
     version BIGINT NOT NULL DEFAULT 1,
@@ -62,15 +61,14 @@ CREATE TABLE dispute_evidence (
     content_type VARCHAR(60),                     -- files: by its first bytes
     file_size BIGINT,                             -- files: bytes
     pages INTEGER,                                -- files
-    sha256 VARCHAR(64),                           -- files: of the bytes, which are stored under it
-    text_content TEXT,                            -- texts
-    description VARCHAR(500) NOT NULL DEFAULT '',
+    sha256 VARCHAR(64),                           -- files: of the bytes, which are stored under it, sealed; NULL: a text
+    sealed BYTEA NOT NULL,                        -- text and description, with the dispute's key
     uploaded_by VARCHAR(200) NOT NULL,
     submitted_at TIMESTAMPTZ,                     -- part of an answer that was sent; it can no longer be deleted
     created_at TIMESTAMPTZ NOT NULL,
     deleted_at TIMESTAMPTZ,
     deleted_by VARCHAR(200),
-    CHECK ((sha256 IS NULL) <> (text_content IS NULL))
+    CHECK ((sha256 IS NULL) = (file_name IS NULL))
 );
 
 CREATE INDEX idx_dispute_evidence_dispute ON dispute_evidence (dispute_id, created_at);
@@ -89,7 +87,7 @@ CREATE TABLE submissions (
     next_at TIMESTAMPTZ NOT NULL,                 -- when there is something to do about it
     seal_no INTEGER NOT NULL DEFAULT 0,           -- how often it was packed
     sealed_from VARCHAR(64),                      -- SHA-256 of the evidence that the packet is made of; NULL: not packed
-    packet JSONB,                                 -- exactly what is sent; NULL: not packed, or a concession
+    packet BYTEA,                                 -- exactly what is sent, sealed; NULL: not packed, or a concession
     packet_sha256 VARCHAR(64),
     staged_at TIMESTAMPTZ,                        -- files uploaded, evidence stored at the channel; NULL: not yet
     count_before INTEGER NOT NULL,                -- the channel's submission_count before it: more means that it arrived
@@ -127,7 +125,7 @@ CREATE TABLE webhook_inbox (
     channel VARCHAR(50) NOT NULL,
     event_type VARCHAR(100) NOT NULL,
     object_id VARCHAR(255) NOT NULL,
-    payload JSONB NOT NULL,
+    payload JSONB NOT NULL,                       -- what of it is about the dispute, and nothing about the customer
     event_created_at TIMESTAMPTZ,                 -- when it happened, by the channel's clock
     received_at TIMESTAMPTZ NOT NULL,
     processed_at TIMESTAMPTZ

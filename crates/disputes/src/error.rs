@@ -12,6 +12,8 @@ use crate::store::submission::Model as Submission;
 
 /// The channel has no such dispute.
 pub(crate) const CHANNEL_DISPUTE_NOT_FOUND: &str = "CHANNEL_DISPUTE_NOT_FOUND";
+/// What is personal was erased.
+pub(crate) const ERASED: &str = "ERASED";
 
 /// Nothing is known by this id, or it is another merchant's.
 pub(crate) fn dispute_not_found(id: Uuid) -> Error {
@@ -243,4 +245,34 @@ pub(crate) fn file_missing(sha256: &str) -> Error {
         ),
         format!("存储中没有 SHA-256 为 {sha256} 的文件；请重新上传，或删除该证据"),
     )
+}
+
+/// What is personal in the dispute was erased, and is nowhere any more.
+pub(crate) fn erased(dispute_id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::Gone,
+        ERASED,
+        format!(
+            "the personal data of dispute {dispute_id} was erased; what happened to the dispute still stands"
+        ),
+        format!("争议 {dispute_id} 的个人数据已被删除；争议本身的记录仍然保留"),
+    )
+}
+
+/// Personal data is needed as long as a dispute is open.
+pub(crate) fn subject_disputes_open(open: &[&Dispute]) -> Error {
+    let count = open.len();
+    let told: Vec<_> = open
+        .iter()
+        .map(|dispute| {
+            json!({ "dispute_id": dispute.id, "dispute_no": dispute.dispute_no, "status": dispute.status })
+        })
+        .collect();
+    Error::new(
+        ErrorKind::Conflict,
+        "SUBJECT_DISPUTES_OPEN",
+        format!("{count} of the disputes are still open, or an answer is on its way; nothing was erased, and data.disputes names each"),
+        format!("有 {count} 个争议尚未结束，或答复正在提交；未删除任何数据，详见 data.disputes"),
+    )
+    .with_data(json!({ "disputes": told }))
 }

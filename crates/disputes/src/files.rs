@@ -1,4 +1,5 @@
-//! Files of evidence, each under the SHA-256 of its bytes: in a folder, or in a bucket of anything that speaks S3.
+//! Files of evidence, each with its dispute and under the SHA-256 of its bytes, sealed with the dispute's key: in a folder, or
+//! in a bucket of anything that speaks S3.
 //!
 //! A file is written before the row that names it, so no row is without its file. A file that no row names harms nobody,
 //! and the same bytes come to lie in the same place, so that two writers cannot disturb one another.
@@ -17,8 +18,10 @@ use payops_platform::config::{Bucket, FilePlace};
 use payops_platform::error::{Error, Result};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::error;
+use crate::vault::DisputeKeys;
 
 /// How long, at most, a store that is away is asked again before the caller is told.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,33 +58,35 @@ impl Files {
         Ok(Self { objects })
     }
 
-    /// Keeps a file; gives the SHA-256 of its bytes in lower-case hexadecimal, under which it lies.
+    /// Keeps a file of a dispute, sealed with its key; gives the SHA-256 of its bytes in lower-case hexadecimal, under which it
+    /// lies.
     ///
     /// # Errors
-    /// 503 while the store is away, or refuses the key or the bucket.
-    pub async fn put(&self, bytes: Bytes) -> Result<String> {
+    /// 410 `ERASED` without a key; 503 while the store is away, or refuses the key or the bucket.
+    pub async fn put(&self, keys: &DisputeKeys, bytes: Bytes) -> Result<String> {
         let sha256 = hex::encode(Sha256::digest(&bytes));
-        self.objects.put(&place_of(&sha256), bytes.into()).await.map_err(away)?;
+        let sealed = keys.seal(&file(&sha256), &bytes)?;
+        self.objects.put(&place_of(keys.dispute_id(), &sha256), sealed.into()).await.map_err(away)?;
         Ok(sha256)
     }
 
-    /// The file whose bytes have this SHA-256.
+    /// The dispute's file whose bytes have this SHA-256.
     ///
     /// # Errors
-    /// 422 `EVIDENCE_FILE_MISSING` where nothing, or something else, lies in its place; 503 while the store is away, or
+    /// 410 `ERASED` where its key was destroyed; 422 `EVIDENCE_FILE_MISSING` where nothing, or something else, lies in its place; 503 while the store is away, or
     /// refuses the key or the bucket.
-    pub async fn get(&self, sha256: &str) -> Result<Bytes> {
-        let found = match self.objects.get(&place_of(sha256)).await {
+    pub async fn get(&self, keys: &DisputeKeys, sha256: &str) -> Result<Bytes> {
+        let found = match self.objects.get(&place_of(keys.dispute_id(), sha256)).await {
             Ok(found) => found.bytes().await.map_err(away)?,
             Err(error @ object_store::Error::NotFound { .. }) if !is_of_the_bucket(&error) => {
                 return Err(error::file_missing(sha256));
             }
             Err(error) => return Err(away(error)),
         };
-        if hex::encode(Sha256::digest(&found)) == sha256 {
-            Ok(found)
-        } else {
-            Err(error::file_missing(sha256))
+        match keys.open(&file(sha256), &found) {
+            Ok(Some(bytes)) if hex::encode(Sha256::digest(&bytes)) == sha256 => Ok(bytes.into()),
+            Ok(None) => Err(error::erased(keys.dispute_id())),
+            Ok(Some(_)) | Err(_) => Err(error::file_missing(sha256)),
         }
     }
 }
@@ -114,10 +119,17 @@ fn endpoint(bucket: &Bucket) -> Option<String> {
     Some(endpoint.replacen("://", &before, 1))
 }
 
-/// The first two digits make the folder, so that none becomes too large to be listed.
-fn place_of(sha256: &str) -> Path {
-    let folder = sha256.get(..2).unwrap_or_default();
-    Path::from_iter([folder, sha256])
+/// What a file is among what its dispute seals.
+fn file(sha256: &str) -> String {
+    format!("file {sha256}")
+}
+
+/// A folder of its own for each dispute. The last two digits of the dispute, which are random, make another around it, so that
+/// none becomes too large to be listed.
+fn place_of(dispute_id: Uuid, sha256: &str) -> Path {
+    let dispute = dispute_id.to_string();
+    let folder = dispute.get(dispute.len() - 2..).unwrap_or_default();
+    Path::from_iter([folder, &dispute, sha256])
 }
 
 /// A bucket that is missing loses no file: somebody has named another one.

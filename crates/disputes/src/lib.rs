@@ -17,6 +17,7 @@ mod files;
 mod metrics;
 mod ops;
 mod store;
+mod vault;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use payops_channels::stripe::api::StripeClient;
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Migration;
 use payops_platform::error::Result;
+use payops_platform::vault::{DataKey, KeyRing};
 use secrecy::SecretString;
 
 use metrics::DisputeMetrics;
@@ -34,6 +36,8 @@ use ops::payment::GatewayHealth;
 
 pub use api::{openapi, routes};
 pub use files::Files;
+pub use ops::rotation::{check_ring, rotate_keys};
+pub use vault::DisputeKeys;
 
 /// The service's tables, the oldest migration first.
 pub const MIGRATIONS: &[Migration] = &[
@@ -45,6 +49,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration::portable("0003_desk", include_str!("../migrations/0003_desk.sql")),
     Migration::portable("0004_payments", include_str!("../migrations/0004_payments.sql")),
+    Migration::portable("0005_personal_data", include_str!("../migrations/0005_personal_data.sql")),
 ];
 
 /// What the service is told at its start.
@@ -94,6 +99,10 @@ pub struct Disputes {
     pub(crate) metrics: DisputeMetrics,
     pub(crate) intake: Intake,
     pub(crate) gateway_health: GatewayHealth,
+    /// What the keys of disputes are wrapped under.
+    pub(crate) ring: KeyRing,
+    /// What addresses are hashed with.
+    pub(crate) subjects: Arc<DataKey>,
 }
 
 impl AsRef<ServiceContext> for Disputes {
@@ -103,10 +112,21 @@ impl AsRef<ServiceContext> for Disputes {
 }
 
 impl Disputes {
-    /// Puts the service together.
-    pub fn new(context: ServiceContext, files: Files, channels: Channels, options: Options) -> Self {
+    /// Puts the service together. `ring` must have every key that is in use.
+    ///
+    /// # Errors
+    /// 503 `DATA_KEY_MISSING` where the ring lacks a key; its internal text says which.
+    pub async fn start(
+        context: ServiceContext,
+        files: Files,
+        ring: KeyRing,
+        channels: Channels,
+        options: Options,
+    ) -> Result<Self> {
+        check_ring(context.db.read(), &ring).await?;
+        let subjects = Arc::new(ops::vault::subjects_key(&context, &ring).await?);
         let metrics = DisputeMetrics::register(&context.metrics);
-        Self {
+        Ok(Self {
             context,
             files,
             channels: Arc::new(channels),
@@ -114,7 +134,9 @@ impl Disputes {
             metrics,
             intake: Intake::default(),
             gateway_health: GatewayHealth::default(),
-        }
+            ring,
+            subjects,
+        })
     }
 
     /// Stripe's API, or 422 where it is not configured.

@@ -123,4 +123,6 @@ pub enum TimelineEvent {
     DeadlineMissed,
     /// Nobody could say which payment it is about, and operators were told.
     PaymentUnknown,
+    /// What is personal in it was erased.
+    Erased,
 }

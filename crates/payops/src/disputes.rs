@@ -6,14 +6,16 @@ use anyhow::{Context, Result};
 use payops_channels::payment_lookup::{LookupSettings, PaymentLookup};
 use payops_channels::stripe::api::{StripeClient, StripeSettings};
 use payops_disputes::alerts::{Destinations, TIME_OUT};
-use payops_disputes::{Channels, Disputes, Files, Options, jobs, routes};
+use payops_disputes::{Channels, Disputes, Files, Options, check_ring, jobs, routes};
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{Service, Settings};
 use payops_platform::context::ServiceContext;
 use payops_platform::db::Db;
-use payops_platform::http::{ServiceHttp, service_router};
+use payops_platform::error::Error;
+use payops_platform::http::{HealthCheck, ServiceHttp, service_router};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::{Metrics, inject_traceparent};
+use payops_platform::vault::KeyRing;
 
 use crate::services::{OpenService, Probes, gateway_access, rate_limiter};
 use crate::startup::Surroundings;
@@ -40,7 +42,6 @@ pub(crate) async fn open(
             .context("the client of the payment gateway cannot be made")
     });
     let channels = Channels { stripe: stripe.transpose()?, gateway: gateway.transpose()? };
-    jobs::schedule(&context).await?;
     let options = Options {
         stripe_webhook_secrets: settings.stripe.webhook_secrets.clone(),
         submission_margin: settings.dispute_submission_margin,
@@ -49,14 +50,38 @@ pub(crate) async fn open(
     };
     let place = &settings.evidence_files;
     let files = Files::open(place).with_context(|| format!("{place} cannot be used"))?;
-    let app = Disputes::new(context.clone(), files, channels, options);
+    let ring = data_keys(settings)?;
+    let app = Disputes::start(context.clone(), files, ring.clone(), channels, options).await;
+    let app = app.map_err(|error| with_internal(&error))?;
+    jobs::schedule(&context).await?;
     let probes = Probes::new()?;
+    let mut checks: Vec<HealthCheck> =
+        probes.stripe(settings).into_iter().chain(probes.gateway(settings)).collect();
+    checks.push(keys_are_there(context.db.clone(), ring));
     let http = ServiceHttp {
         limits: settings.http,
         limiter: rate_limiter(settings, &metrics).await?,
-        checks: probes.stripe(settings).into_iter().chain(probes.gateway(settings)).collect(),
+        checks,
         ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
     };
     let runner = Runner::new(context).with_options(settings.jobs.clone());
     Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
+}
+
+/// What the keys of personal data are wrapped under.
+pub(crate) fn data_keys(settings: &Settings) -> Result<KeyRing> {
+    settings.data_keys.clone().context("PAYOPS_DATA_KEYS is needed")
+}
+
+/// An error with what only the log may hold: here it is for whoever starts the process.
+pub(crate) fn with_internal(error: &Error) -> anyhow::Error {
+    anyhow::anyhow!("{}", error.internal_text().map_or_else(|| error.to_string(), str::to_owned))
+}
+
+/// Another process may have wrapped keys under one that this one does not have.
+fn keys_are_there(db: Db, ring: KeyRing) -> HealthCheck {
+    HealthCheck::required("data_keys", move || {
+        let (db, ring) = (db.clone(), ring.clone());
+        async move { check_ring(db.read(), &ring).await }
+    })
 }

@@ -30,6 +30,7 @@ enum Command {
     Openapi(cli::openapi::OpenapiArgs),
     Sandbox(cli::sandbox::SandboxArgs),
     Limits(cli::limits::LimitsArgs),
+    RotateKeys(cli::rotate_keys::RotateKeysArgs),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Openapi(args) => cli::openapi::run(&args),
         Command::Sandbox(args) => cli::sandbox::run(args),
         Command::Limits(args) => cli::limits::run(args),
+        Command::RotateKeys(args) => cli::rotate_keys::run(args),
     };
     result.unwrap_or_else(|error| {
         startup::tell(&error);

@@ -30,6 +30,8 @@ pub enum ErrorKind {
     ClientTimeout,
     /// 409: the state of the resource, or a duplicate, stands against it.
     Conflict,
+    /// 410: it was there and was destroyed.
+    Gone,
     /// 412: the version that the caller edited is not the newest.
     PreconditionFailed,
     /// 413: the body is larger than this endpoint reads.
@@ -56,6 +58,7 @@ impl ErrorKind {
             Self::NotFound => 404,
             Self::ClientTimeout => 408,
             Self::Conflict => 409,
+            Self::Gone => 410,
             Self::PreconditionFailed => 412,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,

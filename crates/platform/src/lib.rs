@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod outbound;
 pub mod telemetry;
+pub mod vault;
 
 pub use context::ServiceContext;
 pub use error::{Error, ErrorKind, Result};

@@ -69,7 +69,7 @@ async fn hour(db: &TestDb, count: usize) -> anyhow::Result<String> {
     sandbox.handle().clear_requests();
     let paced = PER_SECOND * SPEED.unsigned_abs();
     let stripe = Stripe { base_url: sandbox.base_url(), per_second: paced };
-    let service = Service::start(db, shared, Some(&stripe))?;
+    let service = Service::start(db, shared, Some(&stripe)).await?;
     let (real, began) = (Instant::now(), clock.now());
     service.run_jobs();
     let mut calls = BTreeMap::new();
@@ -98,7 +98,7 @@ async fn make_ready(
 ) -> anyhow::Result<Order> {
     let made_at = clock.now();
     let stripe = Stripe { base_url: sandbox.base_url(), per_second: 100_000 };
-    let service = Arc::new(Service::start(db, clock, Some(&stripe))?);
+    let service = Arc::new(Service::start(db, clock, Some(&stripe)).await?);
     let mut stripes = Vec::new();
     for number in 0..count {
         let within_the_hour =

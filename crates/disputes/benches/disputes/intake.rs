@@ -78,7 +78,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
         let stripe = Stripe { base_url: sandbox.base_url(), per_second: PER_SECOND };
         let mut services = Vec::new();
         for (name, db) in databases().await {
-            let service = Service::start(&db, Arc::new(SystemClock), Some(&stripe))?;
+            let service = Service::start(&db, Arc::new(SystemClock), Some(&stripe)).await?;
             service.run_jobs();
             services.push((name, service, db));
         }

@@ -35,7 +35,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
             let started = Instant::now();
             let clock = Arc::new(SystemClock);
             fill(&db, plan.disputes, clock.now()).await?;
-            let service = Service::start(&db, clock, None)?;
+            let service = Service::start(&db, clock, None).await?;
             payops_disputes::jobs::schedule(&service.context).await?;
             service.run_jobs();
             until_folded(&service).await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use payops_channels::stripe::api::{StripeClient, StripeSettings};
-use payops_core::random::SystemRandom;
+use payops_core::random::{SeededRandom, SystemRandom};
 use payops_core::time::Clock;
 use payops_disputes::{Channels, Disputes, Files, MIGRATIONS, Options, jobs, routes};
 use payops_platform::ServiceContext;
@@ -18,6 +18,7 @@ use payops_platform::http::testing::{TestClient, authenticator};
 use payops_platform::http::{Budgets, Limiter, ServiceHttp, listen, serve, service_router};
 use payops_platform::jobs::{Runner, RunnerOptions};
 use payops_platform::telemetry::{Metrics, inject_traceparent};
+use payops_platform::vault::KeyRing;
 use payops_sandbox::{DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET};
 use sea_orm::ConnectionTrait;
 use secrecy::SecretString;
@@ -45,7 +46,11 @@ pub struct Stripe<'a> {
 }
 
 impl Service {
-    pub fn start(db: &TestDb, clock: Arc<dyn Clock>, stripe: Option<&Stripe<'_>>) -> anyhow::Result<Self> {
+    pub async fn start(
+        db: &TestDb,
+        clock: Arc<dyn Clock>,
+        stripe: Option<&Stripe<'_>>,
+    ) -> anyhow::Result<Self> {
         let name = "dispute-service";
         let context = ServiceContext::new(name, db.db(), clock, Arc::new(SystemRandom), Metrics::new(name));
         let options = Options {
@@ -55,7 +60,8 @@ impl Service {
         let files = tempfile::tempdir()?;
         let place = Files::open(&FilePlace::Folder(files.path().to_owned()))?;
         let channels = Channels { stripe: stripe.map(Stripe::client).transpose()?, gateway: None };
-        let disputes = Disputes::new(context.clone(), place, channels, options);
+        let ring = KeyRing::parse(&KeyRing::draw("bench", &SeededRandom::new(1)))?;
+        let disputes = Disputes::start(context.clone(), place, ring, channels, options).await?;
         let authenticator = authenticator()?;
         let limiter = Budgets { caller_per_minute: NonZeroU32::MAX, ..Budgets::default() };
         let http = ServiceHttp {

@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use payops_platform::auth::{Authorized, OperatorOrMerchant};
+use payops_platform::auth::{Authorized, Caller, OperatorOrMerchant, Role};
 use payops_platform::error::{Error, Result};
 use payops_platform::http::{Answer, Command, Idempotency, NoBody, PathId, write};
 use serde_json::json;
@@ -18,7 +18,8 @@ use crate::Disputes;
 use crate::documents::inspect;
 use crate::documents::kind::Notice as FileNotice;
 use crate::error;
-use crate::ops::evidence::{self, Content, NewEvidence};
+use crate::ops::evidence::{self, Content, NewEvidence, Opened};
+use crate::ops::vault;
 use crate::store::{dispute, evidence as rows};
 
 /// Adds evidence: a file as a form, or a text as JSON. A text takes the place of the one of its field; what is there
@@ -52,30 +53,42 @@ pub(super) async fn add_evidence(
         let (parts, body) = request.into_parts();
         let upload = form::read(Request::from_parts(parts.clone(), body)).await?;
         // Nothing is stored for a dispute that is not the caller's.
-        dispute::find(app.context.db.read(), id, merchant).await?;
-        store(&app, &parts, upload).await?
+        let dispute = dispute::find(app.context.db.read(), id, merchant).await?;
+        store(&app, &dispute, &parts, upload).await?
     } else {
         let Command { body, idempotency } = Command::<NewText>::from_request(request, &()).await?;
         (Command { body: body.evidence(MOST_DESCRIPTION)?, idempotency }, Vec::new())
     };
-    write(&app, "disputes.add_evidence", caller.actor(), command, move |scope| {
+    let added = write(&app, "disputes.add_evidence", caller.actor(), command, move |scope| {
         let notices = notices.clone();
         async move {
-            let (row, is_new) = evidence::add(&by(&scope), id, merchant, scope.body).await?;
-            let path = format!("/api/v1/disputes/evidence/{}/content", row.id);
-            let mut shown = Evidence::from(row);
+            let (piece, is_new) = evidence::add(&by(&scope), id, merchant, scope.body).await?;
+            let path = Evidence::content_path(piece.row.id);
+            let mut shown = Evidence::from(piece).without_personal();
             let is_renamed = |notice: &&FileNotice| matches!(notice, FileNotice::Renamed { .. });
             shown.notices.extend(notices.iter().filter(is_renamed).map(Notice::from));
             Ok(if is_new { Answer::created(shown).location(path) } else { Answer::ok(shown) })
         }
         .boxed()
-    })
-    .await
+    });
+    with_personal(&app, added.await?).await
+}
+
+/// Adds to an answer what is not kept with it for an `Idempotency-Key`.
+async fn with_personal(app: &Disputes, answer: Answer<Evidence>) -> Result<Answer<Evidence>> {
+    let tell = async |shown: Evidence| {
+        let db = app.context.db.read();
+        let row = rows::find_ever(db, shown.id).await?;
+        let keys = vault::of(app, db, row.dispute_id).await?;
+        Ok(shown.with_personal(Opened::of(&keys, row)?.personal))
+    };
+    answer.told_as(tell).await
 }
 
 /// Reads a file and stores it, before any row names it.
 async fn store(
     app: &Disputes,
+    dispute: &dispute::Model,
     parts: &Parts,
     upload: Upload,
 ) -> Result<(Command<NewEvidence>, Vec<FileNotice>)> {
@@ -84,12 +97,15 @@ async fn store(
     let inspection = tokio::task::spawn_blocking(move || inspect(&called, &content));
     let inspection = inspection.await.map_err(Error::internal)??;
     let size = bytes.len();
-    let sha256 = app.files.put(bytes).await?;
+    let Some(keys) = vault::ready(app, dispute.id).await? else {
+        return Err(error::action_not_allowed(dispute, "given evidence", "补充证据"));
+    };
+    let (sha256, key_number) = (app.files.put(&keys, bytes).await?, keys.number());
     // The boundary of a form is another one each time it is sent.
     let said = json!([kind.as_str(), description, name, sha256]).to_string();
     let idempotency = Idempotency::of(parts, said.as_bytes())?;
     let notices = inspection.notices.clone();
-    let content = Content::File { inspection, bytes: size, sha256 };
+    let content = Content::File { inspection, bytes: size, sha256, key_number };
     Ok((
         Command { body: NewEvidence { evidence_type: kind.as_str(), description, content }, idempotency },
         notices,
@@ -114,7 +130,9 @@ pub(super) async fn list_evidence(
 ) -> Result<Answer<Vec<Evidence>>> {
     let db = app.context.db.read();
     dispute::find(db, id, caller.caller.merchant_id()).await?;
-    Ok(Answer::ok(rows::of_dispute(db, id).await?.into_iter().map(Into::into).collect()))
+    let keys = vault::of(&app, db, id).await?;
+    let pieces = rows::of_dispute(db, id).await?.into_iter().map(|row| Opened::of(&keys, row));
+    Ok(Answer::ok(pieces.map(|piece| Ok(piece?.into())).collect::<Result<_>>()?))
 }
 
 /// Takes evidence away. What was sent stays.
@@ -136,13 +154,18 @@ pub(super) async fn delete_evidence(
     command: Command<NoBody>,
 ) -> Result<Answer<Evidence>> {
     let merchant = caller.caller.merchant_id();
-    write(&app, "disputes.delete_evidence", caller.actor(), command, move |scope| {
-        async move { Ok(Answer::ok(evidence::delete(&by(&scope), id, merchant).await?.into())) }.boxed()
-    })
-    .await
+    let deleted = write(&app, "disputes.delete_evidence", caller.actor(), command, move |scope| {
+        async move {
+            let piece = evidence::delete(&by(&scope), id, merchant).await?;
+            Ok(Answer::ok(Evidence::from(piece).without_personal()))
+        }
+        .boxed()
+    });
+    with_personal(&app, deleted.await?).await
 }
 
-/// Gives what a piece of evidence is: the bytes of its file, or its text.
+/// Gives what a piece of evidence is: the bytes of its file, or its text. An admin gets what was deleted as well, which is part of
+/// what is known of a customer.
 #[utoipa::path(
     get,
     path = "/api/v1/disputes/evidence/{id}/content",
@@ -151,6 +174,7 @@ pub(super) async fn delete_evidence(
     responses(
         (status = 200, description = "The file as it was handed over: application/pdf, image/jpeg or image/png; a text is text/plain", content_type = "application/pdf", body = Vec<u8>),
         (status = 404, description = "EVIDENCE_NOT_FOUND"),
+        (status = 410, description = "ERASED: the personal data of the dispute was erased"),
         (status = 422, description = "EVIDENCE_FILE_MISSING: the store has lost the file"),
         (status = 503, description = "UNAVAILABLE: the store of files is away"),
     )
@@ -160,19 +184,23 @@ pub(super) async fn evidence_content(
     caller: Authorized<OperatorOrMerchant>,
     PathId(id): PathId,
 ) -> Result<Response> {
-    let row = find(&app, id, caller.caller.merchant_id()).await?;
-    if let Some(text) = row.text_content {
+    let row = find(&app, id, &caller.caller).await?;
+    let keys = vault::of(&app, app.context.db.read(), row.dispute_id).await?;
+    let Opened { row, personal } = Opened::of(&keys, row)?;
+    let personal = personal.ok_or_else(|| error::erased(row.dispute_id))?;
+    if let Some(text) = personal.text {
         return Ok(attachment("text/plain; charset=utf-8", &format!("{}.txt", row.evidence_type), text));
     }
-    let bytes = app.files.get(row.sha256.as_deref().unwrap_or_default()).await?;
+    let bytes = app.files.get(&keys, row.sha256.as_deref().unwrap_or_default()).await?;
     let content_type = row.content_type.as_deref().unwrap_or("application/octet-stream");
     Ok(attachment(content_type, row.file_name.as_deref().unwrap_or("file"), bytes))
 }
 
 /// The piece of evidence. Whoever may not see its dispute does not learn that it is there.
-async fn find(app: &Disputes, id: Uuid, merchant: Option<Uuid>) -> Result<rows::Model> {
-    let db = app.context.db.read();
-    let row = rows::find(db, id).await?;
+async fn find(app: &Disputes, id: Uuid, caller: &Caller) -> Result<rows::Model> {
+    let (db, merchant) = (app.context.db.read(), caller.merchant_id());
+    let is_admin = matches!(caller, Caller::Person { role: Role::Admin, .. });
+    let row = if is_admin { rows::find_ever(db, id).await? } else { rows::find(db, id).await? };
     let dispute = dispute::find(db, row.dispute_id, None).await?;
     if merchant.is_some() && dispute.merchant_id != merchant {
         return Err(error::evidence_not_found(id));

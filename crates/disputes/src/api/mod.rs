@@ -5,6 +5,7 @@ mod disputes;
 mod evidence;
 mod form;
 mod packet;
+mod personal;
 mod submission;
 mod webhooks;
 pub mod wire;
@@ -55,6 +56,8 @@ fn documented_routes() -> OpenApiRouter<Disputes> {
         .routes(routes!(desk::assign_disputes))
         .routes(routes!(desk::export_disputes))
         .routes(routes!(desk::about_payment))
+        .routes(routes!(personal::export_personal_data))
+        .routes(routes!(personal::erase_personal_data))
         .routes(routes!(webhooks::receive_stripe_event))
         .merge(uploads)
 }

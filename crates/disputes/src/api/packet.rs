@@ -17,6 +17,7 @@ use crate::Disputes;
 use crate::evidence::preflight::may_send;
 use crate::ops::packet::{Manifest, assemble};
 use crate::ops::print::print;
+use crate::ops::vault;
 use crate::store::{dispute, sent};
 
 const PACKET_SHA256: HeaderName = HeaderName::from_static("packet-sha256");
@@ -30,6 +31,7 @@ const PACKET_SHA256: HeaderName = HeaderName::from_static("packet-sha256");
     responses(
         (status = 200, description = "The list", body = Checklist),
         (status = 404, description = "DISPUTE_NOT_FOUND"),
+        (status = 410, description = "ERASED: the personal data of the dispute was erased"),
         (status = 422, description = "EVIDENCE_FILE_MISSING: the store has lost a file"),
         (status = 503, description = "UNAVAILABLE: the store of files is away"),
     )
@@ -53,6 +55,7 @@ pub(super) async fn checklist(
     responses(
         (status = 200, description = "What was found", body = Preflight),
         (status = 404, description = "DISPUTE_NOT_FOUND"),
+        (status = 410, description = "ERASED: the personal data of the dispute was erased"),
         (status = 422, description = "EVIDENCE_FILE_MISSING: the store has lost a file"),
         (status = 503, description = "UNAVAILABLE: the store of files is away"),
     )
@@ -80,6 +83,7 @@ pub(super) async fn preflight(
         (status = 200, description = "The list with its hash; with format=pdf the whole packet as a PDF, the hash of the list in the header Packet-SHA256", body = PacketView),
         (status = 400, description = "INVALID_REQUEST: a format or language that is not made"),
         (status = 404, description = "DISPUTE_NOT_FOUND"),
+        (status = 410, description = "ERASED: the personal data of the dispute was erased"),
         (status = 422, description = "EVIDENCE_FILE_MISSING: the store has lost a file; FILE_TOO_COMPLEX: the files cannot be one PDF"),
         (status = 503, description = "UNAVAILABLE: the store of files is away"),
     )
@@ -92,12 +96,13 @@ pub(super) async fn packet(
 ) -> Result<Response> {
     let db = app.context.db.read();
     let dispute = dispute::find(db, id, caller.caller.merchant_id()).await?;
+    let keys = vault::of(&app, db, id).await?;
     let kept = sent::last_packet(db, id).await?;
     // What was sent for an earlier phase does not answer this one.
     let kept = kept.filter(|kept| kept.state == "sending" || dispute.evidence_submitted);
     let (state, packet, packet_sha256, contents) = if let Some(kept) = kept {
         let state = if kept.state == "sending" { PacketState::Sending } else { PacketState::Sent };
-        (state, Manifest::kept(&kept.packet)?, kept.packet_sha256, BTreeMap::new())
+        (state, Manifest::kept(&keys, kept.id, &kept.packet)?, kept.packet_sha256, BTreeMap::new())
     } else {
         let made = assemble(&app, &dispute).await?;
         (PacketState::Draft, made.manifest, made.sha256, made.contents)
@@ -110,7 +115,7 @@ pub(super) async fn packet(
                 PacketLanguage::Zh => Language::Chinese,
             };
             let name = format!("{}.pdf", dispute.dispute_no);
-            let printed = print(&app, dispute, packet, contents, language).await?;
+            let printed = print(&app, &keys, dispute, packet, contents, language).await?;
             let file = attachment("application/pdf", &name, printed.bytes);
             Ok(([(PACKET_SHA256, packet_sha256)], file).into_response())
         }

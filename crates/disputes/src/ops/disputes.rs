@@ -213,7 +213,6 @@ pub(crate) fn blank(
         lost_cause: None,
         closed_at: None,
         doubt: None,
-        channel_object: None,
         channel_read_at: None,
         timeline_seq: 0,
         created_by: String::new(),

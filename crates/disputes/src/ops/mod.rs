@@ -10,12 +10,15 @@ pub(crate) mod intake;
 pub(crate) mod observe;
 pub(crate) mod packet;
 pub(crate) mod payment;
+pub(crate) mod personal;
 pub(crate) mod print;
 pub(crate) mod readings;
 pub(crate) mod refund;
+pub(crate) mod rotation;
 pub(crate) mod statistics;
 pub(crate) mod submission;
 pub(crate) mod sweep;
+pub(crate) mod vault;
 pub(crate) mod webhooks;
 
 pub(crate) use edit::{By, Edit, Source};

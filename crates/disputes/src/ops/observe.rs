@@ -3,13 +3,13 @@
 use payops_channels::stripe::api::{BalanceTransaction, Dispute as StripeDispute, Kept};
 use payops_core::time::Timestamp;
 use payops_platform::db::Locked;
-use payops_platform::error::{Error, Result};
+use payops_platform::error::Result;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::disputes::{blank, lost_cause};
 use super::payment::{self, Link};
-use super::{By, Edit, submission};
+use super::{By, Edit, personal, submission};
 use crate::lifecycle::{Event, Phase, State, Status, step};
 use crate::model::{Channel, Doubt, TimelineEvent};
 use crate::store::dispute::{self, Model as Dispute};
@@ -34,8 +34,9 @@ pub(crate) async fn apply(by: &By<'_>, seen: &Seen, newest: bool) -> Result<Disp
         None => Edit::of(adopt_or_create(by, seen).await?),
     };
     if newest {
-        facts(by, &mut edit, seen)?;
+        facts(by, &mut edit, seen);
         payment::link(by, &mut edit, &seen.link).await?;
+        personal::keep_object(by, &edit.after, object.json.get()).await?;
         submission::deadline_moved(by, &edit).await?;
     }
     for movement in movements(edit.before().id, object, by.app.context.now()) {
@@ -88,7 +89,7 @@ async fn adopt_or_create(by: &By<'_>, seen: &Seen) -> Result<Locked<Dispute>> {
 }
 
 /// Everything that the channel says of it.
-fn facts(by: &By<'_>, edit: &mut Edit, seen: &Seen) -> Result<()> {
+fn facts(by: &By<'_>, edit: &mut Edit, seen: &Seen) {
     let (object, now) = (&seen.object, by.app.context.now());
     let before = edit.before().clone();
     let card = object.payment_method_details.as_ref().and_then(|method| method.card.as_ref());
@@ -104,7 +105,6 @@ fn facts(by: &By<'_>, edit: &mut Edit, seen: &Seen) -> Result<()> {
     after.evidence_due_by = object.evidence_details.due_by;
     after.submission_count = i32::try_from(object.evidence_details.submission_count).unwrap_or(i32::MAX);
     after.is_charge_refundable = Some(object.is_charge_refundable);
-    after.channel_object = Some(serde_json::from_str(object.json.get()).map_err(Error::internal)?);
     after.channel_read_at = Some(seen.at);
     let facts = |dispute: &Dispute| {
         json!({
@@ -125,7 +125,6 @@ fn facts(by: &By<'_>, edit: &mut Edit, seen: &Seen) -> Result<()> {
         edit.move_to(state, Some(cause), now);
     }
     edit.after.evidence_submitted = answered;
-    Ok(())
 }
 
 /// Whether the phase of `state` was answered. The channel counts answers without saying to what: one to an inquiry is told

@@ -10,16 +10,20 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::evidence::{Opened, not_erased};
+use super::{personal, vault};
 use crate::Disputes;
 use crate::documents::kind::{Format, misnamed};
 use crate::documents::merge::{Source, merge};
 use crate::documents::{Inspection, Refusal};
+use crate::error;
 use crate::evidence::checklist::{Checklist, Item, checklist};
 use crate::evidence::preflight::{Attached, Draft, Limits, Prepared, Problem, preflight};
 use crate::evidence::{EvidenceKind, Given, TextField};
 use crate::store::dispute::Model as Dispute;
 use crate::store::evidence::{FEE_ACKNOWLEDGED, Model as Evidence};
 use crate::store::{evidence, sent};
+use crate::vault::DisputeKeys;
 
 /// A packet without the bytes of its files: what is kept of it, and what its hash is of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -60,19 +64,28 @@ pub struct ManifestFile {
 
 impl Manifest {
     /// The packet that a submission was made with.
-    pub(crate) fn kept(packet: &Value) -> Result<Self> {
-        Self::deserialize(packet).map_err(Error::internal)
+    ///
+    /// # Errors
+    /// 410 `ERASED`.
+    pub(crate) fn kept(keys: &DisputeKeys, submission_id: Uuid, packet: &[u8]) -> Result<Self> {
+        let json = keys.open_kept(&place(submission_id), packet)?;
+        serde_json::from_slice(&json).map_err(Error::internal)
     }
 
-    /// As it is kept. The same packet is the same JSON to the byte, also after a way through the database.
-    pub(crate) fn to_json(&self) -> Result<Value> {
-        serde_json::to_value(self).map_err(Error::internal)
+    /// As it is kept for a submission.
+    pub(crate) fn seal(&self, keys: &DisputeKeys, submission_id: Uuid) -> Result<Vec<u8>> {
+        keys.seal(&place(submission_id), &self.to_json()?)
     }
 
-    /// The SHA-256 of its JSON, with the names in order and without blanks, in lower-case hexadecimal.
+    /// Its JSON, with the names in order and without blanks.
+    fn to_json(&self) -> Result<Vec<u8>> {
+        let value = serde_json::to_value(self).map_err(Error::internal)?;
+        serde_json::to_vec(&value).map_err(Error::internal)
+    }
+
+    /// The SHA-256 of its JSON in lower-case hexadecimal.
     pub(crate) fn sha256(&self) -> Result<String> {
-        let text = serde_json::to_vec(&self.to_json()?).map_err(Error::internal)?;
-        Ok(hex::encode(Sha256::digest(text)))
+        Ok(hex::encode(Sha256::digest(self.to_json()?)))
     }
 
     /// Everything that the issuer will see.
@@ -82,6 +95,11 @@ impl Manifest {
         let fee = self.fee_acknowledged.then_some(Item::FeeAcknowledged);
         texts.chain(files.map(Item::File)).chain(fee).collect()
     }
+}
+
+/// What a packet is among what its dispute seals.
+fn place(submission_id: Uuid) -> String {
+    format!("packet {submission_id}")
 }
 
 /// A packet with all that has to be known about it before it is sent.
@@ -123,9 +141,9 @@ impl Packet {
     }
 
     /// Keeps the files, so that what is sent later is what was packed, whatever becomes of the evidence.
-    pub(crate) async fn keep(&self, app: &Disputes) -> Result<()> {
+    pub(crate) async fn keep(&self, app: &Disputes, keys: &DisputeKeys) -> Result<()> {
         for bytes in self.contents.values() {
-            app.files.put(bytes.clone()).await?;
+            app.files.put(keys, bytes.clone()).await?;
         }
         Ok(())
     }
@@ -134,43 +152,47 @@ impl Packet {
 /// Makes the packet of what the dispute has now.
 ///
 /// # Errors
-/// 422 `EVIDENCE_FILE_MISSING` where the store has lost a file; 503 while the store is away.
+/// 410 `ERASED`; 422 `EVIDENCE_FILE_MISSING` where the store has lost a file; 503 while the store is away.
 pub(crate) async fn assemble(app: &Disputes, dispute: &Dispute) -> Result<Packet> {
     let conn = app.context.db.read();
-    let ever = evidence::ever_of_dispute(conn, dispute.id).await?;
+    let keys = vault::of(app, conn, dispute.id).await?;
+    if keys.is_erased() {
+        return Err(error::erased(dispute.id));
+    }
+    let ever = not_erased(&keys, evidence::ever_of_dispute(conn, dispute.id).await?)?;
+    let channels = personal::channels_object(conn, &keys).await?;
     let uploaded = sent::uploaded_files(conn, dispute.id).await?;
     let mut manifest = Manifest::default();
     let mut pieces = Vec::new();
-    for row in ever.iter().filter(|row| row.deleted_at.is_none()) {
+    for piece in ever.iter().filter(|piece| piece.row.deleted_at.is_none()) {
+        let row = &piece.row;
         manifest.evidence_ids.push(row.id);
-        match &row.text_content {
+        match piece.text() {
             Some(_) if row.evidence_type == FEE_ACKNOWLEDGED => manifest.fee_acknowledged = true,
             Some(text) => {
                 // Of two, the first was part of an earlier answer.
                 let field = TextField::parse(&row.evidence_type).ok_or_else(|| impossible(row))?;
-                manifest.texts.insert(field, text.clone());
+                manifest.texts.insert(field, text.to_owned());
             }
-            None => pieces.push(Piece::read(app, row).await?),
+            None => pieces.push(Piece::read(app, &keys, row).await?),
         }
     }
     let made = tokio::task::spawn_blocking(move || prepare(pieces)).await.map_err(Error::internal)?;
     manifest.files = made.files;
-    channels_own(dispute, &ever, &uploaded, &mut manifest);
+    channels_own(channels.as_ref(), &ever, &uploaded, &mut manifest);
     let sha256 = manifest.sha256()?;
     let Prepare { contents, attached, attached_ids, .. } = made;
     Ok(Packet { manifest, sha256, contents, attached, attached_ids })
 }
 
 /// Tells what the channel has by itself from what we once stored there.
-fn channels_own(dispute: &Dispute, ever: &[Evidence], uploaded: &[String], manifest: &mut Manifest) {
-    let Some(held) = dispute.channel_object.as_ref().and_then(|object| object.get("evidence")) else {
-        return;
-    };
+fn channels_own(object: Option<&Value>, ever: &[Opened], uploaded: &[String], manifest: &mut Manifest) {
+    let Some(held) = object.and_then(|object| object.get("evidence")) else { return };
     for &field in TextField::ALL {
         let text = held.get(field.as_str()).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
         let Some(text) = text.filter(|_| !manifest.texts.contains_key(&field)) else { continue };
         let is_ours =
-            |row: &Evidence| row.evidence_type == field.as_str() && row.text_content.as_deref() == Some(text);
+            |piece: &Opened| piece.row.evidence_type == field.as_str() && piece.text() == Some(text);
         if ever.iter().any(is_ours) {
             manifest.to_clear.push(field.as_str().to_owned());
         } else {
@@ -199,14 +221,14 @@ struct Piece {
 }
 
 impl Piece {
-    async fn read(app: &Disputes, row: &Evidence) -> Result<Self> {
+    async fn read(app: &Disputes, keys: &DisputeKeys, row: &Evidence) -> Result<Self> {
         let kind = EvidenceKind::parse(&row.evidence_type).ok_or_else(|| impossible(row))?;
         let format = row.content_type.as_deref().and_then(Format::of_media_type);
         let format = format.ok_or_else(|| impossible(row))?;
         let name = row.file_name.clone().unwrap_or_default();
         let pages = row.pages.and_then(|pages| usize::try_from(pages).ok()).unwrap_or_default();
         let notices = misnamed(&name, format).into_iter().collect();
-        let bytes = app.files.get(row.sha256.as_deref().unwrap_or_default()).await?;
+        let bytes = app.files.get(keys, row.sha256.as_deref().unwrap_or_default()).await?;
         Ok(Self { id: row.id, kind, inspection: Inspection { name, format, pages, notices }, bytes })
     }
 

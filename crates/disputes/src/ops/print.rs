@@ -13,13 +13,15 @@ use crate::documents::packet::{Contents, Fact, Packet, PacketError, PacketFile, 
 use crate::evidence::TextField;
 use crate::model::Channel;
 use crate::store::dispute::Model as Dispute;
+use crate::vault::DisputeKeys;
 
 /// Prints a packet, whose files are in the store or among `contents`.
 ///
 /// # Errors
-/// 422 `EVIDENCE_FILE_MISSING` where the store has lost a file; 503 while the store is away.
+/// 410 `ERASED`; 422 `EVIDENCE_FILE_MISSING` where the store has lost a file; 503 while the store is away.
 pub(crate) async fn print(
     app: &Disputes,
+    keys: &DisputeKeys,
     dispute: Dispute,
     manifest: Manifest,
     mut contents: BTreeMap<String, Bytes>,
@@ -27,7 +29,7 @@ pub(crate) async fn print(
 ) -> Result<Packet> {
     for file in &manifest.files {
         if !contents.contains_key(&file.sha256) {
-            contents.insert(file.sha256.clone(), app.files.get(&file.sha256).await?);
+            contents.insert(file.sha256.clone(), app.files.get(keys, &file.sha256).await?);
         }
     }
     let made = tokio::task::spawn_blocking(move || make(&dispute, &manifest, &contents, language));

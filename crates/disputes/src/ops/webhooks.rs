@@ -7,7 +7,7 @@ use payops_core::time::Timestamp;
 use payops_platform::db::Tx;
 use payops_platform::error::Result;
 use payops_platform::http::replace_nul;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::readings;
 use crate::Disputes;
@@ -28,7 +28,7 @@ impl Received {
     /// What a notification says. Says what it lacks.
     pub(crate) fn of(notification: &Notification, payload: &[u8]) -> Result<Self, String> {
         let object_id = notification.object_id().ok_or("the event is about nothing that has an id")?;
-        let mut payload = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+        let mut payload = kept_of(&serde_json::from_slice(payload).map_err(|error| error.to_string())?);
         replace_nul(&mut payload);
         let created_at = match notification {
             Notification::Event(event) => Some(event.created),
@@ -46,6 +46,52 @@ impl Received {
             payload,
         })
     }
+}
+
+/// What of an event is kept, for whoever looks into what Stripe said: nothing of it is read again, the dispute itself is. All
+/// else may be about the customer, who could not be forgotten here.
+const KEPT: [&str; 25] = [
+    "/id",
+    "/object",
+    "/type",
+    "/created",
+    "/api_version",
+    "/livemode",
+    "/account",
+    "/context",
+    "/related_object/id",
+    "/related_object/type",
+    "/related_object/url",
+    "/data/object/id",
+    "/data/object/object",
+    "/data/object/amount",
+    "/data/object/charge",
+    "/data/object/created",
+    "/data/object/currency",
+    "/data/object/is_charge_refundable",
+    "/data/object/payment_intent",
+    "/data/object/reason",
+    "/data/object/status",
+    "/data/object/evidence_details/due_by",
+    "/data/object/evidence_details/has_evidence",
+    "/data/object/evidence_details/past_due",
+    "/data/object/evidence_details/submission_count",
+];
+
+fn kept_of(payload: &Value) -> Value {
+    let mut kept = json!({});
+    for pointer in KEPT {
+        let Some(found) = payload.pointer(pointer).filter(|found| !found.is_object() && !found.is_array())
+        else {
+            continue;
+        };
+        let mut at = &mut kept;
+        for name in pointer.split('/').skip(1) {
+            at = &mut at[name];
+        }
+        *at = found.clone();
+    }
+    kept
 }
 
 /// Stores verified events, and has their disputes read. A repeated event changes nothing.
@@ -76,4 +122,41 @@ pub(super) async fn receive(app: &Disputes, tx: &Tx, events: &[Received]) -> Res
     let metrics = app.metrics.clone();
     tx.after_commit(move || lags.into_iter().for_each(|lag| metrics.event_stored(lag)));
     readings::want_all(app, tx, Channel::Stripe, &reasons).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_event_is_kept_what_is_about_the_dispute() {
+        let event = json!({
+            "id": "evt_1", "object": "event", "type": "charge.dispute.created", "created": 1, "livemode": false,
+            "request": { "id": null, "idempotency_key": "Sandman" },
+            "data": {
+                "object": {
+                    "id": "du_1", "object": "dispute", "status": "needs_response", "reason": "fraudulent", "amount": 100,
+                    "currency": "usd", "charge": { "id": "ch_1", "billing_details": { "name": "Sandman" } },
+                    "evidence": { "customer_name": "Sandman" }, "metadata": { "who": "Sandman" },
+                    "evidence_details": { "due_by": 7, "submission_count": 0, "enhanced_eligibility": { "x": "Sandman" } },
+                },
+                "previous_attributes": { "evidence": { "customer_name": "Sandman" } },
+            },
+        });
+        let kept = json!({
+            "id": "evt_1", "object": "event", "type": "charge.dispute.created", "created": 1, "livemode": false,
+            "data": {
+                "object": {
+                    "id": "du_1", "object": "dispute", "status": "needs_response", "reason": "fraudulent", "amount": 100,
+                    "currency": "usd", "evidence_details": { "due_by": 7, "submission_count": 0 },
+                },
+            },
+        });
+        assert_eq!(kept_of(&event), kept);
+        let thin = json!({
+            "id": "evt_2", "object": "v2.core.event", "related_object": { "id": "du_1", "type": "dispute", "url": "/v1/x" },
+        });
+        assert_eq!(kept_of(&thin), thin);
+        assert_eq!(kept_of(&json!([1])), json!({}));
+    }
 }

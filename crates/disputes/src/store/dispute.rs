@@ -50,7 +50,6 @@ pub struct Model {
     pub lost_cause: Option<LostCause>,
     pub closed_at: Option<Timestamp>,
     pub doubt: Option<Doubt>,
-    pub channel_object: Option<Json>,
     pub channel_read_at: Option<Timestamp>,
     pub timeline_seq: i64,
     pub created_by: String,
@@ -312,6 +311,12 @@ pub async fn lock_all(tx: &Tx, ids: &[Uuid]) -> Result<Vec<Locked<Model>>> {
     let found = Entity::find().filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id);
     let found = found.lock_exclusive().all(tx.conn()).await?;
     Ok(found.into_iter().map(Locked::assert_locked).collect())
+}
+
+/// Those of some disputes that are here, the oldest first.
+pub async fn some(conn: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Model>> {
+    let found = Entity::find().filter(Column::Id.is_in(ids.iter().copied()));
+    Ok(found.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(conn).await?)
 }
 
 /// What is known of a channel's disputes.

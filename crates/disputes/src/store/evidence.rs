@@ -24,8 +24,8 @@ pub struct Model {
     pub file_size: Option<i64>,
     pub pages: Option<i32>,
     pub sha256: Option<String>,
-    pub text_content: Option<String>,
-    pub description: String,
+    /// Text and description; see [`crate::ops::evidence::Opened`].
+    pub sealed: Vec<u8>,
     pub uploaded_by: String,
     pub submitted_at: Option<Timestamp>,
     pub created_at: Timestamp,
@@ -64,6 +64,11 @@ pub async fn ever_of_dispute(conn: &impl ConnectionTrait, dispute_id: Uuid) -> R
 pub async fn find(conn: &impl ConnectionTrait, id: Uuid) -> Result<Model> {
     let found = Entity::find_by_id(id).filter(Column::DeletedAt.is_null()).one(conn).await?;
     found.ok_or_else(|| error::evidence_not_found(id))
+}
+
+/// The piece, or 404 where it is not there; one that was taken away is.
+pub async fn find_ever(conn: &impl ConnectionTrait, id: Uuid) -> Result<Model> {
+    Entity::find_by_id(id).one(conn).await?.ok_or_else(|| error::evidence_not_found(id))
 }
 
 /// The piece, locked for the rest of the transaction, or 404.

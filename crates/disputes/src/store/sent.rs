@@ -3,21 +3,21 @@
 use payops_platform::error::Result;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query};
 use sea_orm::{ConnectionTrait, FromQueryResult};
-use serde_json::Value;
 use uuid::Uuid;
 
 /// The packet of a submission.
 #[derive(Debug, Clone, FromQueryResult)]
 pub struct SentPacket {
+    pub id: Uuid,
     pub state: String,
-    pub packet: Value,
+    pub packet: Vec<u8>,
     pub packet_sha256: String,
 }
 
 /// The packet that is on its way or was sent last. One that waits is packed anew where the evidence has changed.
 pub async fn last_packet(conn: &impl ConnectionTrait, dispute_id: Uuid) -> Result<Option<SentPacket>> {
     let query = Query::select()
-        .columns(["state", "packet", "packet_sha256"].map(Alias::new))
+        .columns(["id", "state", "packet", "packet_sha256"].map(Alias::new))
         .from(Alias::new("submissions"))
         .and_where(Expr::col(Alias::new("dispute_id")).eq(dispute_id))
         .and_where(Expr::col(Alias::new("state")).is_in(["sending", "sent"]))

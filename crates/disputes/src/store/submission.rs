@@ -69,7 +69,8 @@ pub struct Model {
     pub next_at: Timestamp,
     pub seal_no: i32,
     pub sealed_from: Option<String>,
-    pub packet: Option<Json>,
+    /// Sealed; see [`crate::ops::packet::Manifest`].
+    pub packet: Option<Vec<u8>>,
     pub packet_sha256: Option<String>,
     pub staged_at: Option<Timestamp>,
     pub count_before: i32,

@@ -1,12 +1,16 @@
 //! Evidence in a bucket, at a server that speaks S3.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chrono::TimeDelta;
-use payops_disputes::Files;
+use payops_core::random::{SeededRandom, SystemRandom};
+use payops_disputes::{DisputeKeys, Files};
 use payops_platform::both_databases;
 use payops_platform::config::{Bucket, FilePlace};
 use payops_platform::db::testing::TestDb;
 use payops_platform::error::{Error, ErrorKind};
+use payops_platform::vault::DataKey;
 use payops_sandbox::{DEFAULT_STRIPE_API_KEY, DisputeStatus};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -23,6 +27,14 @@ both_databases!(payops_disputes::MIGRATIONS;
     what_was_staged_is_sent_where_the_bucket_stays_away,
 );
 
+const DISPUTE: &str = "0193a2b4-c5d6-7e8f-9a0b-1c2d3e4f5a6b";
+
+/// The keys of one dispute, the same whenever they are asked for.
+fn keys() -> DisputeKeys {
+    let key = DataKey::draw(&SeededRandom::new(1));
+    DisputeKeys::none(DISPUTE.parse().unwrap(), Arc::new(SystemRandom)).with(Some(key))
+}
+
 fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
@@ -33,22 +45,23 @@ async fn what_is_put_into_a_bucket_is_got_out_of_it() {
     let s3 = S3::start(root.path()).await;
     let files = Files::open(&s3.place()).unwrap();
     for content in [Bytes::from_static(b"a receipt"), Bytes::from(vec![7; 5_000_000])] {
-        let kept = files.put(content.clone()).await.unwrap();
+        let kept = files.put(&keys(), content.clone()).await.unwrap();
         assert_eq!(kept, sha256(&content));
-        assert_eq!(files.put(content.clone()).await.unwrap(), kept, "the same bytes again");
-        assert_eq!(std::fs::read(s3.path_of(&kept)).unwrap(), content);
-        assert_eq!(files.get(&kept).await.unwrap(), content);
+        assert_eq!(files.put(&keys(), content.clone()).await.unwrap(), kept, "the same bytes again");
+        let stored = std::fs::read(s3.path_of(DISPUTE, &kept)).unwrap();
+        assert!(stored.len() > content.len() && stored[stored.len() - content.len()..] != content, "sealed");
+        assert_eq!(files.get(&keys(), &kept).await.unwrap(), content);
     }
     let kept = sha256(b"a receipt");
-    std::fs::write(s3.path_of(&kept), "another receipt").unwrap();
-    let altered = files.get(&kept).await.unwrap_err();
-    std::fs::remove_file(s3.path_of(&kept)).unwrap();
-    for missing in [altered, files.get(&kept).await.unwrap_err()] {
+    std::fs::write(s3.path_of(DISPUTE, &kept), "another receipt").unwrap();
+    let altered = files.get(&keys(), &kept).await.unwrap_err();
+    std::fs::remove_file(s3.path_of(DISPUTE, &kept)).unwrap();
+    for missing in [altered, files.get(&keys(), &kept).await.unwrap_err()] {
         assert_eq!(missing.code(), "EVIDENCE_FILE_MISSING", "{missing:?}");
         assert!(missing.to_string().contains(&kept));
     }
-    assert_eq!(files.put(Bytes::from_static(b"a receipt")).await.unwrap(), kept);
-    assert_eq!(files.get(&kept).await.unwrap(), "a receipt", "attached again, it is there");
+    assert_eq!(files.put(&keys(), Bytes::from_static(b"a receipt")).await.unwrap(), kept);
+    assert_eq!(files.get(&keys(), &kept).await.unwrap(), "a receipt", "attached again, it is there");
 }
 
 /// A failure that another try may mend, with what the log says of it.
@@ -62,13 +75,14 @@ fn unavailable(error: &Error) -> String {
 async fn a_key_or_a_bucket_that_is_wrong_is_named_by_its_setting() {
     let root = tempfile::tempdir().unwrap();
     let s3 = S3::start(root.path()).await;
-    let kept = Files::open(&s3.place()).unwrap().put(Bytes::from_static(b"a receipt")).await.unwrap();
+    let kept =
+        Files::open(&s3.place()).unwrap().put(&keys(), Bytes::from_static(b"a receipt")).await.unwrap();
     let wrong_key = Bucket { secret_access_key: "unspoken".into(), ..s3.bucket.clone() };
     let unknown_key = Bucket { access_key_id: "somebody".to_owned(), ..s3.bucket.clone() };
     for bucket in [wrong_key, unknown_key] {
         let files = Files::open(&FilePlace::Bucket(bucket)).unwrap();
-        let put = files.put(Bytes::from_static(b"an invoice")).await.unwrap_err();
-        for refused in [put, files.get(&kept).await.unwrap_err()] {
+        let put = files.put(&keys(), Bytes::from_static(b"an invoice")).await.unwrap_err();
+        for refused in [put, files.get(&keys(), &kept).await.unwrap_err()] {
             let said = unavailable(&refused);
             assert!(
                 said.contains("check PAYOPS_EVIDENCE_S3_ACCESS_KEY_ID") && said.contains("403"),
@@ -79,8 +93,8 @@ async fn a_key_or_a_bucket_that_is_wrong_is_named_by_its_setting() {
     }
     let elsewhere = Bucket { name: "elsewhere".to_owned(), ..s3.bucket.clone() };
     let files = Files::open(&FilePlace::Bucket(elsewhere)).unwrap();
-    let put = files.put(Bytes::from_static(b"a receipt")).await.unwrap_err();
-    for refused in [put, files.get(&kept).await.unwrap_err()] {
+    let put = files.put(&keys(), Bytes::from_static(b"a receipt")).await.unwrap_err();
+    for refused in [put, files.get(&keys(), &kept).await.unwrap_err()] {
         let said = unavailable(&refused);
         assert!(said.contains("set PAYOPS_EVIDENCE_S3_BUCKET to another one"), "no file is lost: {said}");
     }
@@ -91,21 +105,23 @@ async fn a_bucket_that_is_away_for_long_is_said_and_for_a_moment_waited_for() {
     let root = tempfile::tempdir().unwrap();
     let s3 = S3::start(root.path()).await;
     let files = Files::open(&s3.place()).unwrap();
-    let kept = files.put(Bytes::from_static(b"a receipt")).await.unwrap();
+    let kept = files.put(&keys(), Bytes::from_static(b"a receipt")).await.unwrap();
     s3.go_away();
-    let (put, get) = tokio::join!(files.put(Bytes::from_static(b"an invoice")), files.get(&kept));
+    let keys_of = keys();
+    let put = files.put(&keys_of, Bytes::from_static(b"an invoice"));
+    let (put, get) = tokio::join!(put, files.get(&keys_of, &kept));
     let said = [unavailable(&put.unwrap_err()), unavailable(&get.unwrap_err())];
     assert!(said.iter().all(|said| said.contains("evidence files") && said.contains("retries")), "{said:?}");
     let mut turned_away = s3.turned_away();
     let waiting = tokio::spawn({
         let files = files.clone();
-        async move { files.put(Bytes::from_static(b"an invoice")).await }
+        async move { files.put(&keys(), Bytes::from_static(b"an invoice")).await }
     });
     turned_away.changed().await.unwrap();
     s3.come_back();
     let invoice = waiting.await.unwrap().unwrap();
-    assert_eq!(files.get(&invoice).await.unwrap(), "an invoice");
-    assert_eq!(files.get(&kept).await.unwrap(), "a receipt");
+    assert_eq!(files.get(&keys(), &invoice).await.unwrap(), "an invoice");
+    assert_eq!(files.get(&keys(), &kept).await.unwrap(), "a receipt");
 }
 
 async fn start(db: TestDb) -> (App, S3) {
@@ -131,7 +147,7 @@ async fn evidence_in_a_bucket_is_given_back_and_sent(db: TestDb) {
     let receipt = pdf(2);
     let added = app.attach(&id, "receipt", "receipt.pdf", &receipt).await;
     assert_eq!((added.status, &added.data()["sha256"]), (201, &json!(sha256(&receipt))));
-    assert_eq!(std::fs::read(s3.path_of(&sha256(&receipt))).unwrap(), receipt);
+    assert_ne!(std::fs::read(s3.path_of(&id, &sha256(&receipt))).unwrap(), receipt, "it is sealed");
     let content = app.content(&added.data()["id"]).await;
     assert_eq!((content.status, &content.body[..]), (200, &receipt[..]));
     app.ordered(&id, &json!({})).await;

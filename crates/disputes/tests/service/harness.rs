@@ -7,16 +7,18 @@ use std::time::Duration;
 use http::HeaderMap;
 use payops_channels::payment_lookup::{LookupSettings, PaymentLookup};
 use payops_channels::stripe::api::{StripeClient, StripeSettings};
-use payops_core::random::SystemRandom;
+use payops_core::random::{SeededRandom, SystemRandom};
 use payops_core::time::{Clock, SystemClock};
 use payops_disputes::{Channels, Disputes, Files, Options, jobs, routes};
 use payops_platform::config::FilePlace;
 use payops_platform::context::ServiceContext;
+use payops_platform::db::DatabaseTarget;
 use payops_platform::db::testing::TestDb;
 use payops_platform::http::testing::{As, TestAnswer, TestClient, TestRequest, authenticator};
 use payops_platform::http::{Budgets, Limiter, ServiceHttp, listen, serve, service_router};
 use payops_platform::jobs::{Runner, RunnerOptions};
 use payops_platform::telemetry::{Metrics, inject_traceparent};
+use payops_platform::vault::KeyRing;
 use payops_sandbox::{
     DEFAULT_GATEWAY_SECRET, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET, DisputeOrder, RunningSandbox,
     Sandbox, SandboxConfig, VirtualClock, WebhookTarget,
@@ -32,6 +34,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(25);
 
+/// What the key of personal data follows from.
+pub const RING_SEED: u64 = 1;
+
 /// The merchant of most tests.
 pub const MERCHANT: &str = "0193a2b4-c5d6-7e8f-9a0b-1c2d3e4f5a6b";
 
@@ -46,7 +51,7 @@ pub struct App {
     /// Where evidence lies.
     pub folder: tempfile::TempDir,
     /// Is removed with it.
-    _db: TestDb,
+    db: TestDb,
 }
 
 /// The instances that work on jobs, and what stops them.
@@ -117,7 +122,8 @@ impl App {
         let channels =
             Channels { stripe: Some(stripe(sandbox.base_url())), gateway: Some(gateway(sandbox.base_url())) };
         let files = Files::open(place).unwrap();
-        let service = Disputes::new(context.clone(), files, channels, options);
+        let ring = KeyRing::parse(&KeyRing::draw("tests", &SeededRandom::new(RING_SEED))).unwrap();
+        let service = Disputes::start(context.clone(), files, ring, channels, options).await.unwrap();
         let authenticator = authenticator().unwrap();
         // Tests look at a dispute more often than people may.
         let budgets = Budgets { caller_per_minute: NonZeroU32::MAX, ..Budgets::default() };
@@ -128,7 +134,7 @@ impl App {
         let router = service_router(http);
         let client = TestClient::new(router.clone(), authenticator, context.now());
         let instances = Mutex::default();
-        let app = Self { client, sandbox, clock, service, context, instances, folder, _db: db };
+        let app = Self { client, sandbox, clock, service, context, instances, folder, db };
         let stop = app.instances.lock().unwrap().stop.clone();
         let serving = tokio::spawn(serve(listener, router, stop, Duration::from_secs(1)));
         app.instances.lock().unwrap().running.push(serving);
@@ -177,6 +183,11 @@ impl App {
     /// Stripe, as the service's owner sees it.
     pub fn stripe(&self) -> StripeClient {
         stripe(self.sandbox.base_url())
+    }
+
+    /// Where the database is.
+    pub fn target(&self) -> &DatabaseTarget {
+        self.db.target()
     }
 
     /// What the service works with.

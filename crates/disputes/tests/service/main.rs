@@ -13,6 +13,7 @@ mod harness;
 mod mail_server;
 mod orderings;
 mod payments;
+mod personal_data;
 mod s3;
 mod submissions;
 mod submissions_under_faults;

@@ -204,9 +204,10 @@ async fn any_order_and_number_of_events_ends_in_one_state(db: TestDb) {
     let mut runner = TestRunner::new(Config::default());
     for number in 0..LIVES {
         let life = lives().new_tree(&mut runner).unwrap().current();
-        let status = match life.begins_as_inquiry {
-            true => DisputeStatus::WarningNeedsResponse,
-            false => DisputeStatus::NeedsResponse,
+        let status = if life.begins_as_inquiry {
+            DisputeStatus::WarningNeedsResponse
+        } else {
+            DisputeStatus::NeedsResponse
         };
         let open = |name: &str| app.opened(&format!("PAY-{number}-{name}"), |order| order.status = status);
         let (ordered, disordered) = (open("a"), open("b"));

@@ -72,9 +72,9 @@ impl S3 {
         self.turned_away.subscribe()
     }
 
-    /// Where the file with this SHA-256 lies.
-    pub fn path_of(&self, sha256: &str) -> PathBuf {
-        self.root.join(NAME).join(&sha256[..2]).join(sha256)
+    /// Where the dispute's file with this SHA-256 lies.
+    pub fn path_of(&self, dispute: &str, sha256: &str) -> PathBuf {
+        self.root.join(NAME).join(&dispute[34..]).join(dispute).join(sha256)
     }
 }
 

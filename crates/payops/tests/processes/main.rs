@@ -4,6 +4,7 @@
 mod answers;
 mod audit;
 mod crashes;
+mod data_keys;
 mod disk;
 mod faults;
 mod harness;

@@ -24,6 +24,8 @@ async fn bad_settings_are_refused_by_name() {
             ],
             "PAYOPS_STRIPE_API_BASE",
         ),
+        (&["serve", "disputes"], &[("ENV", "production"), ("PAYOPS_JWT_SECRET", LONG)], "PAYOPS_DATA_KEYS"),
+        (&["serve", "disputes"], &[("PAYOPS_DATA_KEYS", "2027")], "PAYOPS_DATA_KEYS"),
         (one, &[("ENV", "staging")], "ENV"),
         (one, &[("PAYOPS_DATADIR", "x")], "PAYOPS_DATADIR"),
         (one, &[("PORT", "70000")], "PORT"),

@@ -196,6 +196,13 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Keys of personal data",
+        settings: &[secret(
+            "PAYOPS_DATA_KEYS",
+            "Keys under which the keys of the personal data of disputes are wrapped: `id:key`, separated by commas or line breaks, where `id` is a name and `key` 32 random bytes as base64 (`openssl rand -base64 32`). The first wraps, all unwrap; `payops rotate-keys` wraps everything under the first. Without them evidence cannot be read. Generated in development.",
+        )],
+    },
+    Group {
         title: "Requests",
         settings: &[
             plain(

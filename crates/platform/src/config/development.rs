@@ -12,16 +12,23 @@ use serde::{Deserialize, Serialize};
 
 use super::{Environment, Settings};
 use crate::auth::{ServiceIdentity, TokenKeys};
+use crate::vault::KeyRing;
 
 /// The file in the data folder.
 const FILE: &str = "development-secrets.toml";
 /// The file of the key that signs what lasts: whoever deletes the secrets to get new ones keeps it.
 const AUDIT_FILE: &str = "development-audit-key.toml";
+/// The file of the key of personal data, which is kept for the same reason.
+const DATA_FILE: &str = "development-data-keys.toml";
+/// The id of that key.
+const DATA_KEY: &str = "development";
 /// The service for which a secret is made up.
 const GATEWAY: &str = "payment-gateway";
 const COMMENT: &str = "# Secrets that payops made up for development. Delete the file to get new ones.\n";
 const AUDIT_COMMENT: &str =
     "# Signs the seals of the usage log. Without it, those there are can no longer be verified.\n";
+const DATA_COMMENT: &str =
+    "# Opens the evidence of disputes. Without it, what is kept can no longer be read by anybody.\n";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,9 +43,15 @@ struct GeneratedAuditKey {
     audit_key: String,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GeneratedDataKeys {
+    data_keys: String,
+}
+
 impl Settings {
-    /// Makes up the token secret, a secret of the service `payment-gateway` and the key of the usage log's seals, where
-    /// none is given and [`Environment::Development`] allows it, and keeps them in the data folder with mode 0600.
+    /// Makes up the token secret, a secret of the service `payment-gateway`, the key of the usage log's seals and the key of
+    /// personal data, where none is given and [`Environment::Development`] allows it, and keeps them in the data folder with mode 0600.
     /// Later starts find them there.
     pub fn generate_missing_secrets(&mut self, random: &dyn Random) -> io::Result<()> {
         if self.environment == Environment::Production {
@@ -49,6 +62,15 @@ impl Settings {
             let make = || GeneratedAuditKey { audit_key: draw(random) };
             let generated = kept(&self.data_dir.join(AUDIT_FILE), AUDIT_COMMENT, random, make)?;
             self.audit_keys.private.push(generated.audit_key.into());
+        }
+        if self.data_keys.is_none() {
+            let path = self.data_dir.join(DATA_FILE);
+            let make = || GeneratedDataKeys { data_keys: KeyRing::draw(DATA_KEY, random) };
+            let generated = kept(&path, DATA_COMMENT, random, make)?;
+            let ring = KeyRing::parse(&generated.data_keys);
+            let wrong =
+                |error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()));
+            self.data_keys = Some(ring.map_err(wrong)?);
         }
         Ok(())
     }
@@ -139,6 +161,7 @@ mod tests {
 
     use super::super::{ConfigSource, Scope};
     use super::*;
+    use crate::vault::{DataKey, VaultError};
 
     fn settings(folder: &Path, more: &[(&str, &str)]) -> Settings {
         let mut environment = BTreeMap::from([("PAYOPS_DATA_DIR".to_owned(), folder.display().to_string())]);
@@ -154,6 +177,13 @@ mod tests {
         }
     }
 
+    /// Whether what is wrapped by one is unwrapped by the other.
+    fn unwraps(one: &Settings, other: &Settings) -> Result<(), VaultError> {
+        let (one, other) = (one.data_keys.as_ref().unwrap(), other.data_keys.as_ref().unwrap());
+        let wrapped = one.wrap(&SystemRandom, "p", &DataKey::draw(&SystemRandom))?;
+        other.unwrap("p", &wrapped).map(drop)
+    }
+
     #[test]
     fn secrets_are_made_up_once_and_kept_private() {
         let folder = tempfile::tempdir().unwrap();
@@ -163,18 +193,20 @@ mod tests {
         first.generate_missing_secrets(&SystemRandom).unwrap();
         let mode = fs::metadata(data.join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(fs::read_dir(&data).unwrap().count(), 2, "no draft is left");
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 3, "no draft is left");
         let mut second = settings(&data, &[]);
         second.generate_missing_secrets(&SystemRandom).unwrap();
         assert_eq!(token_secret(&first), token_secret(&second));
         assert!(second.auth().is_some() && second.service_secret(GATEWAY).is_some());
         let audit_key = |settings: &Settings| settings.audit_keys.private[0].expose_secret().to_owned();
         assert_eq!(audit_key(&first), audit_key(&second));
+        assert_eq!(unwraps(&first, &second), Ok(()));
         fs::remove_file(data.join(FILE)).unwrap();
         let mut third = settings(&data, &[]);
         third.generate_missing_secrets(&SystemRandom).unwrap();
         assert_ne!(token_secret(&first), token_secret(&third));
         assert_eq!(audit_key(&first), audit_key(&third), "what was signed can still be verified");
+        assert_eq!(unwraps(&first, &third), Ok(()), "what was encrypted can still be read");
         assert!(!format!("{second:?}").contains(&token_secret(&second)));
     }
 

@@ -13,7 +13,8 @@ use super::reader::Reader;
 use super::source::{self, ConfigSource};
 use super::{
     Environment, GatewaySettings, IdentitySettings, Scope, Service, ServiceSettings, Settings,
-    StripeSettings, TelemetryChoices, alerts, evidence, parse, production, seals, services as named,
+    StripeSettings, TelemetryChoices, alerts, data_keys, evidence, parse, production, seals,
+    services as named,
 };
 use crate::auth::TokenKeys;
 use crate::db::{DatabaseTarget, PostgresTarget, SessionLimits};
@@ -65,6 +66,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     report_path(reader);
     let identity = identity(reader);
     let audit_keys = seals::read(reader);
+    let data_keys = data_keys::read(reader);
     let requests = requests(reader);
     let jobs = jobs(reader, drain);
     let (limit_alerts, dispute_alerts) = alerts::read(reader);
@@ -78,6 +80,9 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         production::evidence(reader, evidence_files.as_ref());
         if matches!(scope, Scope::All | Scope::One(Service::Limits)) {
             production::audit_keys(reader, &audit_keys);
+        }
+        if scope == Scope::All || scope == Scope::One(Service::Disputes) {
+            production::data_keys(reader);
         }
     }
     let requests = requests?;
@@ -94,6 +99,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         evidence_files: evidence_files?,
         identity: identity?,
         audit_keys,
+        data_keys,
         http: requests.http,
         budgets: requests.budgets,
         upload_bytes: requests.upload_bytes,

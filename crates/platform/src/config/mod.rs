@@ -6,6 +6,7 @@
 
 mod alerts;
 mod catalog;
+mod data_keys;
 mod development;
 mod evidence;
 mod load;
@@ -36,6 +37,7 @@ use crate::http::{Budgets, HttpLimits, RedisSettings, TlsFiles};
 use crate::jobs::RunnerOptions;
 use crate::outbound::{SmtpSettings, WebhookSettings};
 use crate::telemetry::LogFormat;
+use crate::vault::KeyRing;
 
 /// How strict payops is about its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +120,8 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// What the seals of the usage log are signed with.
     pub audit_keys: AuditKeySettings,
+    /// What the keys of personal data are wrapped under; none in development until one is generated, and none where nothing needs it.
+    pub data_keys: Option<KeyRing>,
     /// Time-outs and sizes of requests.
     pub http: HttpLimits,
     /// Rate limits.

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::reader::Reader;
 use super::{
     AlertSettings, AuditKeySettings, DisputeAlertSettings, FilePlace, GatewaySettings, IdentitySettings,
-    ServiceSettings, StripeSettings,
+    ServiceSettings, StripeSettings, data_keys,
 };
 use crate::auth::TokenKeys;
 use crate::db::DatabaseTarget;
@@ -130,6 +130,15 @@ pub(super) fn audit_keys(reader: &mut Reader, keys: &AuditKeySettings) {
         );
     }
     not_default(reader, NAME, keys.private.iter());
+}
+
+/// The personal data of disputes is encrypted under keys of its owner's.
+pub(super) fn data_keys(reader: &mut Reader) {
+    // A ring that cannot be read has been named already.
+    if !reader.is_given(data_keys::NAME) {
+        let text = "is needed with ENV=production by disputes: `openssl rand -base64 32` makes a key";
+        reader.refuse(data_keys::NAME, text);
+    }
 }
 
 fn not_default<'s>(reader: &mut Reader, name: &str, mut secrets: impl Iterator<Item = &'s SecretString>) {

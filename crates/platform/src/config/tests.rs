@@ -8,6 +8,7 @@ use crate::db::SslMode;
 
 const TOKEN_SECRET: &str = "kJ8v0Yc3qT1mZr5xB7nW2pL9dF4hS6gA";
 const AUDIT_KEY: &str = "3f0a1b5c7d9e2f4a6b8c0d1e3f5a7b9c2d4e6f8a0b1c3d5e7f9a2b4c6d8e0f1a";
+const DATA_KEYS: &str = "2027:Jc0mE4vqkZ5nO8X1uLrT7yWbA2sD9fGhK3pQ6iRxV0M=";
 const RECON: Scope = Scope::One(Service::Reconciliation);
 
 fn environment(values: &[(&str, &str)]) -> ConfigSource {
@@ -21,8 +22,12 @@ fn with_file(mut source: ConfigSource, text: &str) -> ConfigSource {
 }
 
 fn production(more: &[(&str, &str)]) -> ConfigSource {
-    let mut values =
-        vec![("ENV", "production"), ("PAYOPS_JWT_SECRET", TOKEN_SECRET), ("PAYOPS_AUDIT_KEY", AUDIT_KEY)];
+    let mut values = vec![
+        ("ENV", "production"),
+        ("PAYOPS_JWT_SECRET", TOKEN_SECRET),
+        ("PAYOPS_AUDIT_KEY", AUDIT_KEY),
+        ("PAYOPS_DATA_KEYS", DATA_KEYS),
+    ];
     values.extend(more);
     environment(&values)
 }
@@ -536,6 +541,7 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         "PAYOPS_AUDIT_PUBLIC_KEYS",
         "entry 1: 64 hexadecimal digits are expected",
     ),
+    (Scope::All, &[("PAYOPS_DATA_KEYS", "a:b")], "PAYOPS_DATA_KEYS", "entry 1: base64 of 32 random bytes"),
     (Scope::All, &[("PAYOPS_TLS_KEY", "k")], "PAYOPS_TLS_KEY", "is of no use without PAYOPS_TLS_CERTIFICATE"),
     (
         Scope::All,
@@ -634,6 +640,7 @@ const UNSAFE_IN_PRODUCTION: &[(Given, &str, &str)] = &[
     (&[("DB_HOST", "db1"), ("DB_PASSWORD", "changeme")], "DB_PASSWORD", "choose one at random"),
     (&[("PAYOPS_JWT_SECRET", "changemechangemechangemechangeme")], "PAYOPS_JWT_SECRET", "is a default"),
     (&[("PAYOPS_JWT_SECRET", "")], "PAYOPS_JWT_SECRET", "or PAYOPS_JWKS_FILE or PAYOPS_JWKS_URL instead"),
+    (&[("PAYOPS_DATA_KEYS", "")], "PAYOPS_DATA_KEYS", "is needed with ENV=production by disputes"),
     (&[("PAYOPS_AUDIT_KEY", "")], "PAYOPS_AUDIT_KEY", "is needed with ENV=production by merchant limits"),
     (
         &[("PAYOPS_AUDIT_KEY", "0000000000000000000000000000000000000000000000000000000000000000")],
@@ -691,6 +698,18 @@ fn only_limits_need_a_key_for_seals() {
     let auditor = production(&[("PAYOPS_AUDIT_KEY", ""), ("PAYOPS_AUDIT_PUBLIC_KEYS", AUDIT_KEY)]);
     let settings = Settings::load(&auditor, Scope::One(Service::Limits)).unwrap();
     assert_eq!((settings.audit_keys.private.len(), settings.audit_keys.public.len()), (0, 1));
+}
+
+#[test]
+fn only_disputes_need_keys_of_personal_data() {
+    let no_keys = production(&[("PAYOPS_DATA_KEYS", "")]);
+    assert!(Settings::load(&no_keys, RECON).unwrap().data_keys.is_none());
+    Settings::load(&no_keys, Scope::One(Service::Disputes)).unwrap_err();
+    let settings = Settings::load(&production(&[]), Scope::One(Service::Disputes)).unwrap();
+    assert_eq!(settings.data_keys.as_ref().unwrap().first(), "2027");
+    let key = DATA_KEYS.split_once(':').unwrap().1;
+    assert!(!format!("{settings:?}").contains(key));
+    assert_eq!(shown(&settings, "PAYOPS_DATA_KEYS").0.as_deref(), Some("(hidden)"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ETAG, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::envelope::Draft;
@@ -72,6 +73,25 @@ impl<R: Serialize> Answer<R> {
             Data::Fresh(data) => Some(data),
             Data::Replayed(_) => None,
         }
+    }
+
+    /// Tells something else than what is kept for repetition; an answer that is repeated goes the same way. So what must not
+    /// be kept, or not in the clear, is added after the transaction.
+    ///
+    /// # Errors
+    /// What `tell` says, and 500 where a kept answer is none of this type.
+    pub async fn told_as<T: Serialize>(self, tell: impl AsyncFnOnce(R) -> Result<T>) -> Result<Answer<T>>
+    where
+        R: DeserializeOwned,
+    {
+        let data = match self.data {
+            Data::Fresh(data) => Data::Fresh(tell(data).await?),
+            Data::Replayed(kept) => {
+                let told = tell(serde_json::from_value(kept).map_err(Error::internal)?).await?;
+                Data::Replayed(serde_json::to_value(told).map_err(Error::internal)?)
+            }
+        };
+        Ok(Answer { status: self.status, data, version: self.version, location: self.location })
     }
 
     pub(super) fn to_stored(&self) -> Result<StoredAnswer> {

@@ -11,10 +11,10 @@ use crate::documents::kind::{Format, Notice as FileNotice, misnamed};
 use crate::evidence::TextField;
 use crate::evidence::checklist::{self, ChecklistItem, Importance, Item, ProductType};
 use crate::evidence::preflight;
-use crate::ops::evidence::{Content, NewEvidence};
+use crate::ops::evidence::{Content, NewEvidence, Opened, Personal};
 use crate::ops::packet::Manifest;
 use crate::store::dispute::Model as Row;
-use crate::store::evidence::{FEE_ACKNOWLEDGED, Model};
+use crate::store::evidence::FEE_ACKNOWLEDGED;
 
 /// A text for one field of the channel's evidence. It takes the place of an older one.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -76,7 +76,7 @@ impl NewText {
 }
 
 /// A piece of evidence: a file or a text.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Evidence {
     /// Its id.
     pub id: Uuid,
@@ -94,10 +94,12 @@ pub struct Evidence {
     pub pages: Option<i32>,
     /// Files: the SHA-256 of the bytes, in lower-case hexadecimal.
     pub sha256: Option<String>,
-    /// Texts: the text.
+    /// Texts: the text; null after it was erased.
     pub text_content: Option<String>,
-    /// For people.
+    /// For people; empty after it was erased.
     pub description: String,
+    /// Whether text, description and file were erased: there is no content any more.
+    pub erased: bool,
     /// Who added it.
     pub uploaded_by: String,
     /// When an answer with it was sent; null: not yet. After that it cannot be deleted.
@@ -109,7 +111,7 @@ pub struct Evidence {
 }
 
 /// Something that the owner of a file should know.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
     /// `FILE_MISNAMED`: the name promises another type than the bytes are; `FILE_RENAMED`: the name was cleaned, which
     /// only the answer to the upload says.
@@ -131,11 +133,32 @@ impl From<&FileNotice> for Notice {
     }
 }
 
-impl From<Model> for Evidence {
-    fn from(row: Model) -> Self {
+impl Evidence {
+    /// Where its content is.
+    pub(crate) fn content_path(id: Uuid) -> String {
+        format!("/api/v1/disputes/evidence/{id}/content")
+    }
+
+    /// Without what must not be kept in the clear.
+    #[must_use]
+    pub(crate) fn without_personal(self) -> Self {
+        Self { text_content: None, description: String::new(), ..self }
+    }
+
+    /// With what is personal in it, as it stands now.
+    #[must_use]
+    pub(crate) fn with_personal(self, personal: Option<Personal>) -> Self {
+        let erased = personal.is_none();
+        let Personal { text, description } = personal.unwrap_or_default();
+        Self { text_content: text, description, erased, ..self }
+    }
+}
+
+impl From<Opened> for Evidence {
+    fn from(Opened { row, personal }: Opened) -> Self {
         let format = row.content_type.as_deref().and_then(Format::of_media_type);
         let notice = row.file_name.as_deref().zip(format).and_then(|(name, format)| misnamed(name, format));
-        Self {
+        let shown = Self {
             id: row.id,
             dispute_id: row.dispute_id,
             evidence_type: row.evidence_type,
@@ -144,13 +167,15 @@ impl From<Model> for Evidence {
             file_size: row.file_size,
             pages: row.pages,
             sha256: row.sha256,
-            text_content: row.text_content,
-            description: row.description,
+            text_content: None,
+            description: String::new(),
+            erased: false,
             uploaded_by: row.uploaded_by,
             submitted_at: row.submitted_at,
             created_at: row.created_at,
             notices: notice.iter().map(Notice::from).collect(),
-        }
+        };
+        shown.with_personal(personal)
     }
 }
 

@@ -4,9 +4,11 @@
 mod desk;
 mod disputes;
 mod evidence;
+mod personal;
 mod submission;
 
 pub use desk::*;
 pub use disputes::*;
 pub use evidence::*;
+pub use personal::*;
 pub use submission::*;

@@ -13,19 +13,22 @@ use sha2::{Digest, Sha256};
 use super::QUIET;
 use super::step::{Hold, Pair, Run, is_for_all};
 use crate::documents::kind::Format;
+use crate::error;
 use crate::evidence::preflight::may_send;
 use crate::ops::observe::Seen;
 use crate::ops::packet::{self, ManifestFile, Packet};
 use crate::ops::payment::Link;
+use crate::ops::vault;
 use crate::store::evidence::{self, Model as Evidence};
 use crate::store::submission::{self, Model as Submission, SubmissionState, file};
+use crate::vault::DisputeKeys;
 
-/// What a packet of these pieces of evidence is made of, in short.
+/// What a packet of these pieces of evidence is made of, in short. A text never changes: another one is another piece.
 pub(super) fn fingerprint(rows: &[Evidence]) -> String {
     let mut hash = Sha256::new();
     for row in rows {
-        let content = row.sha256.as_deref().or(row.text_content.as_deref()).unwrap_or_default();
-        for part in [row.id.as_bytes().as_slice(), row.evidence_type.as_bytes(), content.as_bytes()] {
+        let file = row.sha256.as_deref().unwrap_or_default();
+        for part in [row.id.as_bytes().as_slice(), row.evidence_type.as_bytes(), file.as_bytes()] {
             hash.update(part.len().to_be_bytes());
             hash.update(part);
         }
@@ -62,11 +65,13 @@ async fn pack(run: &Run, pair: &Pair) -> Result<Option<Pair>> {
             problems.iter().filter(|problem| problem.blocks).map(|problem| problem.code).collect();
         return blocked(run, pair, made_from, codes.join(", ")).await.map(|()| None);
     }
-    packet.keep(&run.app).await?;
-    let shared = Arc::new((packet, made_from));
+    let keys = vault::ready(&run.app, pair.dispute.id).await?;
+    let keys = keys.ok_or_else(|| error::erased(pair.dispute.id))?;
+    packet.keep(&run.app, &keys).await?;
+    let shared = Arc::new((packet, keys, made_from));
     let written = run.step("submissions.pack", pair, move |hold| {
         let shared = Arc::clone(&shared);
-        async move { write_packet(hold, &shared.0, &shared.1).await }.boxed()
+        async move { write_packet(hold, &shared.0, &shared.1, &shared.2).await }.boxed()
     });
     Ok(written.await?.map(|submission| Pair { submission, dispute: pair.dispute.clone() }))
 }
@@ -95,11 +100,16 @@ async fn blocked(run: &Run, pair: &Pair, made_from: String, codes: String) -> Re
     Ok(())
 }
 
-async fn write_packet(hold: Hold<'_>, packet: &Packet, made_from: &str) -> Result<Submission> {
+async fn write_packet(
+    hold: Hold<'_>,
+    packet: &Packet,
+    keys: &DisputeKeys,
+    made_from: &str,
+) -> Result<Submission> {
     let mut after = (*hold.submission).clone();
     after.seal_no += 1;
     after.sealed_from = Some(made_from.to_owned());
-    after.packet = Some(packet.manifest.to_json()?);
+    after.packet = Some(packet.manifest.seal(keys, after.id)?);
     after.packet_sha256 = Some(packet.sha256.clone());
     after.staged_at = None;
     let known = submission::files(hold.by.tx.conn(), after.id).await?;
@@ -129,8 +139,9 @@ fn key(hold: &Hold<'_>) -> String {
 
 /// Uploads one file under its key; false when the submission has to wait or has ended.
 async fn upload(run: &Run, pair: &Pair, file: file::Model) -> Result<bool> {
-    let wanted = packed(pair, &file)?;
-    let bytes = run.app.files.get(&file.sha256).await?;
+    let keys = vault::of(&run.app, run.app.context.db.read(), pair.dispute.id).await?;
+    let wanted = packed(pair, &keys, &file)?;
+    let bytes = run.app.files.get(&keys, &file.sha256).await?;
     let kind = match wanted.format {
         Format::Pdf => FileType::Pdf,
         Format::Jpeg => FileType::Jpeg,
@@ -154,8 +165,10 @@ async fn upload(run: &Run, pair: &Pair, file: file::Model) -> Result<bool> {
     }
 }
 
-fn packed(pair: &Pair, file: &file::Model) -> Result<ManifestFile> {
-    let manifest = packet::Manifest::kept(pair.submission.packet.as_ref().unwrap_or_default())?;
+fn packed(pair: &Pair, keys: &DisputeKeys, file: &file::Model) -> Result<ManifestFile> {
+    let submission = &pair.submission;
+    let packet = submission.packet.as_deref().unwrap_or_default();
+    let manifest = packet::Manifest::kept(keys, submission.id, packet)?;
     let found = manifest.files.into_iter().find(|wanted| wanted.evidence_type.stripe_field() == file.field);
     found.ok_or_else(|| payops_platform::error::Error::internal("a file is not in its packet"))
 }

@@ -20,10 +20,10 @@ use super::dispatch::{TOO_LATE, intend};
 use super::step::{Hold, Pair, Run, is_for_all};
 use crate::lifecycle::{Event, step};
 use crate::model::{LostCause, TimelineEvent};
-use crate::ops::Edit;
 use crate::ops::observe::Seen;
 use crate::ops::packet::Manifest;
 use crate::ops::payment::Link;
+use crate::ops::{Edit, vault};
 use crate::store::submission::{self, Kind, SubmissionState};
 use crate::store::{dispute, evidence};
 
@@ -89,7 +89,8 @@ impl Run {
         let Pair { submission, dispute } = pair;
         let packet =
             submission.packet.as_ref().ok_or_else(|| Error::internal("a submission is not packed"))?;
-        let manifest = Manifest::kept(packet)?;
+        let keys = vault::of(&self.app, self.app.context.db.read(), dispute.id).await?;
+        let manifest = Manifest::kept(&keys, submission.id, packet)?;
         let files = submission::files(self.app.context.db.read(), submission.id).await?;
         let mut update = DisputeUpdate { submit, ..DisputeUpdate::default() };
         for field in &manifest.to_clear {
@@ -298,7 +299,9 @@ async fn finish(hold: Hold<'_>, seen: &Seen, begun: i64) -> Result<()> {
             edit.after.evidence_submitted = true;
             edit.after.submitted_at = Some(now);
         }
-        let packet = after.packet.as_ref().map(Manifest::kept).transpose()?.unwrap_or_default();
+        let keys = vault::of(by.app, by.tx.conn(), edit.before().id).await?;
+        let packet = after.packet.as_ref().map(|packet| Manifest::kept(&keys, after.id, packet));
+        let packet = packet.transpose()?.unwrap_or_default();
         evidence::mark_submitted(by.tx, &packet.evidence_ids, now).await?;
     } else {
         edit.tell(TimelineEvent::Accepted, detail);
