@@ -13,7 +13,7 @@ pub(crate) fn parse_money(text: &[u8], exponent: u8, mark: u8) -> Result<i64, Am
 
 /// Up to 14 digits and a mark, with no more decimals than the currency has; `None` for anything else.
 #[inline]
-fn short_amount(text: &[u8], exponent: u8, mark: u8) -> Option<i64> {
+pub(crate) fn short_amount(text: &[u8], exponent: u8, mark: u8) -> Option<i64> {
     const POWERS: [i64; 5] = [1, 10, 100, 1_000, 10_000];
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),

@@ -6,8 +6,11 @@ use ahash::RandomState;
 use payops_channels::row::{Kind, Row, Status};
 use payops_core::currency::Currency;
 
+/// How many words an entry is stored and spilled in.
+pub(super) const ENTRY_WORDS: usize = 4;
+
 /// The form in which entries are stored and spilled.
-pub(super) type Record = [u64; 4];
+pub(super) type Record = [u64; ENTRY_WORDS];
 
 /// The match key of a row: 128 bits of keyed hash over its kind and trade number.
 ///

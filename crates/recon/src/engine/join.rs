@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::alias::Moved;
 use super::differences::DifferenceRef;
-use super::entry::{Entry, RowKey};
+use super::entry::{ENTRY_WORDS, Entry, RowKey};
 use super::error::EngineError;
 use super::pairing::{self, Outcomes, PairingRules};
 use super::partitions::{Access, SealedPartitions};
@@ -40,8 +40,8 @@ impl Outcomes for Found {
 /// The two sides, ready to be met.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sides<'a> {
-    pub(super) platform: &'a SealedPartitions,
-    pub(super) channel: &'a SealedPartitions,
+    pub(super) platform: &'a SealedPartitions<ENTRY_WORDS>,
+    pub(super) channel: &'a SealedPartitions<ENTRY_WORDS>,
     /// Rows of ours that are matched through another id than their trade number.
     pub(super) moved: &'a Moved,
 }
@@ -117,7 +117,7 @@ const NONE: u32 = u32::MAX;
 struct Joiner<'a> {
     sides: Sides<'a>,
     rules: PairingRules,
-    /// The platform's entries in file order, then the channel's.
+    /// The platform's entries, then the channel's, each in any order.
     entries: Vec<Entry>,
     /// Where the channel's entries begin.
     split: usize,
@@ -143,7 +143,6 @@ impl<'a> Joiner<'a> {
         if !self.sides.moved.is_empty() {
             self.entries.retain(|entry| !self.sides.moved.contains(entry.ordinal()));
             self.sides.moved.read_into(partition, &mut self.entries)?;
-            self.entries.sort_unstable_by_key(Entry::ordinal);
         }
         self.split = self.entries.len();
         self.sides.channel.read(partition, Access::Take, &mut self.entries, Entry::from_record)
@@ -173,6 +172,8 @@ impl<'a> Joiner<'a> {
         for index in chain.map(|index| index as usize) {
             if index < split { ours.push(entries[index]) } else { theirs.push(entries[index]) }
         }
+        ours.sort_unstable_by_key(Entry::ordinal);
+        theirs.sort_unstable_by_key(Entry::ordinal);
         rules.group(&ours, &theirs, found);
     }
 }
@@ -191,7 +192,8 @@ impl PartitionWorker for Joiner<'_> {
     }
 }
 
-/// Groups entries by key. Each slot holds the first entry of a key; `next` leads to the others in order.
+/// Groups entries by key. Each slot holds the first entry of a key; `next` leads to the others, ours before
+/// theirs.
 #[derive(Debug, Default)]
 struct KeyTable {
     slots: Vec<u32>,
@@ -208,7 +210,7 @@ impl KeyTable {
         self.next.clear();
         self.next.resize(entries.len(), NONE);
         let mask = size - 1;
-        // From the last to the first, so that pushing in front leaves each chain in order.
+        // From the last to the first, so that pushing in front leaves ours before theirs.
         for index in (0..count).rev() {
             let key = entries[index as usize].key;
             let mut slot = home(key) & mask;
