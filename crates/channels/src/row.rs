@@ -240,6 +240,11 @@ pub struct Reject {
 pub trait RowSink {
     /// A row that was read.
     fn row(&mut self, position: Position, row: &Row<'_>);
+    /// Whether the record at `position` is worth reading; false leaves it out, as if it were not there. Only
+    /// [`crate::read::read_rows`] and [`crate::read::reread_rows`] ask.
+    fn wants(&mut self, _position: Position) -> bool {
+        true
+    }
     /// A row or part of the file that was not.
     fn reject(&mut self, reject: Reject);
     /// Asked after every row and reject; true makes the reader stop early.

@@ -227,6 +227,7 @@ pub(crate) fn drive<R: Read, T: RowReader, S: RowSink>(
 ) {
     loop {
         let reject = match records.next() {
+            Next::Record(record) if !sink.wants(record.position) => None,
             Next::Record(record) => match reader.read(&record) {
                 Ok(Some(row)) => {
                     report.rows += 1;

@@ -6,7 +6,7 @@
 
 use payops_core::currency::{Currency, Exponents};
 
-use crate::amount::short_amount;
+use crate::amount::{short_amount, window_amount};
 use crate::mapping::Words;
 use crate::row::{Kind, Row, Status};
 use crate::rows::RowReader;
@@ -93,14 +93,14 @@ pub(super) struct Line<'t> {
 }
 
 impl<'t> Line<'t> {
-    #[inline]
+    #[inline(always)]
     fn span(&self, column: usize) -> Option<(usize, usize)> {
         let (before, end) = (self.bounds.get(column)?, self.bounds.get(column.wrapping_add(1))?);
         Some((before.wrapping_add(1) as usize, *end as usize))
     }
 
     /// A field, trimmed; empty where there is none.
-    #[inline]
+    #[inline(always)]
     fn get(&self, column: usize) -> &'t [u8] {
         let text = self.span(column).and_then(|(from, to)| self.part.get(from..to)).unwrap_or_default();
         match text {
@@ -110,7 +110,7 @@ impl<'t> Line<'t> {
     }
 
     /// How many bytes the line has, its end aside.
-    #[inline]
+    #[inline(always)]
     fn length(&self) -> usize {
         match self.bounds {
             [before, .., end] => end.wrapping_sub(before.wrapping_add(1)) as usize,
@@ -132,7 +132,7 @@ impl<T: Copy> Forms<T> {
     }
 
     /// What the word in a column means; `meaning` is asked about words that were not met before.
-    #[inline]
+    #[inline(always)]
     fn read(
         &mut self,
         line: &Line<'_>,
@@ -159,7 +159,7 @@ impl<T: Copy> Forms<T> {
 }
 
 /// Up to 15 bytes as a number, with their count in the highest byte.
-#[inline]
+#[inline(always)]
 fn form(part: &[u8], from: usize, to: usize) -> Option<u128> {
     let length = to.checked_sub(from).filter(|length| *length < 16)?;
     let word = u128::from_le_bytes(*part.get(from..)?.first_chunk::<16>()?);
@@ -182,7 +182,7 @@ impl CurrencyTable {
     }
 
     /// The place, the currency and its exponent.
-    #[inline]
+    #[inline(always)]
     fn read(&mut self, text: &[u8]) -> Option<(usize, Currency, u8)> {
         let code = <[u8; 3]>::try_from(text).ok()?;
         let index = code.iter().fold(0, |index, letter| index << 5 | usize::from(letter & 31));
@@ -240,7 +240,7 @@ impl<'a> ShortWay<'a> {
     }
 
     /// The row of a line of the right width in ASCII; `None` leaves it to the plain reader.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read<'t, T: RowReader>(&mut self, line: &Line<'t>, reader: &mut T) -> Option<Row<'t>> {
         let plan = &self.plan;
         let columns = &plan.columns;
@@ -263,10 +263,10 @@ impl<'a> ShortWay<'a> {
             }
             None => None,
         };
-        let written = plan.amount(line.get(columns.amount), exponent)?;
+        let written = plan.amount(line, columns.amount, exponent)?;
         let amount = plan.signed(kind, written);
-        let fee = plan.fee(line.get(columns.fee), exponent)?;
-        let net = plan.net(line.get(columns.net), kind, exponent)?;
+        let fee = plan.fee(line, exponent)?;
+        let net = plan.net(line, kind, exponent)?;
         if let (Some(fee), Some(net)) = (fee, net)
             && amount - fee != net
         {
@@ -313,7 +313,7 @@ impl<'a> ShortWay<'a> {
         Some(row)
     }
 
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, place: usize, category: u16, row: &Row<'_>) {
         if place >= self.cells.len() {
             self.cells.resize_with(place + 1, || [Cell::default(); CATEGORIES]);
@@ -336,33 +336,44 @@ impl<'a> ShortWay<'a> {
 }
 
 impl Plan<'_> {
-    #[inline]
-    fn amount(&self, text: &[u8], exponent: u8) -> Option<i64> {
-        match self.minor {
-            true => short_amount(text, 0, 0),
-            false => short_amount(text, exponent, self.decimal_mark),
-        }
+    #[inline(always)]
+    fn amount(&self, line: &Line<'_>, column: usize, exponent: u8) -> Option<i64> {
+        let (decimals, mark) = if self.minor { (0, 0) } else { (exponent, self.decimal_mark) };
+        let (from, to) = line.span(column)?;
+        let window = to.checked_sub(8).and_then(|at| line.part.get(at..)?.first_chunk::<8>());
+        let is_negative = line.part.get(from) == Some(&b'-');
+        let from = from + usize::from(is_negative);
+        let amount = window.and_then(|window| {
+            let amount = window_amount(*window, to.checked_sub(from)?, decimals, mark)?;
+            Some(if is_negative { -amount } else { amount })
+        });
+        amount.or_else(|| Self::other_amount(line.get(column), decimals, mark))
     }
 
-    #[inline]
-    fn fee(&self, text: &[u8], exponent: u8) -> Option<Option<i64>> {
-        if text.is_empty() {
+    #[cold]
+    fn other_amount(text: &[u8], decimals: u8, mark: u8) -> Option<i64> {
+        short_amount(text, decimals, mark)
+    }
+
+    #[inline(always)]
+    fn fee(&self, line: &Line<'_>, exponent: u8) -> Option<Option<i64>> {
+        if line.get(self.columns.fee).is_empty() {
             return Some(self.empty_fee);
         }
-        let fee = self.amount(text, exponent)?;
+        let fee = self.amount(line, self.columns.fee, exponent)?;
         Some(Some(if self.fees_are_negative { -fee } else { fee }))
     }
 
-    #[inline]
-    fn net(&self, text: &[u8], kind: Kind, exponent: u8) -> Option<Option<i64>> {
-        if text.is_empty() {
+    #[inline(always)]
+    fn net(&self, line: &Line<'_>, kind: Kind, exponent: u8) -> Option<Option<i64>> {
+        if line.get(self.columns.net).is_empty() {
             return if self.net_is_needed { None } else { Some(None) };
         }
-        self.amount(text, exponent).map(|net| Some(self.signed(kind, net)))
+        self.amount(line, self.columns.net, exponent).map(|net| Some(self.signed(kind, net)))
     }
 
     /// As money moves, where the file writes what goes out as positive. Short amounts can be negated.
-    #[inline]
+    #[inline(always)]
     fn signed(&self, kind: Kind, amount: i64) -> i64 {
         let is_outgoing = self.refunds_are_positive && matches!(kind, Kind::Refund | Kind::Dispute);
         if is_outgoing && amount > 0 { -amount } else { amount }

@@ -400,6 +400,7 @@ impl<'s, T: RowReader> Csv<'s, T> {
         stream.error.map_or(Ok(()), Err)
     }
 
+    #[inline(never)]
     fn read_record<S: RowSink>(&mut self, record: &Record<'_>, sink: &mut S, report: &mut FileReport) {
         match self.plain.read(record) {
             Ok(Some(row)) => {

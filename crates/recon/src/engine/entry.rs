@@ -1,8 +1,5 @@
 //! What is kept of a row while it is matched: 32 bytes, whatever the length of its ids.
 
-use std::hash::{BuildHasher, Hasher};
-
-use ahash::RandomState;
 use payops_channels::row::{Kind, Row, Status};
 use payops_core::currency::Currency;
 
@@ -42,39 +39,107 @@ impl Side {
     }
 }
 
-/// Makes match keys. Two hashers with independent seeds give the two halves.
+/// Makes match keys by multilinear hashing: each 64-bit word of the id is multiplied by a random 128-bit number
+/// of its own, and the upper half of the sum is the hash. Of two different ids, each half is equal with a chance
+/// of 2^-64 (Lemire and Kaser, "Strongly universal string hashing is fast"), whatever the ids.
 #[derive(Debug, Clone)]
 pub(super) struct KeyHasher {
-    first: RandomState,
-    second: RandomState,
+    seed: [u64; 2],
+    /// The numbers of the first words, for both halves.
+    factors: [[u128; 2]; FACTORS],
 }
+
+/// How many factors are made beforehand: enough for ids of 112 bytes.
+const FACTORS: usize = 16;
 
 impl KeyHasher {
     pub(super) fn new(seed: [u64; 2]) -> Self {
-        let state = |seed: u64| {
-            let next = |step: u64| scramble(seed.wrapping_add(step.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
-            RandomState::with_seeds(next(1), next(2), next(3), next(4))
-        };
-        Self { first: state(seed[0]), second: state(seed[1]) }
+        let mut factors = [[0; 2]; FACTORS];
+        for (index, factor) in factors.iter_mut().enumerate() {
+            *factor = make_factor(seed, index);
+        }
+        Self { seed, factors }
     }
 
     /// The key of `id`, which must not be empty.
-    #[inline]
+    #[inline(always)]
     pub(super) fn key(&self, kind: Kind, id: &[u8]) -> RowKey {
-        let half = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
-            hasher.write_u8(kind as u8);
-            hasher.write(id);
-            hasher.finish()
-        };
-        RowKey { first: half(&self.first), second: half(&self.second) }
+        // The length tells apart ids that differ in how the last word is filled.
+        let head = (id.len() as u64) << 8 | u64::from(kind as u8);
+        let (words, rest) = id.as_chunks::<8>();
+        let mut sum = Sum::new(self, head);
+        for word in words {
+            sum.add(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            // The last eight bytes, some of them for the second time, need no copy.
+            let last = id.last_chunk::<8>().copied().unwrap_or_else(|| {
+                let mut word = [0; 8];
+                word[..rest.len()].copy_from_slice(rest);
+                word
+            });
+            sum.add(u64::from_le_bytes(last));
+        }
+        sum.key()
     }
 
     /// A key that no other row has, for a row without a trade number: it can match nothing.
     pub(super) fn lonely_key(&self, side: Side, ordinal: u64) -> RowKey {
-        let half = |state: &RandomState| state.hash_one((u8::MAX, side as u8, ordinal));
-        RowKey { first: half(&self.first), second: half(&self.second) }
+        let mut sum = Sum::new(self, u64::from(u8::MAX));
+        sum.add(side as u64);
+        sum.add(ordinal);
+        sum.key()
     }
+
+    #[cold]
+    fn far_factor(&self, index: usize) -> [u128; 2] {
+        make_factor(self.seed, index)
+    }
+}
+
+/// A key in the making.
+struct Sum<'a> {
+    hasher: &'a KeyHasher,
+    words: usize,
+    halves: [u128; 2],
+}
+
+impl<'a> Sum<'a> {
+    #[inline(always)]
+    fn new(hasher: &'a KeyHasher, head: u64) -> Self {
+        let mut sum = Self { hasher, words: 1, halves: hasher.factors[0] };
+        sum.add(head);
+        sum
+    }
+
+    #[inline(always)]
+    fn add(&mut self, word: u64) {
+        let factors = match self.hasher.factors.get(self.words) {
+            Some(factors) => *factors,
+            None => self.hasher.far_factor(self.words),
+        };
+        self.words += 1;
+        for (half, factor) in self.halves.iter_mut().zip(factors) {
+            *half = half.wrapping_add(factor.wrapping_mul(word.into()));
+        }
+    }
+
+    #[inline(always)]
+    fn key(self) -> RowKey {
+        #[expect(clippy::cast_possible_truncation, reason = "the upper half of 128 bits has 64")]
+        let [first, second] = self.halves.map(|half| (half >> 64) as u64);
+        RowKey { first, second }
+    }
+}
+
+fn make_factor(seed: [u64; 2], index: usize) -> [u128; 2] {
+    seed.map(|seed| {
+        let word = |step: u64| {
+            let step = index as u64 * 2 + step;
+            scramble(seed.wrapping_add(step.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+        };
+        u128::from(word(1)) << 64 | u128::from(word(2))
+    })
 }
 
 /// The finaliser of `SplitMix64`: spreads a seed over all bits.

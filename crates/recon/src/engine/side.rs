@@ -180,7 +180,7 @@ impl SideWriter<'_> {
         self.failure.map_or(Ok(self.notes), Err)
     }
 
-    #[inline]
+    #[inline(always)]
     fn keep(&mut self, position: Position, row: &Row<'_>) -> io::Result<()> {
         if position.ordinal > MAX_ORDINAL {
             return Err(io::Error::other("a file with more than 2^40 rows cannot be reconciled"));
@@ -216,7 +216,7 @@ impl SideWriter<'_> {
 }
 
 impl RowSink for SideWriter<'_> {
-    #[inline]
+    #[inline(always)]
     fn row(&mut self, position: Position, row: &Row<'_>) {
         if !row.kind.is_booked_by_platform() {
             return;
