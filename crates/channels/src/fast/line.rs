@@ -4,11 +4,13 @@
 //! same row. It never refuses: whatever is not plainly right (an odd width, an unknown word, a long id, an amount
 //! of an unusual form) makes it say `None` before it has counted anything.
 
+#![expect(clippy::inline_always, reason = "one line takes 60 ns: each of these is a few instructions of it")]
+
 use payops_core::currency::{Currency, Exponents};
 
 use crate::amount::{short_amount, window_amount};
 use crate::mapping::Words;
-use crate::row::{Kind, Row, Status};
+use crate::row::{Kind, Row, RowSink, Status};
 use crate::rows::RowReader;
 use crate::stripe::Category;
 use crate::tally::{Cell, Tally};
@@ -77,6 +79,7 @@ pub(crate) enum KindWords<'a> {
 impl KindWords<'_> {
     fn meaning(self, word: &[u8]) -> Option<(u16, Kind)> {
         match self {
+            _ if word.is_empty() => None,
             Self::Mapped(words) => words.meaning(word, &mut 0).map(|kind| (kind as u16, kind)),
             Self::Stripe => Category::parse(word).map(|category| (category.number(), category.kind())),
         }
@@ -241,7 +244,11 @@ impl<'a> ShortWay<'a> {
 
     /// The row of a line of the right width in ASCII; `None` leaves it to the plain reader.
     #[inline(always)]
-    pub(super) fn read<'t, T: RowReader>(&mut self, line: &Line<'t>, reader: &mut T) -> Option<Row<'t>> {
+    pub(super) fn read<'t, T: RowReader, S: RowSink>(
+        &mut self,
+        line: &Line<'t>,
+        reader: &mut T,
+    ) -> Option<Row<'t>> {
         let plan = &self.plan;
         let columns = &plan.columns;
         if line.length() > plan.longest_id || plan.totals_marker.is_some_and(|marker| line.get(0) == marker) {
@@ -252,9 +259,8 @@ impl<'a> ShortWay<'a> {
             ([], Some(constant)) => self.currencies.read(constant.as_str().as_bytes())?,
             _ => self.currencies.read(code)?,
         };
-        let (category, kind) = match (line.get(columns.kind), plan.kind) {
-            ([], Some(kind)) => (kind as u16, kind),
-            ([], None) => return None,
+        let (category, kind) = match plan.kind {
+            Some(kind) if line.get(columns.kind).is_empty() => (kind as u16, kind),
             _ => self.kinds.read(line, columns.kind, |word| plan.kinds.meaning(word))?,
         };
         let status = match plan.statuses {
@@ -281,7 +287,8 @@ impl<'a> ShortWay<'a> {
             Some(day) => day.contains(occurred_at)?,
             None => true,
         };
-        let refund_no = if kind == Kind::Refund { line.get(columns.refund_no) } else { &[] };
+        let text = |column| if S::TAKES_ALL_TEXTS { line.get(column) } else { &[] };
+        let refund_no = if kind == Kind::Refund { text(columns.refund_no) } else { &[] };
         let payout_id = match line.get(columns.payout_id) {
             [] if plan.payouts_name_themselves && kind == Kind::Payout => channel_trade_no,
             payout_id => payout_id,
@@ -291,15 +298,15 @@ impl<'a> ShortWay<'a> {
             channel_trade_no,
             charge_id: line.get(columns.charge_id),
             payment_intent_id: line.get(columns.payment_intent_id),
-            row_id: if refund_no.is_empty() { line.get(columns.row_id) } else { refund_no },
+            row_id: if refund_no.is_empty() { text(columns.row_id) } else { refund_no },
             amount,
             currency,
             status,
-            raw_status: line.get(columns.status),
+            raw_status: text(columns.status),
             fee,
             net,
             payout_id,
-            merchant_id: line.get(columns.merchant_id),
+            merchant_id: text(columns.merchant_id),
             occurred_at,
             in_window,
         };
@@ -336,40 +343,58 @@ impl<'a> ShortWay<'a> {
 }
 
 impl Plan<'_> {
+    /// An amount of the usual form.
     #[inline(always)]
-    fn amount(&self, line: &Line<'_>, column: usize, exponent: u8) -> Option<i64> {
-        let (decimals, mark) = if self.minor { (0, 0) } else { (exponent, self.decimal_mark) };
+    fn usual_amount(&self, line: &Line<'_>, column: usize, exponent: u8) -> Option<i64> {
+        let (decimals, mark) = self.form(exponent);
         let (from, to) = line.span(column)?;
-        let window = to.checked_sub(8).and_then(|at| line.part.get(at..)?.first_chunk::<8>());
+        let window = line.part.get(to.checked_sub(8)?..)?.first_chunk::<8>()?;
         let is_negative = line.part.get(from) == Some(&b'-');
         let from = from + usize::from(is_negative);
-        let amount = window.and_then(|window| {
-            let amount = window_amount(*window, to.checked_sub(from)?, decimals, mark)?;
-            Some(if is_negative { -amount } else { amount })
-        });
-        amount.or_else(|| Self::other_amount(line.get(column), decimals, mark))
+        let amount = window_amount(*window, to.checked_sub(from)?, decimals, mark)?;
+        Some(if is_negative { -amount } else { amount })
+    }
+
+    /// How amounts are written: decimals and their mark.
+    #[inline(always)]
+    fn form(&self, exponent: u8) -> (u8, u8) {
+        if self.minor { (0, 0) } else { (exponent, self.decimal_mark) }
+    }
+
+    #[inline(always)]
+    fn amount(&self, line: &Line<'_>, column: usize, exponent: u8) -> Option<i64> {
+        let usual = self.usual_amount(line, column, exponent);
+        usual.or_else(|| self.other_amount(line, column, exponent))
     }
 
     #[cold]
-    fn other_amount(text: &[u8], decimals: u8, mark: u8) -> Option<i64> {
-        short_amount(text, decimals, mark)
+    fn other_amount(&self, line: &Line<'_>, column: usize, exponent: u8) -> Option<i64> {
+        let (decimals, mark) = self.form(exponent);
+        short_amount(line.get(column), decimals, mark)
     }
 
     #[inline(always)]
     fn fee(&self, line: &Line<'_>, exponent: u8) -> Option<Option<i64>> {
-        if line.get(self.columns.fee).is_empty() {
-            return Some(self.empty_fee);
-        }
-        let fee = self.amount(line, self.columns.fee, exponent)?;
+        let column = self.columns.fee;
+        let fee = match self.usual_amount(line, column, exponent) {
+            Some(fee) => fee,
+            None if line.get(column).is_empty() => return Some(self.empty_fee),
+            None => self.other_amount(line, column, exponent)?,
+        };
         Some(Some(if self.fees_are_negative { -fee } else { fee }))
     }
 
     #[inline(always)]
     fn net(&self, line: &Line<'_>, kind: Kind, exponent: u8) -> Option<Option<i64>> {
-        if line.get(self.columns.net).is_empty() {
-            return if self.net_is_needed { None } else { Some(None) };
-        }
-        self.amount(line, self.columns.net, exponent).map(|net| Some(self.signed(kind, net)))
+        let column = self.columns.net;
+        let net = match self.usual_amount(line, column, exponent) {
+            Some(net) => net,
+            None if line.get(column).is_empty() => {
+                return if self.net_is_needed { None } else { Some(None) };
+            }
+            None => self.other_amount(line, column, exponent)?,
+        };
+        Some(Some(self.signed(kind, net)))
     }
 
     /// As money moves, where the file writes what goes out as positive. Short amounts can be negated.

@@ -351,7 +351,7 @@ impl<'s, T: RowReader> Csv<'s, T> {
             let whole = &text[line_from..line_end as usize];
             if fits
                 && (ascii || whole.is_ascii())
-                && let Some(row) = self.short.read(&line, &mut self.plain)
+                && let Some(row) = self.short.read::<T, S>(&line, &mut self.plain)
             {
                 report.rows += 1;
                 report.rows_outside_window += u64::from(!row.in_window);

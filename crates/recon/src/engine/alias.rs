@@ -8,10 +8,11 @@ use std::sync::Arc;
 use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use payops_channels::row::Kind;
 
-use super::entry::{ENTRY_WORDS, Entry, RowKey};
+use super::entry::{Entry, RowKey};
+use super::entry_store::{EntryStore, EntryWriter, SealedEntries};
 use super::error::EngineError;
 use super::join::{Done, PartitionWorker, over_partitions};
-use super::partitions::{Access, Budget, Partitions, SealedPartitions, Writer};
+use super::partitions::{Access, Budget, SealedPartitions};
 
 /// "The payment known as `alias` is reported under `target`".
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +48,7 @@ pub(super) struct AliasStores<S> {
 #[derive(Debug, Default)]
 pub(super) struct Moved {
     ordinals: Bits,
-    entries: Option<SealedPartitions<ENTRY_WORDS>>,
+    entries: Option<SealedEntries>,
 }
 
 impl Moved {
@@ -61,15 +62,15 @@ impl Moved {
 
     pub(super) fn read_into(&self, partition: usize, out: &mut Vec<Entry>) -> io::Result<()> {
         let Some(store) = &self.entries else { return Ok(()) };
-        store.read(partition, Access::Take, out, Entry::from_record)
+        store.read(partition, Access::Take, out)
     }
 }
 
 /// What the search for aliases works on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AliasSearch<'a> {
-    pub(super) platform: &'a SealedPartitions<ENTRY_WORDS>,
-    pub(super) channel: &'a SealedPartitions<ENTRY_WORDS>,
+    pub(super) platform: &'a SealedEntries,
+    pub(super) channel: &'a SealedEntries,
     pub(super) aliases: &'a AliasStores<SealedPartitions<ALIAS_WORDS>>,
     pub(super) bits: u32,
     pub(super) budget: &'a Arc<Budget>,
@@ -84,7 +85,7 @@ impl AliasSearch<'_> {
         if self.aliases.charges.is_empty() && self.aliases.intents.is_empty() {
             return Ok(Moved::default());
         }
-        let store = Partitions::new(self.bits, self.budget, self.temp_dir);
+        let store = EntryStore::new(self.bits, self.budget, self.temp_dir);
         let new_worker = || Resolver { search: self, moved: store.writer(), ordinals: Bits::default() };
         let workers = over_partitions(self.platform.count(), threads, done, new_worker)?;
         let mut ordinals = Bits::default();
@@ -100,7 +101,7 @@ impl AliasSearch<'_> {
 /// The state of one thread.
 struct Resolver<'a> {
     search: AliasSearch<'a>,
-    moved: Writer<'a, ENTRY_WORDS>,
+    moved: EntryWriter<'a>,
     ordinals: Bits,
 }
 
@@ -112,20 +113,20 @@ impl PartitionWorker for Resolver<'_> {
             return Ok(());
         }
         let mut reported = Vec::new();
-        self.search.channel.read(partition, Access::Keep, &mut reported, Entry::from_record)?;
+        self.search.channel.read(partition, Access::Keep, &mut reported)?;
         let mut known = HashSet::with_capacity(reported.len());
         known.extend(reported.iter().map(|entry| entry.key));
         drop(reported);
 
         let mut ours = Vec::new();
-        self.search.platform.read(partition, Access::Keep, &mut ours, Entry::from_record)?;
+        self.search.platform.read(partition, Access::Keep, &mut ours)?;
         let unknown =
             ours.iter().filter(|entry| entry.kind() == Kind::Payment && !known.contains(&entry.key));
         for entry in unknown {
             let target = charges.get(&entry.key).or_else(|| intents.get(&entry.key));
             if let Some(Target::One(key)) = target {
                 self.ordinals.insert(entry.ordinal());
-                self.moved.push(entry.with_key(*key).to_record())?;
+                self.moved.push(&entry.with_key(*key))?;
             }
         }
         Ok(())

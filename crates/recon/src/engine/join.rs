@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::alias::Moved;
 use super::differences::DifferenceRef;
-use super::entry::{ENTRY_WORDS, Entry, RowKey};
+use super::entry::{Entry, RowKey};
+use super::entry_store::SealedEntries;
 use super::error::EngineError;
 use super::pairing::{self, Outcomes, PairingRules};
-use super::partitions::{Access, SealedPartitions};
+use super::partitions::Access;
 use super::rules::DiffType;
 use super::tally::Tally;
 
@@ -40,8 +41,8 @@ impl Outcomes for Found {
 /// The two sides, ready to be met.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sides<'a> {
-    pub(super) platform: &'a SealedPartitions<ENTRY_WORDS>,
-    pub(super) channel: &'a SealedPartitions<ENTRY_WORDS>,
+    pub(super) platform: &'a SealedEntries,
+    pub(super) channel: &'a SealedEntries,
     /// Rows of ours that are matched through another id than their trade number.
     pub(super) moved: &'a Moved,
 }
@@ -139,13 +140,13 @@ impl<'a> Joiner<'a> {
 
     fn load(&mut self, partition: usize) -> io::Result<()> {
         self.entries.clear();
-        self.sides.platform.read(partition, Access::Take, &mut self.entries, Entry::from_record)?;
+        self.sides.platform.read(partition, Access::Take, &mut self.entries)?;
         if !self.sides.moved.is_empty() {
             self.entries.retain(|entry| !self.sides.moved.contains(entry.ordinal()));
             self.sides.moved.read_into(partition, &mut self.entries)?;
         }
         self.split = self.entries.len();
-        self.sides.channel.read(partition, Access::Take, &mut self.entries, Entry::from_record)
+        self.sides.channel.read(partition, Access::Take, &mut self.entries)
     }
 
     fn judge(&mut self, head: u32) {
@@ -236,7 +237,7 @@ impl KeyTable {
     }
 }
 
-/// Where a key is looked for first. The other half of the hash has chosen the partition already.
+/// Where a key is looked for first. The highest bits of this half have chosen the partition already.
 fn home(key: RowKey) -> usize {
-    usize::try_from(key.second & u64::from(u32::MAX)).unwrap_or(0)
+    usize::try_from(key.first & u64::from(u32::MAX)).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! The matching engine: two files in, every unit of money accounted for.
 //!
 //! It is a library of plain functions: no database, no network, no clock. [`reconcile`] reads both files
-//! once, keeps 32 bytes of each row, meets the two sides and returns an [`Outcome`]: the [`Summary`] at once,
+//! once, keeps 24 bytes of each row, meets the two sides and returns an [`Outcome`]: the [`Summary`] at once,
 //! and the differences through [`Outcome::differences`], whose rows' text is read from the files again.
 //!
 //! # What is bounded
@@ -12,13 +12,15 @@
 //!
 //! # How sure a match is
 //!
-//! Ids are not kept but hashed to 128 bits with seeds that nobody knows beforehand. For 100 million rows a
-//! side the chance that any two different ids are taken for one is below 2^-64.
+//! Ids are not kept but hashed with seeds that nobody knows beforehand, to 119 bits where the files are large and
+//! to 111 at least. For 100 million rows a side the chance that any two different ids are taken for one is below
+//! 2^-64.
 
 mod alias;
 mod certificate;
 mod differences;
 mod entry;
+mod entry_store;
 mod error;
 pub mod export;
 mod fetch;
@@ -46,6 +48,7 @@ mod test_rows;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use payops_channels::options::ReadOptions;
@@ -75,7 +78,7 @@ use observer::Meter;
 use pairing::PairingRules;
 use partitions::{Budget, half_filled_bytes, partition_bits};
 use row_index::RowIndex;
-use side::SideSettings;
+use side::{SideRows, SideSettings};
 
 const ENTRY_BYTES: usize = ENTRY_WORDS * 8;
 
@@ -171,6 +174,24 @@ pub fn reconcile(
     settings: &Settings,
     observer: Observer<'_>,
 ) -> Result<Outcome, EngineError> {
+    reconcile_by(reading::read_sides, [platform, channel], balance, settings, observer)
+}
+
+/// Reads both files.
+type ReadSides = fn(
+    [(&Input, &File); 2],
+    &SideSettings<'_>,
+    usize,
+    &Meter<'_>,
+) -> Result<[(SideRows, FileReport); 2], EngineError>;
+
+fn reconcile_by(
+    read_sides: ReadSides,
+    [platform, channel]: [&Input; 2],
+    balance: Option<&StatedBalances>,
+    settings: &Settings,
+    observer: Observer<'_>,
+) -> Result<Outcome, EngineError> {
     let our_file = open(Side::Platform, &platform.path)?;
     let their_file = open(Side::Channel, &channel.path)?;
     let bytes = our_file.length + their_file.length;
@@ -185,7 +206,7 @@ pub fn reconcile(
     };
 
     let meter = Meter::new(observer, Phase::Reading, bytes);
-    let [(ours, our_report), (theirs, their_report)] = reading::read_sides(
+    let [(ours, our_report), (theirs, their_report)] = read_sides(
         [(platform, &our_file.file), (channel, &their_file.file)],
         &side_settings,
         settings.threads,

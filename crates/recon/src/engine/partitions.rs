@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The size that a run of records of one partition should have in memory.
-const EXTENT_BYTES: usize = 4096;
+const EXTENT_BYTES: usize = 3072;
 /// How many records of a partition a writer collects before it hands them on.
 const BATCH_RECORDS: usize = 16;
 /// How much is encoded before it is written to the temporary file.
@@ -73,7 +73,6 @@ type Part<const N: usize> = Vec<Extent<N>>;
 /// A store of records of `N` words that is being filled.
 #[derive(Debug)]
 pub(super) struct Partitions<const N: usize> {
-    bits: u32,
     parts: Vec<Mutex<Part<N>>>,
     budget: Arc<Budget>,
     /// Bytes of full extents in memory.
@@ -86,11 +85,10 @@ impl<const N: usize> Partitions<N> {
     /// How many records an extent holds.
     const EXTENT: usize = EXTENT_BYTES / (N * 8);
 
-    /// An empty store of 2^`bits` partitions, `bits` from 1 to 32. Its temporary file, if it ever needs one,
+    /// An empty store of 2^`bits` partitions. Its temporary file, if it ever needs one,
     /// has no name in `directory` and vanishes with the process.
     pub(super) fn new(bits: u32, budget: &Arc<Budget>, directory: &Path) -> Self {
         Self {
-            bits,
             parts: std::iter::repeat_with(Mutex::default).take(1 << bits).collect(),
             budget: Arc::clone(budget),
             held: AtomicU64::new(0),
@@ -189,10 +187,9 @@ pub(super) struct Writer<'p, const N: usize> {
 }
 
 impl<const N: usize> Writer<'_, N> {
-    /// Adds a record to the partition that its first word names.
+    /// Adds a record to a partition.
     #[inline]
-    pub(super) fn push(&mut self, record: [u64; N]) -> io::Result<()> {
-        let index = usize::try_from(record[0] >> (u64::BITS - self.store.bits)).unwrap_or(0);
+    pub(super) fn push(&mut self, index: usize, record: [u64; N]) -> io::Result<()> {
         if self.batches.is_empty() {
             self.begin();
         }
@@ -208,8 +205,8 @@ impl<const N: usize> Writer<'_, N> {
 
     #[cold]
     fn begin(&mut self) {
-        self.batches = vec![[[0; N]; BATCH_RECORDS]; 1 << self.store.bits];
-        self.lengths = vec![0; 1 << self.store.bits];
+        self.batches = vec![[[0; N]; BATCH_RECORDS]; self.store.parts.len()];
+        self.lengths = vec![0; self.store.parts.len()];
     }
 
     /// Hands on what is left.
@@ -334,7 +331,7 @@ mod tests {
         let mut writer = store.writer();
         for number in 0..records {
             let hash = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            writer.push([hash, number, !number, 3]).unwrap();
+            writer.push(usize::try_from(hash >> 61).unwrap(), [hash, number, !number, 3]).unwrap();
         }
         writer.finish().unwrap();
         store.seal()
@@ -375,7 +372,9 @@ mod tests {
                 for thread in 0..4_u64 {
                     let mut writer = store.writer();
                     scope.spawn(move || {
-                        (0..20_000).for_each(|number| writer.push([number << 40, thread]).unwrap());
+                        for number in 0..20_000 {
+                            writer.push(usize::try_from(number % 4).unwrap(), [number, thread]).unwrap();
+                        }
                         writer.finish().unwrap();
                     });
                 }
@@ -383,7 +382,7 @@ mod tests {
             let store = store.seal();
             let mut found = Vec::new();
             for index in 0..store.count() {
-                store.read(index, Access::Take, &mut found, |[hash, thread]| (hash >> 40, thread)).unwrap();
+                store.read(index, Access::Take, &mut found, |[number, thread]| (number, thread)).unwrap();
             }
             found.sort_unstable();
             let expected: Vec<(u64, u64)> =

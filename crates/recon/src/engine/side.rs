@@ -11,7 +11,8 @@ use payops_core::time::{DayWindow, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::alias::{ALIAS_WORDS, Alias, AliasStores};
-use super::entry::{ENTRY_WORDS, Entry, KeyHasher, MAX_ORDINAL, RowKey, Side};
+use super::entry::{Entry, KeyHasher, MAX_ORDINAL, Packing, RowKey, Side};
+use super::entry_store::{EntryStore, EntryWriter, SealedEntries};
 use super::partitions::{Budget, Partitions, SealedPartitions, Writer};
 use super::row_index::{PartIndex, RowIndex};
 
@@ -59,14 +60,14 @@ pub(super) struct SideSettings<'a> {
 pub(super) struct SideBuilder<'a> {
     side: Side,
     settings: &'a SideSettings<'a>,
-    entries: Partitions<ENTRY_WORDS>,
+    entries: EntryStore,
     aliases: AliasStores<Partitions<ALIAS_WORDS>>,
 }
 
 /// A side that is complete.
 #[derive(Debug)]
 pub(super) struct SideRows {
-    pub(super) entries: SealedPartitions<ENTRY_WORDS>,
+    pub(super) entries: SealedEntries,
     pub(super) aliases: AliasStores<SealedPartitions<ALIAS_WORDS>>,
     pub(super) index: RowIndex,
     pub(super) rejects: Rejects,
@@ -78,7 +79,7 @@ impl<'a> SideBuilder<'a> {
         Self {
             side,
             settings,
-            entries: Partitions::new(bits, budget, directory),
+            entries: EntryStore::new(bits, budget, directory),
             aliases: AliasStores {
                 charges: Partitions::new(bits, budget, directory),
                 intents: Partitions::new(bits, budget, directory),
@@ -147,7 +148,7 @@ pub(super) struct PartNotes {
 pub(super) struct SideWriter<'s> {
     side: Side,
     settings: &'s SideSettings<'s>,
-    entries: Writer<'s, ENTRY_WORDS>,
+    entries: EntryWriter<'s>,
     aliases: AliasStores<Writer<'s, ALIAS_WORDS>>,
     index: PartIndex,
     part_rejects: Vec<Reject>,
@@ -180,6 +181,7 @@ impl SideWriter<'_> {
         self.failure.map_or(Ok(self.notes), Err)
     }
 
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
     #[inline(always)]
     fn keep(&mut self, position: Position, row: &Row<'_>) -> io::Result<()> {
         if position.ordinal > MAX_ORDINAL {
@@ -194,7 +196,7 @@ impl SideWriter<'_> {
             self.keep_aliases(key, row)?;
         }
         let in_cut_off = row.status == Some(Status::Pending) && self.in_cut_off(row.occurred_at);
-        self.entries.push(Entry::new(key, position.ordinal, row, in_cut_off).to_record())
+        self.entries.push(&Entry::new(key, position.ordinal, row, in_cut_off))
     }
 
     fn keep_aliases(&mut self, target: RowKey, row: &Row<'_>) -> io::Result<()> {
@@ -202,8 +204,10 @@ impl SideWriter<'_> {
             [(row.charge_id, &mut self.aliases.charges), (row.payment_intent_id, &mut self.aliases.intents)];
         for (id, store) in ids {
             if !id.is_empty() && id != row.channel_trade_no {
-                let alias = self.settings.hasher.key(Kind::Payment, id);
-                store.push(Alias { alias, target }.to_record())?;
+                let packing = Packing::new(self.settings.bits);
+                let alias = packing.kept(self.settings.hasher.key(Kind::Payment, id));
+                let target = packing.kept(target);
+                store.push(packing.partition(alias), Alias { alias, target }.to_record())?;
             }
         }
         Ok(())
@@ -216,6 +220,9 @@ impl SideWriter<'_> {
 }
 
 impl RowSink for SideWriter<'_> {
+    const TAKES_ALL_TEXTS: bool = false;
+
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
     #[inline(always)]
     fn row(&mut self, position: Position, row: &Row<'_>) {
         if !row.kind.is_booked_by_platform() {
