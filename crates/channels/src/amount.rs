@@ -49,9 +49,8 @@ pub(crate) fn window_amount(window: [u8; 8], length: usize, decimals: u8, mark: 
     if length == 0 || length > 8 {
         return None;
     }
-    let before = 8 * (8 - length) as u32;
     // The first byte of the text is the lowest of the word; what stands before the amount becomes zeros.
-    let kept = u64::MAX << before;
+    let kept = u64::MAX << (8 * (8 - length));
     let mut word = u64::from_le_bytes(window) & kept | ZEROS & !kept;
     if decimals > 0 {
         let decimals = usize::from(decimals);
@@ -59,7 +58,7 @@ pub(crate) fn window_amount(window: [u8; 8], length: usize, decimals: u8, mark: 
             return None;
         }
         // What stands before the mark moves up by one byte and covers it.
-        let fraction = u64::MAX << (8 * (8 - decimals) as u32);
+        let fraction = u64::MAX << (8 * (8 - decimals));
         word = word & fraction | (word << 8) & !fraction | ZEROS & 0xFF;
     }
     // A digit has a 3 as its upper half, and still has it when 6 is added.

@@ -59,9 +59,10 @@ impl<T> Statement<T> {
 impl ControlTally {
     /// Counts a row, whether it can be read or not.
     pub(crate) fn count_row(&mut self) {
-        match self.is_stated() {
-            false => self.rows += 1,
-            true => self.rows_after += 1,
+        if self.is_stated() {
+            self.rows_after += 1;
+        } else {
+            self.rows += 1;
         }
     }
 

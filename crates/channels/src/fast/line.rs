@@ -50,6 +50,19 @@ pub(crate) struct Plan<'a> {
     pub(crate) totals_marker: Option<&'a [u8]>,
 }
 
+/// What the plain reader has to look at.
+#[derive(Debug, Clone, Copy)]
+struct Unusual;
+
+/// The amounts of a line: as written, and as money moves.
+#[derive(Debug, Clone, Copy)]
+struct Money {
+    written: i64,
+    amount: i64,
+    fee: Option<i64>,
+    net: Option<i64>,
+}
+
 /// Where the fields are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Columns {
@@ -195,13 +208,13 @@ impl CurrencyTable {
             Some((currency, exponent)) if code.iter().all(u8::is_ascii_alphabetic) => {
                 Some((place - 1, *currency, *exponent))
             }
-            _ => self.learn(&code, index),
+            _ => self.learn(code, index),
         }
     }
 
     #[cold]
-    fn learn(&mut self, code: &[u8; 3], index: usize) -> Option<(usize, Currency, u8)> {
-        let currency = Currency::parse(code).ok()?;
+    fn learn(&mut self, code: [u8; 3], index: usize) -> Option<(usize, Currency, u8)> {
+        let currency = Currency::parse(&code).ok()?;
         let exponent = self.exponents.of(currency);
         if self.known.len() >= REMEMBERED {
             return None;
@@ -249,48 +262,30 @@ impl<'a> ShortWay<'a> {
         line: &Line<'t>,
         reader: &mut T,
     ) -> Option<Row<'t>> {
-        let plan = &self.plan;
-        let columns = &plan.columns;
-        if line.length() > plan.longest_id || plan.totals_marker.is_some_and(|marker| line.get(0) == marker) {
-            return None;
-        }
-        let code = line.get(columns.currency);
-        let (place, currency, exponent) = match (code, plan.currency) {
-            ([], Some(constant)) => self.currencies.read(constant.as_str().as_bytes())?,
-            _ => self.currencies.read(code)?,
-        };
-        let (category, kind) = match plan.kind {
-            Some(kind) if line.get(columns.kind).is_empty() => (kind as u16, kind),
-            _ => self.kinds.read(line, columns.kind, |word| plan.kinds.meaning(word))?,
-        };
-        let status = match plan.statuses {
-            Some(words) => {
-                Some(self.statuses.read(line, columns.status, |word| words.meaning(word, &mut 0))?)
-            }
-            None => None,
-        };
-        let written = plan.amount(line, columns.amount, exponent)?;
-        let amount = plan.signed(kind, written);
-        let fee = plan.fee(line, exponent)?;
-        let net = plan.net(line, kind, exponent)?;
-        if let (Some(fee), Some(net)) = (fee, net)
-            && amount - fee != net
+        let columns = self.plan.columns;
+        let has_totals = self.plan.totals_marker.is_some();
+        if line.length() > self.plan.longest_id
+            || self.plan.totals_marker.is_some_and(|marker| line.get(0) == marker)
         {
             return None;
         }
+        let (place, currency, exponent) = self.currency(line)?;
+        let (category, kind) = self.kind(line)?;
+        let status = self.status(line).ok()?;
+        let Money { written, amount, fee, net } = self.plan.money(line, kind, exponent).ok()?;
         let channel_trade_no = line.get(columns.channel_trade_no);
         if channel_trade_no.is_empty() && kind.is_booked_by_platform() {
             return None;
         }
         let occurred_at = line.get(columns.occurred_at);
-        let in_window = match &plan.day {
+        let in_window = match &self.plan.day {
             Some(day) => day.contains(occurred_at)?,
             None => true,
         };
         let text = |column| if S::TAKES_ALL_TEXTS { line.get(column) } else { &[] };
         let refund_no = if kind == Kind::Refund { text(columns.refund_no) } else { &[] };
         let payout_id = match line.get(columns.payout_id) {
-            [] if plan.payouts_name_themselves && kind == Kind::Payout => channel_trade_no,
+            [] if self.plan.payouts_name_themselves && kind == Kind::Payout => channel_trade_no,
             payout_id => payout_id,
         };
         let row = Row {
@@ -310,7 +305,7 @@ impl<'a> ShortWay<'a> {
             occurred_at,
             in_window,
         };
-        if plan.totals_marker.is_some() {
+        if has_totals {
             reader.count_written(currency, written);
         }
         if !payout_id.is_empty() {
@@ -318,6 +313,32 @@ impl<'a> ShortWay<'a> {
         }
         self.count(place, category, &row);
         Some(row)
+    }
+
+    /// The currency, its place among those that were met, and its exponent.
+    #[inline(always)]
+    fn currency(&mut self, line: &Line<'_>) -> Option<(usize, Currency, u8)> {
+        match (line.get(self.plan.columns.currency), self.plan.currency) {
+            ([], Some(constant)) => self.currencies.read(constant.as_str().as_bytes()),
+            (code, _) => self.currencies.read(code),
+        }
+    }
+
+    /// The category's number and the kind.
+    #[inline(always)]
+    fn kind(&mut self, line: &Line<'_>) -> Option<(u16, Kind)> {
+        let (column, words) = (self.plan.columns.kind, self.plan.kinds);
+        match self.plan.kind {
+            Some(kind) if line.get(column).is_empty() => Some((kind as u16, kind)),
+            _ => self.kinds.read(line, column, |word| words.meaning(word)),
+        }
+    }
+
+    #[inline(always)]
+    fn status(&mut self, line: &Line<'_>) -> Result<Option<Status>, Unusual> {
+        let Some(words) = self.plan.statuses else { return Ok(None) };
+        let status = self.statuses.read(line, self.plan.columns.status, |word| words.meaning(word, &mut 0));
+        status.map(Some).ok_or(Unusual)
     }
 
     #[inline(always)]
@@ -373,28 +394,31 @@ impl Plan<'_> {
         short_amount(line.get(column), decimals, mark)
     }
 
+    /// An amount that may be absent.
     #[inline(always)]
-    fn fee(&self, line: &Line<'_>, exponent: u8) -> Option<Option<i64>> {
-        let column = self.columns.fee;
-        let fee = match self.usual_amount(line, column, exponent) {
-            Some(fee) => fee,
-            None if line.get(column).is_empty() => return Some(self.empty_fee),
-            None => self.other_amount(line, column, exponent)?,
-        };
-        Some(Some(if self.fees_are_negative { -fee } else { fee }))
+    fn optional(&self, line: &Line<'_>, column: usize, exponent: u8) -> Result<Option<i64>, Unusual> {
+        match self.usual_amount(line, column, exponent) {
+            Some(amount) => Ok(Some(amount)),
+            None if line.get(column).is_empty() => Ok(None),
+            None => self.other_amount(line, column, exponent).map(Some).ok_or(Unusual),
+        }
     }
 
+    /// The amounts of a row that adds up.
     #[inline(always)]
-    fn net(&self, line: &Line<'_>, kind: Kind, exponent: u8) -> Option<Option<i64>> {
-        let column = self.columns.net;
-        let net = match self.usual_amount(line, column, exponent) {
-            Some(net) => net,
-            None if line.get(column).is_empty() => {
-                return if self.net_is_needed { None } else { Some(None) };
-            }
-            None => self.other_amount(line, column, exponent)?,
+    fn money(&self, line: &Line<'_>, kind: Kind, exponent: u8) -> Result<Money, Unusual> {
+        let written = self.amount(line, self.columns.amount, exponent).ok_or(Unusual)?;
+        let amount = self.signed(kind, written);
+        let fee = match self.optional(line, self.columns.fee, exponent)? {
+            Some(fee) => Some(if self.fees_are_negative { -fee } else { fee }),
+            None => self.empty_fee,
         };
-        Some(Some(self.signed(kind, net)))
+        let net = self.optional(line, self.columns.net, exponent)?.map(|net| self.signed(kind, net));
+        match (fee, net) {
+            (_, None) if self.net_is_needed => Err(Unusual),
+            (Some(fee), Some(net)) if amount - fee != net => Err(Unusual),
+            _ => Ok(Money { written, amount, fee, net }),
+        }
     }
 
     /// As money moves, where the file writes what goes out as positive. Short amounts can be negated.

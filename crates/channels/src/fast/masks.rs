@@ -20,24 +20,24 @@ pub(super) struct Survey {
 
 /// Surveys a text that begins at the beginning of a line.
 pub(super) fn survey(text: &[u8]) -> Survey {
-    let (quote, nul, newline, blank) = (splat(b'"'), splat(0), splat(b'\n'), splat(b' '));
-    let (mut odd, mut all) = (splat(0), splat(0));
-    let (mut lines, mut blank_starts, mut at_start) = (0, 0, 1);
+    let (quote, nul, feed, blank) = (splat(b'"'), splat(0), splat(b'\n'), splat(b' '));
+    let (mut unwanted, mut all) = (splat(0), splat(0));
+    let (mut count, mut blank_starts, mut at_start) = (0, 0, 1);
     blocks(text, |_, block| {
         let lanes = lanes(block);
         for lane in lanes {
-            odd |= lane.simd_eq(quote) | lane.simd_eq(nul);
+            unwanted |= lane.simd_eq(quote) | lane.simd_eq(nul);
             all |= lane;
         }
-        let newlines = bits(lanes, |lane| lane.simd_eq(newline));
+        let newlines = bits(lanes, |lane| lane.simd_eq(feed));
         // A byte is at most a blank when the smaller of the two is the byte.
-        let blanks = bits(lanes, |lane| lane.min(blank).simd_eq(lane));
-        lines += u64::from(newlines.count_ones());
-        blank_starts |= (newlines << 1 | at_start) & blanks;
+        let low = bits(lanes, |lane| lane.min(blank).simd_eq(lane));
+        count += u64::from(newlines.count_ones());
+        blank_starts |= (newlines << 1 | at_start) & low;
         at_start = newlines >> (BLOCK - 1);
     });
-    let special = blank_starts != 0 || odd.to_bitmask() != 0;
-    Survey { lines, special, ascii: all.to_bitmask() == 0 }
+    let special = blank_starts != 0 || unwanted.to_bitmask() != 0;
+    Survey { lines: count, special, ascii: all.to_bitmask() == 0 }
 }
 
 /// Where the fields and the lines of a text end.
@@ -151,7 +151,7 @@ mod tests {
             let special = text.iter().any(|byte| matches!(byte, b'"' | 0))
                 || starts.into_iter().any(|(before, byte)| before == b'\n' && *byte <= b' ');
             prop_assert_eq!(found, Survey {
-                lines: text.iter().filter(|byte| **byte == b'\n').count() as u64,
+                lines: memchr::memchr_iter(b'\n', &text).count() as u64,
                 special,
                 ascii: text.is_ascii(),
             });

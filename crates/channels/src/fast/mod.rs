@@ -159,13 +159,13 @@ impl<'a, A: ReadAt + ?Sized> SharedFile<'a, A> {
         let rows = match self.bound.as_deref() {
             Some(Bound::Mapped(mapping, binding)) => {
                 MappedReader::new(mapping.rules(), binding, self.options).map(|reader| {
-                    let plan = reader.plan();
-                    Rows::Mapped(Csv::new(reader, plan))
+                    let short = ShortWay::new(reader.plan());
+                    Rows::Mapped(Csv::new(reader, short))
                 })
             }
             Some(Bound::Stripe(binding)) => ItemizedReader::new(binding, self.options).map(|reader| {
-                let plan = reader.plan();
-                Rows::Stripe(Csv::new(reader, plan))
+                let short = ShortWay::new(reader.plan());
+                Rows::Stripe(Csv::new(reader, short))
             }),
             Some(Bound::Ndjson) | None => Ok(Rows::Whole),
         };
@@ -285,8 +285,8 @@ struct Csv<'s, T> {
 }
 
 impl<'s, T: RowReader> Csv<'s, T> {
-    fn new(plain: T, plan: Plan<'s>) -> Self {
-        Self { short: ShortWay::new(plan), plain, controls: Vec::new() }
+    fn new(plain: T, short: ShortWay<'s>) -> Self {
+        Self { short, plain, controls: Vec::new() }
     }
 
     fn read_part<A: ReadAt + ?Sized, S: RowSink>(
@@ -344,9 +344,10 @@ impl<'s, T: RowReader> Csv<'s, T> {
             let line_from = std::mem::replace(&mut from, line_end as usize + 1);
             let fits = ends.get(before + width) == Some(&line_end);
             let line = Line { part: text, bounds: &ends[before..=before + if fits { width } else { 0 }] };
-            before = match fits {
-                true => before + width,
-                false => before + ends[before..].iter().position(|end| *end == line_end).unwrap_or(0),
+            before += if fits {
+                width
+            } else {
+                ends[before..].iter().position(|end| *end == line_end).unwrap_or(0)
             };
             let whole = &text[line_from..line_end as usize];
             if fits

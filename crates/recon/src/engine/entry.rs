@@ -125,7 +125,6 @@ impl<'a> Sum<'a> {
     #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
     #[inline(always)]
     fn key(self) -> RowKey {
-        #[expect(clippy::cast_possible_truncation, reason = "the upper half of 128 bits has 64")]
         let [first, second] = self.halves.map(|half| (half >> 64) as u64);
         RowKey { first, second }
     }
@@ -319,7 +318,6 @@ impl Packing {
             | ((facts >> 2) & 7) << STATUS_SHIFT
             | (facts & 3) << KIND_SHIFT
             | tail & (WINDOW_BIT | CUT_OFF_BIT);
-        #[expect(clippy::cast_possible_truncation, reason = "the upper half of 64 bits has 32")]
         let amount = i64::from(((tail >> 32) as u32).cast_signed());
         Entry { key, amount, packed }
     }

@@ -150,6 +150,7 @@ proptest! {
 }
 
 /// Reads each file by the plain reader, on one thread and from its beginning to its end.
+#[expect(clippy::unnecessary_wraps, reason = "it stands in for a function that can fail")]
 fn read_plainly(
     inputs: [(&Input, &fs::File); 2],
     settings: &SideSettings<'_>,
