@@ -13,7 +13,7 @@ pub(crate) fn parse_money(text: &[u8], exponent: u8, mark: u8) -> Result<i64, Am
 
 /// Up to 14 digits and a mark, with no more decimals than the currency has; `None` for anything else.
 #[inline]
-fn short_amount(text: &[u8], exponent: u8, mark: u8) -> Option<i64> {
+pub(crate) fn short_amount(text: &[u8], exponent: u8, mark: u8) -> Option<i64> {
     const POWERS: [i64; 5] = [1, 10, 100, 1_000, 10_000];
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -38,6 +38,39 @@ fn short_amount(text: &[u8], exponent: u8, mark: u8) -> Option<i64> {
     let missing = usize::from(exponent).checked_sub(decimals)?;
     let value = value * POWERS.get(missing)?;
     seen.then_some(if negative { -value } else { value })
+}
+
+/// Reads an amount of at most eight bytes, the last of `window`, all at once: digits, and before the last
+/// `decimals` of them `mark` where there are decimals. `None` for anything else.
+#[inline]
+pub(crate) fn window_amount(window: [u8; 8], length: usize, decimals: u8, mark: u8) -> Option<i64> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const HIGH: u64 = 0xF0F0_F0F0_F0F0_F0F0;
+    if length == 0 || length > 8 {
+        return None;
+    }
+    // The first byte of the text is the lowest of the word; what stands before the amount becomes zeros.
+    let kept = u64::MAX << (8 * (8 - length));
+    let mut word = u64::from_le_bytes(window) & kept | ZEROS & !kept;
+    if decimals > 0 {
+        let decimals = usize::from(decimals);
+        if length < decimals + 2 || window[7 - decimals] != mark {
+            return None;
+        }
+        // What stands before the mark moves up by one byte and covers it.
+        let fraction = u64::MAX << (8 * (8 - decimals));
+        word = word & fraction | (word << 8) & !fraction | ZEROS & 0xFF;
+    }
+    // A digit has a 3 as its upper half, and still has it when 6 is added.
+    let raised = word.wrapping_add(0x0606_0606_0606_0606);
+    if word & HIGH != ZEROS || raised & HIGH != ZEROS {
+        return None;
+    }
+    let digits = word & !HIGH;
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
+    let all = (fours * 10_000 + (fours >> 32)) & 0xFFFF_FFFF;
+    i64::try_from(all).ok()
 }
 
 /// Reads whole minor units. A decimal mark is refused even before zeros: it says that the file's author
@@ -93,6 +126,28 @@ mod tests {
         #[test]
         fn the_short_way_agrees_with_the_long_one(text in "[-+]{0,1}[0-9.,x ]{0,18}", exponent in 0_u8..=4) {
             prop_assert_eq!(parse_money(text.as_bytes(), exponent, b'.'), parse_scaled(text.as_bytes(), exponent, b'.'));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_holds_what_its_text_says(
+            before in "[0-9,]{8}",
+            text in "[0-9]{0,6}[.,:]{0,1}[0-9]{0,4}",
+            decimals in 0_u8..=4,
+        ) {
+            let all = format!("{before}{text}");
+            let found = window_amount(*all.as_bytes().last_chunk().unwrap(), text.len(), decimals, b'.');
+            if let Some(amount) = found {
+                prop_assert_eq!(Some(amount), short_amount(text.as_bytes(), decimals, b'.'), "{}", text);
+            }
+            let plain = match text.split_once('.') {
+                Some((whole, fraction)) => !whole.is_empty() && fraction.len() == usize::from(decimals),
+                None => decimals == 0,
+            };
+            let in_reach = plain && (1..=8).contains(&text.len()) && !text.ends_with('.');
+            let in_reach = in_reach && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            prop_assert_eq!(found.is_some(), in_reach, "{}", text);
         }
     }
 

@@ -4,12 +4,13 @@ use payops_core::currency::Currency;
 
 use crate::report::{ControlCheck, ControlReport};
 
-/// The counts and sums of a file, as stated and as found.
+/// The counts and sums of a file, or of a part of it, as stated and as found.
 #[derive(Debug, Default)]
 pub(crate) struct ControlTally {
     rows: u64,
     sums: Vec<(Currency, i128)>,
-    stated: Option<Stated>,
+    /// In file order.
+    statements: Vec<Stated>,
     rows_after: u64,
 }
 
@@ -20,6 +21,21 @@ pub(crate) struct Stated {
     pub(crate) count: Statement<i64>,
     /// The sum of the amounts as written, per currency. A currency that is not named is stated to be absent.
     pub(crate) sums: Statement<Vec<(Currency, i128)>>,
+}
+
+impl Stated {
+    /// What this line and the next one say together.
+    fn and(mut self, next: Self) -> Self {
+        if let Statement::Made(_) | Statement::Unreadable = next.count {
+            self.count = next.count;
+        }
+        match (&mut self.sums, next.sums) {
+            (Statement::Made(list), Statement::Made(more)) => list.extend(more),
+            (_, Statement::NotMade) => {}
+            (place, new) => *place = new,
+        }
+        self
+    }
 }
 
 /// A figure in a line of totals.
@@ -43,44 +59,52 @@ impl<T> Statement<T> {
 impl ControlTally {
     /// Counts a row, whether it can be read or not.
     pub(crate) fn count_row(&mut self) {
-        match self.stated {
-            None => self.rows += 1,
-            Some(_) => self.rows_after += 1,
+        if self.is_stated() {
+            self.rows_after += 1;
+        } else {
+            self.rows += 1;
         }
     }
 
     /// Adds an amount as written.
     pub(crate) fn add(&mut self, currency: Currency, amount: i64) {
+        self.add_sum(currency, amount.into());
+    }
+
+    fn add_sum(&mut self, currency: Currency, amount: i128) {
         match self.sums.iter_mut().find(|(other, _)| *other == currency) {
-            Some((_, sum)) => *sum += i128::from(amount),
-            None => self.sums.push((currency, i128::from(amount))),
+            Some((_, sum)) => *sum += amount,
+            None => self.sums.push((currency, amount)),
         }
     }
 
     /// Notes a line of totals. Where there are several, as with one per currency, sums are joined.
     pub(crate) fn state(&mut self, new: Stated) {
-        let Some(before) = &mut self.stated else {
-            self.stated = Some(new);
-            return;
-        };
-        if let Statement::Made(_) | Statement::Unreadable = new.count {
-            before.count = new.count;
-        }
-        match (&mut before.sums, new.sums) {
-            (Statement::Made(list), Statement::Made(more)) => list.extend(more),
-            (_, Statement::NotMade) => {}
-            (place, new) => *place = new,
-        }
+        self.statements.push(new);
     }
 
     /// Whether the totals were met already.
     pub(crate) fn is_stated(&self) -> bool {
-        self.stated.is_some()
+        !self.statements.is_empty()
+    }
+
+    /// Adds what was found in the part of the file that follows.
+    pub(crate) fn append(&mut self, next: Self) {
+        if self.is_stated() {
+            self.rows_after += next.rows + next.rows_after;
+        } else {
+            self.rows += next.rows;
+            self.rows_after = next.rows_after;
+        }
+        self.statements.extend(next.statements);
+        next.sums.into_iter().for_each(|(currency, sum)| self.add_sum(currency, sum));
     }
 
     /// The verdict: not provable where nothing is stated.
     pub(crate) fn report(self) -> ControlReport {
-        let Some(stated) = self.stated else { return ControlReport::not_provable() };
+        let Some(stated) = self.statements.into_iter().reduce(Stated::and) else {
+            return ControlReport::not_provable();
+        };
         let mut checks = Vec::new();
         let mut check = |name: &str, currency, stated, found| {
             checks.push(ControlCheck { name: name.to_owned(), currency, stated, found });

@@ -7,6 +7,7 @@ use payops_core::time::Zone;
 
 use crate::Mapping;
 use crate::decode::unpack;
+use crate::fast::{PartBuffer, SharedFile};
 use crate::options::{Limits, ReadOptions, Window};
 use crate::read::{Format, read_rows, reread_rows};
 use crate::report::FileReport;
@@ -69,7 +70,41 @@ fn read_in_every_way(bytes: &[u8], format: &Format) {
     let (pieces, _) = keep(Drip(bytes), format, 32);
     assert_eq!(whole.rows, pieces.rows, "chunks do not matter to rows");
     assert_eq!(whole.rejects, pieces.rejects, "chunks do not matter to rejects");
+    for part_bytes in [32, 97, 1 << 13] {
+        share(bytes, format, part_bytes, &whole, &report);
+    }
     again(bytes, &whole, &report);
+}
+
+/// Reads `bytes` in parts by three readers in turn, as the fast path does; everything must be as `whole` and
+/// `report` say.
+fn share(bytes: &[u8], format: &Format, part_bytes: usize, whole: &Keep, report: &FileReport) {
+    let options = options(part_bytes);
+    let Ok(file) = SharedFile::open(bytes, format, &options) else { return };
+    let mut readers = [file.reader(), file.reader(), file.reader()];
+    let mut buffer = PartBuffer::default();
+    let mut parts: Vec<(u64, Keep)> = Vec::new();
+    let mut turn = bytes.len();
+    loop {
+        let mut sink = Keep::default();
+        turn = turn.wrapping_mul(7).wrapping_add(3);
+        match file.read_part(&mut readers[turn % 3], &mut buffer, &mut sink) {
+            Ok(Some(number)) => parts.push((number, sink)),
+            Ok(None) => break,
+            Err(error) => unreachable!("bytes in memory can be read: {error}"),
+        }
+    }
+    let numbers: Vec<u64> = parts.iter().map(|(number, _)| *number).collect();
+    assert!(
+        numbers.windows(2).all(|pair| pair[0] < pair[1]),
+        "parts are numbered in file order: {numbers:?}"
+    );
+    let found = file.finish(readers.into()).map(|report| format!("{report:?}"));
+    assert_eq!(found.ok(), Some(format!("{report:?}")), "parts of {part_bytes} give the same sums");
+    let rows: Vec<_> = parts.iter().flat_map(|(_, part)| &part.rows).collect();
+    assert!(rows.iter().copied().eq(&whole.rows), "parts of {part_bytes} give the same rows");
+    let rejects: Vec<_> = parts.iter().flat_map(|(_, part)| &part.rejects).collect();
+    assert!(rejects.iter().copied().eq(&whole.rejects), "parts of {part_bytes} give the same rejects");
 }
 
 fn again(bytes: &[u8], whole: &Keep, report: &FileReport) {

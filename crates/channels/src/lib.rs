@@ -6,6 +6,7 @@
 mod amount;
 mod control;
 pub mod decode;
+pub mod fast;
 mod fault;
 #[doc(hidden)]
 pub mod fuzzing;

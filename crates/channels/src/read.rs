@@ -51,6 +51,15 @@ impl Format {
         }
     }
 
+    /// What stands between two fields; `None` where a row is no list of fields.
+    pub(crate) fn delimiter(&self) -> Option<u8> {
+        match self {
+            Self::StripeItemized | Self::PlatformCsv => Some(b','),
+            Self::Mapped(mapping) => Some(mapping.rules().delimiter),
+            Self::PlatformNdjson => None,
+        }
+    }
+
     /// What proves that a file of this format is whole.
     pub fn proven_by(&self) -> ProvenBy {
         match self {
@@ -79,8 +88,14 @@ impl Format {
 #[derive(Debug, Clone)]
 pub struct BoundFormat(Arc<Bound>);
 
+impl BoundFormat {
+    pub(crate) fn new(bound: Arc<Bound>) -> Self {
+        Self(bound)
+    }
+}
+
 #[derive(Debug)]
-enum Bound {
+pub(crate) enum Bound {
     Stripe(Binding),
     Mapped(Mapping, Binding),
     Ndjson,
@@ -96,20 +111,14 @@ pub fn read_rows<R: Read, S: RowSink>(
     sink: &mut S,
 ) -> FileReport {
     let mut report = FileReport::empty();
-    let mapping = format.mapping();
-    if *format == Format::PlatformNdjson {
+    let Some(delimiter) = format.delimiter() else {
         report.bound = Some(BoundFormat(Arc::new(Bound::Ndjson)));
         platform_feed::read(source, Position { offset: 0, line: 1, ordinal: 0 }, options, sink, &mut report);
         return report;
-    }
-    let delimiter = mapping.as_ref().map_or(b',', |mapping| mapping.rules().delimiter);
-    let mut records = records(source, delimiter, options);
-    let binding = match &mapping {
-        Some(mapping) => read_header(&mut records, &mapping.rules().wanted()),
-        None => read_header(&mut records, &itemized::WANTED),
     };
-    let binding = match binding {
-        Ok(binding) => binding,
+    let mut records = records(source, delimiter, options);
+    let bound = match bind(&mut records, format) {
+        Ok(bound) => Arc::new(bound),
         Err(rejects) => {
             refuse(rejects, sink, &mut report);
             report.bytes = records.consumed();
@@ -117,13 +126,20 @@ pub fn read_rows<R: Read, S: RowSink>(
         }
     };
     records.restart_ordinals();
-    let bound = Arc::new(match mapping {
-        Some(mapping) => Bound::Mapped(mapping, binding),
-        None => Bound::Stripe(binding),
-    });
     report.bound = Some(BoundFormat(Arc::clone(&bound)));
     read_bound(&mut records, &bound, options, sink, &mut report);
     report
+}
+
+/// Reads the header of a CSV file and finds the columns of the format in it.
+pub(crate) fn bind<R: Read>(records: &mut Records<R>, format: &Format) -> Result<Bound, Vec<Reject>> {
+    match format.mapping() {
+        Some(mapping) => {
+            let binding = read_header(records, &mapping.rules().wanted())?;
+            Ok(Bound::Mapped(mapping, binding))
+        }
+        None => read_header(records, &itemized::WANTED).map(Bound::Stripe),
+    }
 }
 
 /// Reads rows again, from the middle of a file that [`read_rows`] has read: `source` stands at

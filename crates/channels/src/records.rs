@@ -28,6 +28,18 @@ pub(crate) struct Record<'b> {
 }
 
 impl<'b> Record<'b> {
+    /// A line without quotes as a record. `spans` is used again from line to line.
+    pub(crate) fn of_line(
+        line: &'b [u8],
+        spans: &'b mut Vec<(u32, u32)>,
+        delimiter: u8,
+        position: Position,
+        ascii: bool,
+    ) -> Self {
+        split(spans, line, Some(delimiter));
+        Self { text: line, spans, position, ascii }
+    }
+
     /// How many fields the record has; at least one.
     pub(crate) fn len(&self) -> usize {
         self.spans.len()
@@ -58,6 +70,11 @@ pub(crate) struct Broken {
 }
 
 impl Broken {
+    pub(crate) fn too_long(position: Position, max_row: usize) -> Self {
+        let message = format!("the row is longer than {max_row} bytes");
+        Self { position, reason: RejectReason::RowTooLong, message }
+    }
+
     pub(crate) fn into_reject(self) -> Reject {
         Reject { line: self.position.line, column: None, reason: self.reason, message: self.message }
     }
@@ -173,6 +190,11 @@ impl<R: Read> Records<R> {
     /// How many bytes of the source were consumed.
     pub(crate) fn consumed(&self) -> u64 {
         self.base + self.start as u64
+    }
+
+    /// Where the next record is looked for.
+    pub(crate) fn next_position(&self) -> Position {
+        Position { offset: self.consumed(), line: self.line, ordinal: self.ordinal }
     }
 
     /// The error that ended the reading early, if one did.
@@ -301,8 +323,7 @@ impl<R: Read> Records<R> {
     fn skip_long_line(&mut self) -> Broken {
         let position = self.take_position();
         self.skip_line();
-        let message = format!("the row is longer than {} bytes", self.max_row);
-        Broken { position, reason: RejectReason::RowTooLong, message }
+        Broken::too_long(position, self.max_row)
     }
 
     /// Drops what is left of a line, however long, holding no more of it than one chunk.

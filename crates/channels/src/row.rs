@@ -238,8 +238,17 @@ pub struct Reject {
 
 /// Takes what a reader finds, in file order.
 pub trait RowSink {
+    /// Whether it looks at the texts that matching does not need: without them, [`Row::row_id`],
+    /// [`Row::raw_status`] and [`Row::merchant_id`] may be empty.
+    const TAKES_ALL_TEXTS: bool = true;
+
     /// A row that was read.
     fn row(&mut self, position: Position, row: &Row<'_>);
+    /// Whether the record at `position` is worth reading; false leaves it out, as if it were not there. Only
+    /// [`crate::read::read_rows`] and [`crate::read::reread_rows`] ask.
+    fn wants(&mut self, _position: Position) -> bool {
+        true
+    }
     /// A row or part of the file that was not.
     fn reject(&mut self, reject: Reject);
     /// Asked after every row and reject; true makes the reader stop early.

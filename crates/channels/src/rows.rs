@@ -4,12 +4,14 @@ use std::io::Read;
 
 use payops_core::currency::{Currency, Exponents};
 
+use crate::control::ControlTally;
 use crate::fault::{Fault, excerpt};
 use crate::header::{ABSENT, Header};
 use crate::options::ReadOptions;
 use crate::records::{Next, Record, Records};
 use crate::report::FileReport;
 use crate::row::{Reject, RejectReason, Row, RowSink};
+use crate::tally::Tally;
 
 /// The most fields that a format has.
 const FIELDS: usize = 16;
@@ -42,6 +44,16 @@ impl Binding {
         }
         binding.names = header.into_names();
         if rejects.is_empty() { Ok(binding) } else { Err(rejects) }
+    }
+
+    /// The column of a field, or [`ABSENT`].
+    pub(crate) fn column(&self, field: usize) -> usize {
+        self.columns[field]
+    }
+
+    /// How many columns the header has.
+    pub(crate) fn width(&self) -> usize {
+        self.names.len()
     }
 
     pub(crate) fn has(&self, field: usize) -> bool {
@@ -159,6 +171,23 @@ pub(crate) trait RowReader {
 
     /// Writes the sums into the report.
     fn finish(self, report: &mut FileReport);
+
+    /// The sums, for rows that were read elsewhere and for those of another reader of the same file.
+    fn tally(&mut self) -> &mut Tally;
+
+    /// The sums, when nothing more is read.
+    fn into_tally(self) -> Tally;
+
+    /// Counts the amount, as written, of a row that was read elsewhere and may be covered by a line of totals.
+    fn count_written(&mut self, _currency: Currency, _amount: i64) {}
+
+    /// Takes what lines of totals cover and state so far; `None` in formats without them.
+    fn take_control(&mut self) -> Option<ControlTally> {
+        None
+    }
+
+    /// Puts back what was taken, in file order.
+    fn put_control(&mut self, _parts: impl Iterator<Item = ControlTally>) {}
 }
 
 /// Reads the header of a file, or rejects.
@@ -198,6 +227,7 @@ pub(crate) fn drive<R: Read, T: RowReader, S: RowSink>(
 ) {
     loop {
         let reject = match records.next() {
+            Next::Record(record) if !sink.wants(record.position) => None,
             Next::Record(record) => match reader.read(&record) {
                 Ok(Some(row)) => {
                     report.rows += 1;

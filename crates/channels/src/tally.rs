@@ -23,11 +23,26 @@ pub(crate) struct Fee {
 struct Total {
     category: u16,
     currency: Currency,
-    rows: u64,
-    gross: i128,
-    fee: i128,
+    sums: Cell,
     fine_fee: i128,
-    net: i128,
+}
+
+/// What rows of one category and currency add up to. Fees here have no finer digits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cell {
+    pub(crate) rows: u64,
+    pub(crate) gross: i128,
+    pub(crate) fee: i128,
+    pub(crate) net: i128,
+}
+
+impl Cell {
+    fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.gross += other.gross;
+        self.fee += other.fee;
+        self.net += other.net;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,12 +84,12 @@ impl Tally {
     pub(crate) fn add(&mut self, position: Position, category: u16, row: &Row<'_>, fee: Option<Fee>) {
         let (amount, net) = (i128::from(row.amount), row.net.map(i128::from));
         let total = self.total(category, row.currency);
-        total.rows += 1;
-        total.gross += amount;
-        total.net += net.unwrap_or(amount);
+        total.sums.rows += 1;
+        total.sums.gross += amount;
+        total.sums.net += net.unwrap_or(amount);
         if let Some(fee) = fee {
             match fee.fine {
-                None => total.fee += i128::from(fee.minor),
+                None => total.sums.fee += i128::from(fee.minor),
                 Some(fine) => total.fine_fee += fine,
             }
             if net.is_some_and(|net| !self.balances(amount, fee, net, row.currency)) {
@@ -105,12 +120,54 @@ impl Tally {
         let same = |total: &Total| total.category == category && total.currency == currency;
         if !self.totals.get(self.last).is_some_and(same) {
             self.last = self.totals.iter().position(same).unwrap_or_else(|| {
-                let (rows, gross, fee, fine_fee, net) = (0, 0, 0, 0, 0);
-                self.totals.push(Total { category, currency, rows, gross, fee, fine_fee, net });
+                self.totals.push(Total { category, currency, sums: Cell::default(), fine_fee: 0 });
                 self.totals.len() - 1
             });
         }
         &mut self.totals[self.last]
+    }
+
+    /// Adds rows that were summed elsewhere.
+    pub(crate) fn add_cell(&mut self, category: u16, currency: Currency, cell: &Cell) {
+        self.total(category, currency).sums.add(cell);
+    }
+
+    /// Adds a row that names a payout to it.
+    pub(crate) fn add_to_group(&mut self, row: &Row<'_>) {
+        self.group(row, row.net.unwrap_or(row.amount).into());
+    }
+
+    /// Adds the sums of other rows of the file.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for total in other.totals {
+            let ours = self.total(total.category, total.currency);
+            ours.sums.add(&total.sums);
+            ours.fine_fee += total.fine_fee;
+        }
+        self.unbalanced.rows += other.unbalanced.rows;
+        self.unbalanced.first_lines.extend(other.unbalanced.first_lines);
+        self.unbalanced.first_lines.sort_unstable();
+        self.unbalanced.first_lines.truncate(SHOWN_LINES);
+        self.ungrouped += other.ungrouped;
+        for (payout_id, currencies) in other.groups {
+            for (currency, group) in currencies {
+                let Some(ours) = self.group_of(&payout_id, currency) else {
+                    self.ungrouped += 1;
+                    continue;
+                };
+                ours.rows += group.rows;
+                ours.net += group.net;
+                ours.payout_net = match (ours.payout_net, group.payout_net) {
+                    (Some(ours), Some(theirs)) => Some(ours + theirs),
+                    (ours, theirs) => ours.or(theirs),
+                };
+            }
+        }
+    }
+
+    /// Whether every payout was summed. If not, the order of the rows has decided which were.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.ungrouped == 0
     }
 
     fn group(&mut self, row: &Row<'_>, net: i128) {
@@ -154,7 +211,7 @@ impl Tally {
         let mut fees: Vec<(Currency, i128)> = Vec::new();
         for total in &self.totals {
             let unit = minor_unit(self.exponents.of(total.currency));
-            let exact_fee = total.fee * unit + total.fine_fee;
+            let exact_fee = total.sums.fee * unit + total.fine_fee;
             match fees.last_mut() {
                 Some((currency, sum)) if *currency == total.currency => *sum += exact_fee,
                 _ => fees.push((total.currency, exact_fee)),
@@ -164,10 +221,10 @@ impl Tally {
                 category: category.to_owned(),
                 kind,
                 currency: total.currency,
-                rows: total.rows,
-                gross: total.gross,
+                rows: total.sums.rows,
+                gross: total.sums.gross,
                 fee: round_half_even(exact_fee, unit),
-                net: total.net,
+                net: total.sums.net,
             });
         }
         report.fee_totals = fees

@@ -8,6 +8,7 @@ use payops_core::money::AmountError;
 use super::{Field, ProofRow, Rules, Unit};
 use crate::amount::{parse_fee, parse_minor, parse_money};
 use crate::control::{ControlTally, Stated, Statement};
+use crate::fast::{Columns, KindWords, Plan};
 use crate::fault::Fault;
 use crate::options::ReadOptions;
 use crate::records::Record;
@@ -58,6 +59,46 @@ impl<'a> MappedReader<'a> {
             tally: Tally::new(rules.exponents, options.limits.max_payout_groups),
             control: ControlTally::default(),
         })
+    }
+
+    /// How the fast path reads what this reader reads.
+    pub(crate) fn plan(&self) -> Plan<'a> {
+        let rules = self.rules;
+        let column = |field: Field| self.binding.column(field as usize);
+        Plan {
+            width: self.binding.width(),
+            columns: Columns {
+                channel_trade_no: column(Field::ChannelTradeNo),
+                charge_id: column(Field::ChargeId),
+                payment_intent_id: column(Field::PaymentIntentId),
+                row_id: column(Field::RowId),
+                refund_no: column(Field::RefundNo),
+                payout_id: column(Field::PayoutId),
+                merchant_id: column(Field::MerchantId),
+                occurred_at: column(Field::OccurredAt),
+                amount: column(Field::Amount),
+                currency: column(Field::Currency),
+                fee: column(Field::Fee),
+                net: column(Field::Net),
+                kind: column(Field::Kind),
+                status: column(Field::Status),
+            },
+            currency: rules.currency,
+            exponents: rules.exponents,
+            minor: rules.unit == Unit::Minor,
+            decimal_mark: rules.decimal_mark,
+            refunds_are_positive: rules.refunds_are_positive,
+            fees_are_negative: rules.fees_are_negative,
+            empty_fee: None,
+            net_is_needed: false,
+            kinds: KindWords::Mapped(&rules.kinds),
+            kind: rules.kind,
+            statuses: self.binding.has(Field::Status as usize).then_some(&rules.statuses),
+            payouts_name_themselves: false,
+            day: self.day.clone(),
+            longest_id: self.longest_id,
+            totals_marker: rules.proof.as_ref().map(|proof| proof.marker.as_bytes()),
+        }
     }
 
     fn currency(&mut self, record: &Record<'_>) -> Result<(Currency, u8), Fault> {
@@ -250,6 +291,27 @@ impl RowReader for MappedReader<'_> {
         };
         self.tally.add(record.position, kind as u16, &row, fee);
         Ok(Some(row))
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn into_tally(self) -> Tally {
+        self.tally
+    }
+
+    fn count_written(&mut self, currency: Currency, amount: i64) {
+        self.control.count_row();
+        self.control.add(currency, amount);
+    }
+
+    fn take_control(&mut self) -> Option<ControlTally> {
+        self.rules.proof.as_ref().map(|_| std::mem::take(&mut self.control))
+    }
+
+    fn put_control(&mut self, parts: impl Iterator<Item = ControlTally>) {
+        parts.for_each(|part| self.control.append(part));
     }
 
     fn finish(self, report: &mut FileReport) {

@@ -46,6 +46,7 @@ pub(crate) fn read<R: Read, S: RowSink>(
     };
     loop {
         let reject = match records.next() {
+            Next::Record(record) if !sink.wants(record.position) => None,
             Next::Record(record) => {
                 let line = feed.line(record.field(0), record.position, |row| {
                     report.rows += 1;

@@ -10,7 +10,9 @@ use payops_core::time::{NoSuchDay, Zone};
 
 use super::Category;
 use crate::amount::{parse_fee, parse_money};
+use crate::fast::{Columns, KindWords, Plan};
 use crate::fault::Fault;
+use crate::header::ABSENT;
 use crate::options::ReadOptions;
 use crate::records::Record;
 use crate::report::FileReport;
@@ -76,6 +78,45 @@ impl<'a> ItemizedReader<'a> {
             currencies: Currencies::new(Exponents::Stripe),
             tally: Tally::new(Exponents::Stripe, options.limits.max_payout_groups),
         })
+    }
+
+    /// How the fast path reads what this reader reads.
+    pub(crate) fn plan(&self) -> Plan<'a> {
+        let column = |field: usize| self.binding.column(field);
+        Plan {
+            width: self.binding.width(),
+            columns: Columns {
+                channel_trade_no: column(SOURCE_ID),
+                charge_id: column(CHARGE_ID),
+                payment_intent_id: column(PAYMENT_INTENT_ID),
+                row_id: column(ROW_ID),
+                refund_no: ABSENT,
+                payout_id: column(PAYOUT_ID),
+                merchant_id: ABSENT,
+                occurred_at: column(self.created),
+                amount: column(GROSS),
+                currency: column(CURRENCY),
+                fee: column(FEE),
+                net: column(NET),
+                kind: column(CATEGORY),
+                status: ABSENT,
+            },
+            currency: None,
+            exponents: Exponents::Stripe,
+            minor: false,
+            decimal_mark: b'.',
+            refunds_are_positive: false,
+            fees_are_negative: false,
+            empty_fee: Some(0),
+            net_is_needed: true,
+            kinds: KindWords::Stripe,
+            kind: None,
+            statuses: None,
+            payouts_name_themselves: true,
+            day: self.day.clone(),
+            longest_id: self.longest_id,
+            totals_marker: None,
+        }
     }
 
     fn currency(&mut self, record: &Record<'_>) -> Result<(Currency, u8), Fault> {
@@ -174,6 +215,14 @@ impl RowReader for ItemizedReader<'_> {
         };
         self.tally.add(record.position, category.number(), &row, Some(fee));
         Ok(Some(row))
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
+    fn into_tally(self) -> Tally {
+        self.tally
     }
 
     fn finish(self, report: &mut FileReport) {

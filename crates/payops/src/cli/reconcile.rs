@@ -68,7 +68,7 @@ pub(crate) struct ReconcileArgs {
     /// About how much memory to use; more rows than fit go to a temporary file in $TMPDIR.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::parse)]
     memory: u64,
-    /// How many threads to use: 1 reads one file after the other.
+    /// How many threads to use, for reading both files and for matching.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: u8,
 }

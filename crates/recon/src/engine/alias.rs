@@ -8,10 +8,11 @@ use std::sync::Arc;
 use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use payops_channels::row::Kind;
 
-use super::entry::{Entry, Record, RowKey};
+use super::entry::{Entry, RowKey};
+use super::entry_store::{EntryStore, EntryWriter, SealedEntries};
 use super::error::EngineError;
 use super::join::{Done, PartitionWorker, over_partitions};
-use super::partitions::{Access, Budget, Partitions, SealedPartitions};
+use super::partitions::{Access, Budget, SealedPartitions};
 
 /// "The payment known as `alias` is reported under `target`".
 #[derive(Debug, Clone, Copy)]
@@ -20,12 +21,15 @@ pub(super) struct Alias {
     pub(super) target: RowKey,
 }
 
+/// How many words an alias is stored in.
+pub(super) const ALIAS_WORDS: usize = 4;
+
 impl Alias {
-    pub(super) fn to_record(self) -> Record {
+    pub(super) fn to_record(self) -> [u64; ALIAS_WORDS] {
         [self.alias.first, self.alias.second, self.target.first, self.target.second]
     }
 
-    fn from_record([first, second, target_first, target_second]: Record) -> Self {
+    fn from_record([first, second, target_first, target_second]: [u64; ALIAS_WORDS]) -> Self {
         Self {
             alias: RowKey { first, second },
             target: RowKey { first: target_first, second: target_second },
@@ -44,12 +48,12 @@ pub(super) struct AliasStores<S> {
 #[derive(Debug, Default)]
 pub(super) struct Moved {
     ordinals: Bits,
-    entries: Vec<SealedPartitions>,
+    entries: Option<SealedEntries>,
 }
 
 impl Moved {
     pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_none()
     }
 
     pub(super) fn contains(&self, ordinal: u64) -> bool {
@@ -57,16 +61,17 @@ impl Moved {
     }
 
     pub(super) fn read_into(&self, partition: usize, out: &mut Vec<Entry>) -> io::Result<()> {
-        self.entries.iter().try_for_each(|store| store.read(partition, Access::Take, out, Entry::from_record))
+        let Some(store) = &self.entries else { return Ok(()) };
+        store.read(partition, Access::Take, out)
     }
 }
 
 /// What the search for aliases works on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AliasSearch<'a> {
-    pub(super) platform: &'a SealedPartitions,
-    pub(super) channel: &'a SealedPartitions,
-    pub(super) aliases: &'a AliasStores<SealedPartitions>,
+    pub(super) platform: &'a SealedEntries,
+    pub(super) channel: &'a SealedEntries,
+    pub(super) aliases: &'a AliasStores<SealedPartitions<ALIAS_WORDS>>,
     pub(super) bits: u32,
     pub(super) budget: &'a Arc<Budget>,
     pub(super) temp_dir: &'a Path,
@@ -80,28 +85,24 @@ impl AliasSearch<'_> {
         if self.aliases.charges.is_empty() && self.aliases.intents.is_empty() {
             return Ok(Moved::default());
         }
-        let workers = over_partitions(self.platform.count(), threads, done, || Resolver::new(self))?;
-        let mut moved = Moved::default();
-        for worker in workers.into_iter().filter(|worker| worker.moved.len() > 0) {
-            moved.ordinals.merge(&worker.ordinals);
-            moved.entries.push(worker.moved.seal());
+        let store = EntryStore::new(self.bits, self.budget, self.temp_dir);
+        let new_worker = || Resolver { search: self, moved: store.writer(), ordinals: Bits::default() };
+        let workers = over_partitions(self.platform.count(), threads, done, new_worker)?;
+        let mut ordinals = Bits::default();
+        for worker in workers {
+            ordinals.merge(&worker.ordinals);
+            worker.moved.finish()?;
         }
-        Ok(moved)
+        let store = store.seal();
+        Ok(Moved { ordinals, entries: Some(store).filter(|store| !store.is_empty()) })
     }
 }
 
 /// The state of one thread.
 struct Resolver<'a> {
     search: AliasSearch<'a>,
-    moved: Partitions,
+    moved: EntryWriter<'a>,
     ordinals: Bits,
-}
-
-impl<'a> Resolver<'a> {
-    fn new(search: AliasSearch<'a>) -> Self {
-        let moved = Partitions::new(search.bits, search.budget, search.temp_dir);
-        Self { search, moved, ordinals: Bits::default() }
-    }
 }
 
 impl PartitionWorker for Resolver<'_> {
@@ -112,20 +113,20 @@ impl PartitionWorker for Resolver<'_> {
             return Ok(());
         }
         let mut reported = Vec::new();
-        self.search.channel.read(partition, Access::Keep, &mut reported, Entry::from_record)?;
+        self.search.channel.read(partition, Access::Keep, &mut reported)?;
         let mut known = HashSet::with_capacity(reported.len());
         known.extend(reported.iter().map(|entry| entry.key));
         drop(reported);
 
         let mut ours = Vec::new();
-        self.search.platform.read(partition, Access::Keep, &mut ours, Entry::from_record)?;
+        self.search.platform.read(partition, Access::Keep, &mut ours)?;
         let unknown =
             ours.iter().filter(|entry| entry.kind() == Kind::Payment && !known.contains(&entry.key));
         for entry in unknown {
             let target = charges.get(&entry.key).or_else(|| intents.get(&entry.key));
             if let Some(Target::One(key)) = target {
                 self.ordinals.insert(entry.ordinal());
-                self.moved.push(entry.with_key(*key).to_record())?;
+                self.moved.push(&entry.with_key(*key))?;
             }
         }
         Ok(())
@@ -139,7 +140,7 @@ enum Target {
     Several,
 }
 
-fn targets(store: &SealedPartitions, partition: usize) -> io::Result<HashMap<RowKey, Target>> {
+fn targets(store: &SealedPartitions<ALIAS_WORDS>, partition: usize) -> io::Result<HashMap<RowKey, Target>> {
     let mut aliases = Vec::new();
     store.read(partition, Access::Take, &mut aliases, Alias::from_record)?;
     let mut targets = HashMap::with_capacity(aliases.len());

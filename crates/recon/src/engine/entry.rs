@@ -1,18 +1,13 @@
-//! What is kept of a row while it is matched: 32 bytes, whatever the length of its ids.
+//! What is kept of a row while it is matched: 24 bytes, whatever the length of its ids.
 
-use std::hash::{BuildHasher, Hasher};
-
-use ahash::RandomState;
 use payops_channels::row::{Kind, Row, Status};
 use payops_core::currency::Currency;
 
-/// The form in which entries are stored and spilled.
-pub(super) type Record = [u64; 4];
-
-/// The match key of a row: 128 bits of keyed hash over its kind and trade number.
+/// The match key of a row: keyed hashes over its kind and trade number, 128 bits of which [`Packing`] keeps 108
+/// and those that name the partition.
 ///
-/// The seeds are random per run and unknown to whoever wrote the files. Two different keys are taken for one
-/// with a chance of 2^-128 a pair, so for 100 million rows a side with less than 2^-64 a run.
+/// The seeds are random per run and unknown to whoever wrote the files. For 100 million rows a side, of which 119
+/// bits are kept, any two different keys are taken for one with a chance below 2^-64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct RowKey {
     pub(super) first: u64,
@@ -39,39 +34,110 @@ impl Side {
     }
 }
 
-/// Makes match keys. Two hashers with independent seeds give the two halves.
+/// Makes match keys by multilinear hashing: each 64-bit word of the id is multiplied by a random 128-bit number
+/// of its own, and the upper half of the sum is the hash. Of two different ids, each half is equal with a chance
+/// of 2^-64 (Lemire and Kaser, "Strongly universal string hashing is fast"), whatever the ids.
 #[derive(Debug, Clone)]
 pub(super) struct KeyHasher {
-    first: RandomState,
-    second: RandomState,
+    seed: [u64; 2],
+    /// The numbers of the first words, for both halves.
+    factors: [[u128; 2]; FACTORS],
 }
+
+/// How many factors are made beforehand: enough for ids of 112 bytes.
+const FACTORS: usize = 16;
 
 impl KeyHasher {
     pub(super) fn new(seed: [u64; 2]) -> Self {
-        let state = |seed: u64| {
-            let next = |step: u64| scramble(seed.wrapping_add(step.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
-            RandomState::with_seeds(next(1), next(2), next(3), next(4))
-        };
-        Self { first: state(seed[0]), second: state(seed[1]) }
+        let mut factors = [[0; 2]; FACTORS];
+        for (index, factor) in factors.iter_mut().enumerate() {
+            *factor = make_factor(seed, index);
+        }
+        Self { seed, factors }
     }
 
     /// The key of `id`, which must not be empty.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
     pub(super) fn key(&self, kind: Kind, id: &[u8]) -> RowKey {
-        let half = |state: &RandomState| {
-            let mut hasher = state.build_hasher();
-            hasher.write_u8(kind as u8);
-            hasher.write(id);
-            hasher.finish()
-        };
-        RowKey { first: half(&self.first), second: half(&self.second) }
+        // The length tells apart ids that differ in how the last word is filled.
+        let head = (id.len() as u64) << 8 | u64::from(kind as u8);
+        let (words, rest) = id.as_chunks::<8>();
+        let mut sum = Sum::new(self, head);
+        for word in words {
+            sum.add(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            // The last eight bytes, some of them for the second time, need no copy.
+            let last = id.last_chunk::<8>().copied().unwrap_or_else(|| {
+                let mut word = [0; 8];
+                word[..rest.len()].copy_from_slice(rest);
+                word
+            });
+            sum.add(u64::from_le_bytes(last));
+        }
+        sum.key()
     }
 
     /// A key that no other row has, for a row without a trade number: it can match nothing.
     pub(super) fn lonely_key(&self, side: Side, ordinal: u64) -> RowKey {
-        let half = |state: &RandomState| state.hash_one((u8::MAX, side as u8, ordinal));
-        RowKey { first: half(&self.first), second: half(&self.second) }
+        let mut sum = Sum::new(self, u64::from(u8::MAX));
+        sum.add(side as u64);
+        sum.add(ordinal);
+        sum.key()
     }
+
+    #[cold]
+    fn far_factor(&self, index: usize) -> [u128; 2] {
+        make_factor(self.seed, index)
+    }
+}
+
+/// A key in the making.
+struct Sum<'a> {
+    hasher: &'a KeyHasher,
+    words: usize,
+    halves: [u128; 2],
+}
+
+impl<'a> Sum<'a> {
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
+    fn new(hasher: &'a KeyHasher, head: u64) -> Self {
+        let mut sum = Self { hasher, words: 1, halves: hasher.factors[0] };
+        sum.add(head);
+        sum
+    }
+
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
+    fn add(&mut self, word: u64) {
+        let factors = match self.hasher.factors.get(self.words) {
+            Some(factors) => *factors,
+            None => self.hasher.far_factor(self.words),
+        };
+        self.words += 1;
+        for (half, factor) in self.halves.iter_mut().zip(factors) {
+            *half = half.wrapping_add(factor.wrapping_mul(word.into()));
+        }
+    }
+
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
+    fn key(self) -> RowKey {
+        let [first, second] = self.halves.map(|half| (half >> 64) as u64);
+        RowKey { first, second }
+    }
+}
+
+fn make_factor(seed: [u64; 2], index: usize) -> [u128; 2] {
+    seed.map(|seed| {
+        let word = |step: u64| {
+            let step = index as u64 * 2 + step;
+            scramble(seed.wrapping_add(step.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+        };
+        u128::from(word(1)) << 64 | u128::from(word(2))
+    })
 }
 
 /// The finaliser of `SplitMix64`: spreads a seed over all bits.
@@ -173,19 +239,94 @@ impl Entry {
         Self { key, ..self }
     }
 
-    #[inline]
-    pub(super) fn to_record(self) -> Record {
+    /// The form of entries that do not fit the compact one.
+    pub(super) fn to_wide(self) -> [u64; WIDE_WORDS] {
         [self.key.first, self.key.second, self.amount.cast_unsigned(), self.packed]
     }
 
-    #[inline]
-    pub(super) fn from_record([first, second, amount, packed]: Record) -> Self {
+    pub(super) fn from_wide([first, second, amount, packed]: [u64; WIDE_WORDS]) -> Self {
         Self { key: RowKey { first, second }, amount: amount.cast_signed(), packed }
+    }
+}
+
+/// How many words an entry is stored in, and how many if its amount or place is out of the ordinary.
+pub(super) const ENTRY_WORDS: usize = 3;
+pub(super) const WIDE_WORDS: usize = 4;
+
+const COMPACT_ORDINAL_BITS: u32 = 30;
+/// What the compact form does not keep of a key beside the bits that name the partition.
+const DROPPED_BITS: u32 = 20;
+
+/// The compact form of entries, in partitions that so many bits of the key name. Those bits are not stored.
+///
+/// The words: the key's first half, moved up by the bits of the partition, and then the second half's bits as far
+/// as they fit; 44 more of these, the currency, the status and the kind; the amount in 32 bits, the ordinal in 30
+/// and the two flags.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packing {
+    bits: u32,
+}
+
+impl Packing {
+    /// `bits` from 1 to 20.
+    pub(super) fn new(bits: u32) -> Self {
+        Self { bits }
+    }
+
+    /// The partition of a key.
+    #[inline]
+    pub(super) fn partition(self, key: RowKey) -> usize {
+        usize::try_from(key.first >> (u64::BITS - self.bits)).unwrap_or(0)
+    }
+
+    /// A key without the bits that are not kept. Only such keys may be compared.
+    #[inline]
+    pub(super) fn kept(self, key: RowKey) -> RowKey {
+        RowKey { second: key.second & (u64::MAX << (DROPPED_BITS - self.bits)), ..key }
+    }
+
+    /// The compact form, or `None` when the amount has more than 32 bits or the ordinal more than 30.
+    #[inline]
+    pub(super) fn pack(self, entry: &Entry) -> Option<[u64; ENTRY_WORDS]> {
+        let amount = u64::from(i32::try_from(entry.amount).ok()?.cast_unsigned());
+        let (ordinal, kind) = (entry.ordinal(), entry.kind() as u64);
+        if ordinal >> COMPACT_ORDINAL_BITS != 0 || kind > 3 {
+            return None;
+        }
+        let RowKey { first, second } = entry.key;
+        let status = (entry.packed >> STATUS_SHIFT) & 7;
+        let facts = u64::from(entry.currency().0) << 5 | status << 2 | kind;
+        Some([
+            first << self.bits | second >> (u64::BITS - self.bits),
+            ((second << self.bits) & (u64::MAX << DROPPED_BITS)) | facts,
+            amount << 32 | ordinal << 2 | entry.packed & (WINDOW_BIT | CUT_OFF_BIT),
+        ])
+    }
+
+    /// What [`Self::pack`] was given, the key as far as it is kept.
+    #[inline]
+    pub(super) fn unpack(self, partition: usize, [head, middle, tail]: [u64; ENTRY_WORDS]) -> Entry {
+        let high = u64::BITS - self.bits;
+        let key = RowKey {
+            first: (partition as u64) << high | head >> self.bits,
+            second: head << high | (middle >> DROPPED_BITS) << (DROPPED_BITS - self.bits),
+        };
+        let facts = middle & ((1 << DROPPED_BITS) - 1);
+        let ordinal = (tail & u64::from(u32::MAX)) >> 2;
+        let packed = ordinal << ORDINAL_SHIFT
+            | (facts >> 5) << CURRENCY_SHIFT
+            | ((facts >> 2) & 7) << STATUS_SHIFT
+            | (facts & 3) << KIND_SHIFT
+            | tail & (WINDOW_BIT | CUT_OFF_BIT);
+        let amount = i64::from(((tail >> 32) as u32).cast_signed());
+        Entry { key, amount, packed }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::engine::test_rows::TestRow;
 
@@ -203,12 +344,56 @@ mod tests {
                 ..TestRow::default()
             };
             let key = hasher.key(kind, b"ch_1");
-            let entry =
-                Entry::from_record(Entry::new(key, MAX_ORDINAL, &row.as_row(), index % 3 == 0).to_record());
+            let entry = Entry::new(key, MAX_ORDINAL, &row.as_row(), index % 3 == 0);
+            assert_eq!(Entry::from_wide(entry.to_wide()), entry);
             assert_eq!((entry.key, entry.amount, entry.ordinal()), (key, i64::MIN + 7, MAX_ORDINAL));
             assert_eq!((entry.kind(), entry.status()), (kind, status));
             assert_eq!(entry.currency().currency(), row.currency);
             assert_eq!((entry.in_window(), entry.in_cut_off()), (index % 2 == 0, index % 3 == 0));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_compact_form_gives_back_what_went_in(
+            seed: [u64; 2],
+            bits in 1_u32..=20,
+            amount in prop_oneof![any::<i64>(), any::<i32>().prop_map(i64::from)],
+            ordinal in prop_oneof![0_u64..=MAX_ORDINAL, 0_u64..1 << 30],
+            (kind, status) in (0_usize..7, 0_usize..8),
+            currency in "[A-Z]{3}",
+            flags: (bool, bool),
+        ) {
+            let (kind, status) = (Kind::ALL[kind], Status::ALL.get(status).copied());
+            let currency = currency.parse().unwrap();
+            let row = TestRow { kind, status, amount, currency, in_window: flags.0, ..TestRow::default() };
+            let key = KeyHasher::new(seed).key(kind, b"ch_1");
+            let entry = Entry::new(key, ordinal, &row.as_row(), flags.1);
+            let packing = Packing::new(bits);
+            let fits = i32::try_from(amount).is_ok() && ordinal < 1 << 30 && kind.is_booked_by_platform();
+            let packed = packing.pack(&entry);
+            prop_assert_eq!(packed.is_some(), fits);
+            if let Some(packed) = packed {
+                let expected = entry.with_key(packing.kept(key));
+                prop_assert_eq!(packing.unpack(packing.partition(key), packed), expected);
+            }
+            let dropped = packing.kept(key).second ^ key.second;
+            prop_assert!(dropped < 1 << (20 - bits));
+        }
+    }
+
+    #[test]
+    fn keys_differ_in_length_and_in_every_byte() {
+        let hasher = KeyHasher::new([5, 6]);
+        let mut seen = std::collections::HashSet::new();
+        for length in 1..400 {
+            let mut id = vec![0; length];
+            assert!(seen.insert(hasher.key(Kind::Payment, &id)), "{length}");
+            for place in [0, length / 2, length - 1] {
+                id[place] ^= 1;
+                let is_new = seen.insert(hasher.key(Kind::Payment, &id));
+                assert!(is_new || length < 3, "{length} {place}");
+            }
         }
     }
 

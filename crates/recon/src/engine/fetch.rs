@@ -185,6 +185,11 @@ impl RowSink for RunSink<'_> {
         }
     }
 
+    fn wants(&mut self, position: Position) -> bool {
+        let position = self.actual(position);
+        position.is_some_and(|position| self.wanted.first().is_some_and(|first| *first <= position.ordinal))
+    }
+
     fn reject(&mut self, _: Reject) {}
 
     fn cancelled(&self) -> bool {

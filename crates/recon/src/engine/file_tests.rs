@@ -7,14 +7,18 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use payops_channels::Mapping;
-use payops_channels::options::ReadOptions;
+use payops_channels::options::{ReadOptions, Window};
 use payops_channels::read::{Format, read_rows};
+use payops_channels::report::FileReport;
 use payops_channels::row::{Position, Reject, Row, RowSink};
+use payops_core::time::Zone;
 use proptest::prelude::*;
 
+use super::observer::Meter;
+use super::side::{SideBuilder, SideRows, SideSettings};
 use super::{
     DiffType, Difference, EngineError, Input, Observer, Outcome, Phase, Settings, Side, Summary, Verdict,
-    reconcile,
+    export, reconcile, reconcile_by,
 };
 
 /// A row and its place, as text that can be compared.
@@ -142,6 +146,116 @@ proptest! {
         let trailer = "{\"trailer\":{\"count\":1,\"sums\":{\"USD\":1}}}".to_owned();
         let text = lines.into_iter().chain([trailer]).collect::<Vec<_>>().join("\n");
         assert_found_again(&text, &Format::PlatformNdjson, &dice)?;
+    }
+}
+
+/// Reads each file by the plain reader, on one thread and from its beginning to its end.
+#[expect(clippy::unnecessary_wraps, reason = "it stands in for a function that can fail")]
+fn read_plainly(
+    inputs: [(&Input, &fs::File); 2],
+    settings: &SideSettings<'_>,
+    _: usize,
+    _: &Meter<'_>,
+) -> Result<[(SideRows, FileReport); 2], EngineError> {
+    let read = |side: Side| {
+        let (input, file) = inputs[side as usize];
+        let builder = SideBuilder::new(side, settings);
+        let mut writer = builder.writer();
+        let report = read_rows(file, &input.format, &input.options, &mut writer);
+        writer.end_part(0);
+        let notes = writer.finish().unwrap();
+        (builder.finish(vec![notes], &input.damage), report)
+    };
+    Ok([read(Side::Platform), read(Side::Channel)])
+}
+
+/// Everything that a run gives out.
+fn written_out(outcome: &Outcome) -> (Summary, String) {
+    let mut lines = Vec::new();
+    let take = |difference: &Difference<'_>| {
+        export::write_csv_line(&mut lines, difference).unwrap();
+        lines.extend(format!("{difference:?}\n").into_bytes());
+        Ok::<(), EngineError>(())
+    };
+    outcome.for_each_difference(take).unwrap();
+    (outcome.summary.clone(), String::from_utf8_lossy(&lines).into_owned())
+}
+
+/// Lines of an itemised report, good and bad ones.
+fn any_itemized_line() -> impl Strategy<Value = String> {
+    let money = proptest::sample::select(vec![
+        "5.00,0,5.00",
+        "-7.00,0.00,-7.00",
+        "5,0,5",
+        "1234567.89,0.01,1234567.88",
+        "99999999.99,0,99999999.99",
+        "5.00,0.0045,4.9955",
+        "5.00,1.00,5.00",
+        " 5.00 ,,5.00",
+        "+5.00,0,5.00",
+        "1e2,0,1e2",
+        "5.001,0,5.00",
+        "99999999999999999999,0,1",
+        ",,",
+    ]);
+    let category =
+        proptest::sample::select(vec!["charge", "charge", "refund", "CHARGE", "fee", "payout", "tip", ""]);
+    let id = prop_oneof![
+        20 => (0_u16..60).prop_map(|id| format!("ch_{id}")),
+        1 => Just("\"ch_1\"".to_owned()), 1 => Just("ch_é".to_owned()), 1 => Just(String::new()),
+        1 => Just("ch_".repeat(200)),
+    ];
+    let end = prop_oneof![30 => Just(""), 1 => Just("\r"), 1 => Just("\n"), 1 => Just(","), 1 => Just("\"")];
+    let currency = proptest::sample::select(vec!["usd", "usd", "usd", "JPY", "kwd", "us$", ""]);
+    (money, category, id, currency, end).prop_map(|(money, category, id, currency, end)| {
+        format!("txn,{currency},{money},{category},{id},pi_1,po_1,2026-01-30 10:00:00{end}")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    #[test]
+    fn all_threads_find_what_the_plain_reader_finds(
+        ours in proptest::collection::vec(any_line(), 0..60),
+        theirs in proptest::collection::vec(any_itemized_line(), 0..60),
+        (crlf, marked, day) in any::<(bool, bool, bool)>(),
+        part_bytes in prop_oneof![40_usize..400, Just(1 << 16)],
+        threads in 1_usize..4,
+        seed: [u64; 2],
+    ) {
+        let (end, mark) = (if crlf { "\r\n" } else { "\n" }, if marked { "\u{feff}" } else { "" });
+        let text = |header: &str, lines: Vec<String>| {
+            mark.to_owned() + &std::iter::once(header.to_owned()).chain(lines).collect::<Vec<_>>().join(end)
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str, text: String| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let ours = place(
+            "ours",
+            text("payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id", ours),
+        );
+        let theirs = place(
+            "theirs",
+            text(
+                "balance_transaction_id,currency,gross,fee,net,reporting_category,source_id,payment_intent_id,\
+                 automatic_payout_id,created",
+                theirs,
+            ),
+        );
+        let window = day.then(|| Window { zone: Zone::utc(), day: "2026-01-01".parse().unwrap() });
+        let options = ReadOptions { window, chunk_bytes: part_bytes, ..ReadOptions::default() };
+        let input = |path: &Path, format| Input { options: options.clone(), ..input(path, format) };
+        let inputs = [&input(&ours, Format::PlatformCsv), &input(&theirs, Format::StripeItemized)];
+        let settings = Settings { threads, seed, ..settings(folder.path()) };
+        let shared = reconcile(inputs[0], inputs[1], None, &settings, Observer::none()).unwrap();
+        let plain = reconcile_by(read_plainly, inputs, None, &settings, Observer::none()).unwrap();
+        let (shared, plain) = (written_out(&shared), written_out(&plain));
+        prop_assert_eq!(shared.0, plain.0);
+        prop_assert_eq!(shared.1, plain.1);
     }
 }
 

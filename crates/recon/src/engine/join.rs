@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::alias::Moved;
 use super::differences::DifferenceRef;
 use super::entry::{Entry, RowKey};
+use super::entry_store::SealedEntries;
 use super::error::EngineError;
 use super::pairing::{self, Outcomes, PairingRules};
-use super::partitions::{Access, SealedPartitions};
+use super::partitions::Access;
 use super::rules::DiffType;
 use super::tally::Tally;
 
@@ -40,8 +41,8 @@ impl Outcomes for Found {
 /// The two sides, ready to be met.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sides<'a> {
-    pub(super) platform: &'a SealedPartitions,
-    pub(super) channel: &'a SealedPartitions,
+    pub(super) platform: &'a SealedEntries,
+    pub(super) channel: &'a SealedEntries,
     /// Rows of ours that are matched through another id than their trade number.
     pub(super) moved: &'a Moved,
 }
@@ -117,7 +118,7 @@ const NONE: u32 = u32::MAX;
 struct Joiner<'a> {
     sides: Sides<'a>,
     rules: PairingRules,
-    /// The platform's entries in file order, then the channel's.
+    /// The platform's entries, then the channel's, each in any order.
     entries: Vec<Entry>,
     /// Where the channel's entries begin.
     split: usize,
@@ -139,14 +140,13 @@ impl<'a> Joiner<'a> {
 
     fn load(&mut self, partition: usize) -> io::Result<()> {
         self.entries.clear();
-        self.sides.platform.read(partition, Access::Take, &mut self.entries, Entry::from_record)?;
+        self.sides.platform.read(partition, Access::Take, &mut self.entries)?;
         if !self.sides.moved.is_empty() {
             self.entries.retain(|entry| !self.sides.moved.contains(entry.ordinal()));
             self.sides.moved.read_into(partition, &mut self.entries)?;
-            self.entries.sort_unstable_by_key(Entry::ordinal);
         }
         self.split = self.entries.len();
-        self.sides.channel.read(partition, Access::Take, &mut self.entries, Entry::from_record)
+        self.sides.channel.read(partition, Access::Take, &mut self.entries)
     }
 
     fn judge(&mut self, head: u32) {
@@ -173,6 +173,8 @@ impl<'a> Joiner<'a> {
         for index in chain.map(|index| index as usize) {
             if index < split { ours.push(entries[index]) } else { theirs.push(entries[index]) }
         }
+        ours.sort_unstable_by_key(Entry::ordinal);
+        theirs.sort_unstable_by_key(Entry::ordinal);
         rules.group(&ours, &theirs, found);
     }
 }
@@ -191,7 +193,8 @@ impl PartitionWorker for Joiner<'_> {
     }
 }
 
-/// Groups entries by key. Each slot holds the first entry of a key; `next` leads to the others in order.
+/// Groups entries by key. Each slot holds the first entry of a key; `next` leads to the others, ours before
+/// theirs.
 #[derive(Debug, Default)]
 struct KeyTable {
     slots: Vec<u32>,
@@ -208,7 +211,7 @@ impl KeyTable {
         self.next.clear();
         self.next.resize(entries.len(), NONE);
         let mask = size - 1;
-        // From the last to the first, so that pushing in front leaves each chain in order.
+        // From the last to the first, so that pushing in front leaves ours before theirs.
         for index in (0..count).rev() {
             let key = entries[index as usize].key;
             let mut slot = home(key) & mask;
@@ -234,7 +237,7 @@ impl KeyTable {
     }
 }
 
-/// Where a key is looked for first. The other half of the hash has chosen the partition already.
+/// Where a key is looked for first. The highest bits of this half have chosen the partition already.
 fn home(key: RowKey) -> usize {
-    usize::try_from(key.second & u64::from(u32::MAX)).unwrap_or(0)
+    usize::try_from(key.first & u64::from(u32::MAX)).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! The matching engine: two files in, every unit of money accounted for.
 //!
 //! It is a library of plain functions: no database, no network, no clock. [`reconcile`] reads both files
-//! once, keeps 32 bytes of each row, meets the two sides and returns an [`Outcome`]: the [`Summary`] at once,
+//! once, keeps 24 bytes of each row, meets the two sides and returns an [`Outcome`]: the [`Summary`] at once,
 //! and the differences through [`Outcome::differences`], whose rows' text is read from the files again.
 //!
 //! # What is bounded
@@ -12,13 +12,15 @@
 //!
 //! # How sure a match is
 //!
-//! Ids are not kept but hashed to 128 bits with seeds that nobody knows beforehand. For 100 million rows a
-//! side the chance that any two different ids are taken for one is below 2^-64.
+//! Ids are not kept but hashed with seeds that nobody knows beforehand, to 119 bits where the files are large and
+//! to 111 at least. For 100 million rows a side the chance that any two different ids are taken for one is below
+//! 2^-64.
 
 mod alias;
 mod certificate;
 mod differences;
 mod entry;
+mod entry_store;
 mod error;
 pub mod export;
 mod fetch;
@@ -27,6 +29,7 @@ mod matching;
 mod observer;
 mod pairing;
 mod partitions;
+mod reading;
 mod row_index;
 mod rules;
 mod side;
@@ -49,7 +52,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use payops_channels::options::ReadOptions;
-use payops_channels::read::{Format, read_rows};
+use payops_channels::read::Format;
 use payops_channels::report::FileReport;
 use payops_channels::row::Reject;
 use payops_core::time::DayWindow;
@@ -68,15 +71,16 @@ pub use tie::{CurrencyTie, StatedBalance, StatedBalances, Tie};
 pub use verdict::{Reason, Verdict};
 
 use differences::DifferenceRef;
-use entry::KeyHasher;
+use entry::{ENTRY_WORDS, KeyHasher};
 use fetch::{OpenFile, RowSource};
 use matching::MatchSettings;
-use observer::{Meter, MeteredFile};
+use observer::Meter;
 use pairing::PairingRules;
-use partitions::{Budget, partition_bits};
+use partitions::{Budget, half_filled_bytes, partition_bits};
 use row_index::RowIndex;
-use side::{SideBuilder, SideRows, SideSettings};
-use threads::both;
+use side::{SideRows, SideSettings};
+
+const ENTRY_BYTES: usize = ENTRY_WORDS * 8;
 
 /// One of the two files: plain UTF-8 text, as `payops_channels::decode::spool` leaves it.
 #[derive(Debug, Clone)]
@@ -97,7 +101,7 @@ pub struct Settings {
     /// About how many bytes of memory may be used; see the module for what grows beyond it. Values below
     /// 16 MiB have the effect of 16 MiB.
     pub memory: u64,
-    /// 1 reads one file after the other; 2 reads both at once; more are used when the sides are met.
+    /// How many threads read the files, in parts, and meet the sides.
     pub threads: usize,
     /// Random numbers that the writers of the files cannot know. They do not show in the output.
     pub seed: [u64; 2],
@@ -170,25 +174,44 @@ pub fn reconcile(
     settings: &Settings,
     observer: Observer<'_>,
 ) -> Result<Outcome, EngineError> {
+    reconcile_by(reading::read_sides, [platform, channel], balance, settings, observer)
+}
+
+/// Reads both files.
+type ReadSides = fn(
+    [(&Input, &File); 2],
+    &SideSettings<'_>,
+    usize,
+    &Meter<'_>,
+) -> Result<[(SideRows, FileReport); 2], EngineError>;
+
+fn reconcile_by(
+    read_sides: ReadSides,
+    [platform, channel]: [&Input; 2],
+    balance: Option<&StatedBalances>,
+    settings: &Settings,
+    observer: Observer<'_>,
+) -> Result<Outcome, EngineError> {
     let our_file = open(Side::Platform, &platform.path)?;
     let their_file = open(Side::Channel, &channel.path)?;
     let bytes = our_file.length + their_file.length;
-    let bits = partition_bits(bytes);
+    let bits = partition_bits(bytes, ENTRY_BYTES);
     let side_settings = SideSettings {
         hasher: KeyHasher::new(settings.seed),
         bits,
-        budget: Budget::new(entry_budget(settings.memory, bits, bytes)),
+        budget: Budget::new(entry_budget(settings, bits, bytes)),
         temp_dir: &settings.temp_dir,
         cut_off: settings.cut_off,
         cancelled: observer.cancelled,
     };
 
     let meter = Meter::new(observer, Phase::Reading, bytes);
-    let read_ours = || read(Side::Platform, platform, &our_file.file, &side_settings, &meter);
-    let read_theirs = || read(Side::Channel, channel, &their_file.file, &side_settings, &meter);
-    let (ours, theirs) = both(settings.threads, read_ours, read_theirs);
-    let ((ours, our_report), (theirs, their_report)) = (ours?, theirs?);
-    meter.check_cancelled()?;
+    let [(ours, our_report), (theirs, their_report)] = read_sides(
+        [(platform, &our_file.file), (channel, &their_file.file)],
+        &side_settings,
+        settings.threads,
+        &meter,
+    )?;
 
     let match_settings = MatchSettings {
         rules: PairingRules { lists_failed: channel.format.lists_failed() },
@@ -223,29 +246,13 @@ fn open(side: Side, path: &Path) -> Result<OpenFile, EngineError> {
 
 /// What is left of the memory for entries when the program, its buffers, half-filled extents and the marks that
 /// find rows again have theirs.
-fn entry_budget(memory: u64, bits: u32, file_bytes: u64) -> u64 {
+fn entry_budget(settings: &Settings, bits: u32, file_bytes: u64) -> u64 {
     const PROGRAM: u64 = 16 << 20;
     const FILE_BYTES_PER_BYTE_OF_MARKS: u64 = 160;
-    let memory = memory.max(PROGRAM);
-    let half_filled = (2 * partitions::TAIL_BYTES) << bits;
+    let memory = settings.memory.max(PROGRAM);
+    let half_filled = half_filled_bytes(bits, ENTRY_BYTES, settings.threads);
     let marks = file_bytes / FILE_BYTES_PER_BYTE_OF_MARKS;
     memory.saturating_sub(PROGRAM + half_filled + marks).max(memory / 4)
-}
-
-fn read(
-    side: Side,
-    input: &Input,
-    file: &File,
-    settings: &SideSettings<'_>,
-    meter: &Meter<'_>,
-) -> Result<(SideRows, FileReport), EngineError> {
-    let mut source = MeteredFile { file, meter, error: None };
-    let mut builder = SideBuilder::new(side, settings, &input.damage);
-    let report = read_rows(&mut source, &input.format, &input.options, &mut builder);
-    if let Some(source) = source.error {
-        return Err(EngineError::Input { side, source });
-    }
-    Ok((builder.finish()?, report))
 }
 
 fn row_source(file: OpenFile, index: RowIndex, report: FileReport, input: &Input) -> RowSource {

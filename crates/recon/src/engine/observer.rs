@@ -1,9 +1,11 @@
 //! Progress out of a run, and the wish to stop into it.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use payops_channels::fast::ReadAt;
 use serde::{Deserialize, Serialize};
 
 use super::error::EngineError;
@@ -75,25 +77,28 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// A file whose reading is metered and whose first error is kept.
+/// A file whose reading is metered.
 pub(super) struct MeteredFile<'a> {
-    pub(super) file: &'a File,
-    pub(super) meter: &'a Meter<'a>,
-    pub(super) error: Option<io::Error>,
+    file: &'a File,
+    meter: &'a Meter<'a>,
+    /// What lies before this was read. Some of it is read twice.
+    furthest: AtomicU64,
 }
 
-impl Read for MeteredFile<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.file.read(buffer) {
-            Ok(count) => {
-                self.meter.advance(count as u64);
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(error) => {
-                self.error.get_or_insert(io::Error::new(error.kind(), error.to_string()));
-                Err(error)
-            }
+impl<'a> MeteredFile<'a> {
+    pub(super) fn new(file: &'a File, meter: &'a Meter<'a>) -> Self {
+        Self { file, meter, furthest: AtomicU64::new(0) }
+    }
+}
+
+impl ReadAt for MeteredFile<'_> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let count = FileExt::read_at(self.file, buffer, offset)?;
+        let end = offset + count as u64;
+        let before = self.furthest.fetch_max(end, Ordering::Relaxed);
+        if end > before {
+            self.meter.advance(end - before);
         }
+        Ok(count)
     }
 }

@@ -21,76 +21,124 @@ pub(super) struct Block {
     pub(super) ends_in_reject: bool,
 }
 
-/// The marks of a file. Each is three variable-length numbers: the block's rows, bytes and lines.
+/// The marks of a file, by part and in file order.
 #[derive(Debug, Default)]
 pub(super) struct RowIndex {
+    parts: Vec<PartIndex>,
+}
+
+/// The marks of a part of a file. Each is three variable-length numbers: the block's rows, bytes and lines.
+#[derive(Debug, Default)]
+pub(super) struct PartIndex {
     marks: Vec<u8>,
-    open: Option<Position>,
-    first: Position,
+    /// Where the first row of the part and that of the block which is not closed stand.
+    first_and_open: Option<(Position, Position)>,
+    /// A row was rejected before the first accepted one.
+    rejected_before: bool,
+    /// A row was rejected in the open block.
     rejected: bool,
 }
 
-impl RowIndex {
+impl PartIndex {
     /// Takes note of an accepted row. Rows must come in file order.
     #[inline]
     pub(super) fn row(&mut self, position: Position) {
-        match self.open {
-            Some(open) if position.ordinal < open.ordinal + BLOCK_ROWS && !self.rejected => {}
-            Some(open) => {
-                self.close(open, position);
-                self.open = Some(position);
+        match &mut self.first_and_open {
+            Some((_, open)) if position.ordinal < open.ordinal + BLOCK_ROWS && !self.rejected => {}
+            Some((_, open)) => {
+                let block = Block::between(*open, position, self.rejected);
+                *open = position;
+                put(&mut self.marks, block.rows << 1 | u64::from(block.ends_in_reject));
+                put(&mut self.marks, block.end_offset - block.start.offset);
+                put(&mut self.marks, block.lines);
             }
-            None => {
-                self.first = position;
-                self.open = Some(position);
-            }
+            None => self.first_and_open = Some((position, position)),
         }
         self.rejected = false;
     }
 
     /// Takes note of a reject.
     pub(super) fn reject(&mut self) {
-        self.rejected = true;
+        match self.first_and_open {
+            Some(_) => self.rejected = true,
+            None => self.rejected_before = true,
+        }
     }
 
-    fn close(&mut self, open: Position, next: Position) {
-        let rows = next.ordinal.saturating_sub(open.ordinal);
-        put(&mut self.marks, rows << 1 | u64::from(self.rejected));
-        put(&mut self.marks, next.offset.saturating_sub(open.offset));
-        put(&mut self.marks, next.line.saturating_sub(open.line));
+    /// Whether there is nothing to remember.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first_and_open.is_none() && !self.rejected_before
+    }
+
+    /// Gives back memory that is not needed.
+    pub(super) fn shrink(&mut self) {
+        self.marks.shrink_to_fit();
+    }
+}
+
+impl Block {
+    fn between(start: Position, end: Position, ends_in_reject: bool) -> Self {
+        Self {
+            start,
+            end_offset: end.offset.max(start.offset),
+            lines: end.line.saturating_sub(start.line),
+            rows: end.ordinal.saturating_sub(start.ordinal),
+            ends_in_reject,
+        }
+    }
+
+    fn end(&self) -> Position {
+        Position {
+            offset: self.end_offset,
+            line: self.start.line + self.lines,
+            ordinal: self.start.ordinal + self.rows,
+        }
+    }
+}
+
+impl RowIndex {
+    /// The marks of a whole file; parts must come in file order.
+    pub(super) fn of(parts: Vec<PartIndex>) -> Self {
+        Self { parts }
     }
 
     /// The blocks in file order; the last ends at `file_length`.
     pub(super) fn blocks(&self, file_length: u64) -> impl Iterator<Item = Block> {
-        let mut marks = self.marks.as_slice();
-        let mut start = self.first;
-        let mut open = self.open;
-        std::iter::from_fn(move || {
-            if marks.is_empty() {
-                let start = open.take()?;
-                return Some(Block {
-                    start,
-                    end_offset: file_length,
-                    lines: 0,
-                    rows: u64::MAX,
-                    ends_in_reject: true,
-                });
-            }
-            let (rows, bytes, lines) = (get(&mut marks), get(&mut marks), get(&mut marks));
-            let block = Block {
-                start,
-                end_offset: start.offset + bytes,
-                lines,
-                rows: rows >> 1,
-                ends_in_reject: rows & 1 == 1,
-            };
-            start = Position {
-                offset: block.end_offset,
-                line: start.line + lines,
-                ordinal: start.ordinal + block.rows,
-            };
-            Some(block)
+        self.parts.iter().enumerate().flat_map(move |(number, part)| {
+            let mut marks = part.marks.as_slice();
+            let mut start = part.first_and_open.map(|(first, _)| first);
+            std::iter::from_fn(move || {
+                let from = start?;
+                if marks.is_empty() {
+                    start = None;
+                    return Some(self.last_block(number, file_length));
+                }
+                let (rows, bytes, lines) = (get(&mut marks), get(&mut marks), get(&mut marks));
+                let block = Block {
+                    start: from,
+                    end_offset: from.offset + bytes,
+                    lines,
+                    rows: rows >> 1,
+                    ends_in_reject: rows & 1 == 1,
+                };
+                start = Some(block.end());
+                Some(block)
+            })
         })
+    }
+
+    /// The block at the end of a part: it goes on to the first row of a later one.
+    fn last_block(&self, number: usize, file_length: u64) -> Block {
+        let part = &self.parts[number];
+        let start = part.first_and_open.map(|(_, open)| open).unwrap_or_default();
+        let mut rejected = part.rejected;
+        for later in &self.parts[number + 1..] {
+            rejected |= later.rejected_before;
+            if let Some((first, _)) = later.first_and_open {
+                return Block::between(start, first, rejected);
+            }
+        }
+        Block { start, end_offset: file_length, lines: 0, rows: u64::MAX, ends_in_reject: true }
     }
 }
 
@@ -129,13 +177,18 @@ mod tests {
             start in 0_u64..1000,
             rows in proptest::collection::vec((1_u64..5_000_000, 1_u64..4, 0_u64..20), 0..200),
         ) {
-            let mut index = RowIndex::default();
+            let mut parts = vec![PartIndex::default()];
             let mut accepted = Vec::new();
             let mut at = Position { offset: start, line: 2, ordinal: 0 };
             for (bytes, lines, dice) in rows {
+                if dice == 19 {
+                    parts.push(PartIndex::default());
+                }
+                let index = parts.last_mut().unwrap();
                 if dice == 0 { index.reject() } else { index.row(at); accepted.push((at, dice)); }
                 at = Position { offset: at.offset + bytes, line: at.line + lines, ordinal: at.ordinal + 1 };
             }
+            let index = RowIndex::of(parts);
             let blocks: Vec<Block> = index.blocks(at.offset).collect();
             for pair in blocks.windows(2) {
                 prop_assert_eq!(pair[0].end_offset, pair[1].start.offset);

@@ -1,4 +1,4 @@
-//! Takes the rows of one file as they are read and keeps of each what matching needs.
+//! Takes the rows of one file as threads read them and keeps of each what matching needs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,10 +10,11 @@ use payops_channels::row::{Kind, Position, Reject, RejectReason, Row, RowSink, S
 use payops_core::time::{DayWindow, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::alias::{Alias, AliasStores};
-use super::entry::{Entry, KeyHasher, MAX_ORDINAL, RowKey, Side};
-use super::partitions::{Budget, Partitions, SealedPartitions};
-use super::row_index::RowIndex;
+use super::alias::{ALIAS_WORDS, Alias, AliasStores};
+use super::entry::{Entry, KeyHasher, MAX_ORDINAL, Packing, RowKey, Side};
+use super::entry_store::{EntryStore, EntryWriter, SealedEntries};
+use super::partitions::{Budget, Partitions, SealedPartitions, Writer};
+use super::row_index::{PartIndex, RowIndex};
 
 /// How many rejects of a file are kept with their text; beyond it they are only counted.
 pub const KEPT_REJECTS: usize = 1000;
@@ -55,61 +56,133 @@ pub(super) struct SideSettings<'a> {
     pub(super) cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 
-/// A side while its file is read.
+/// A side while its file is read, by one thread or several.
 pub(super) struct SideBuilder<'a> {
     side: Side,
     settings: &'a SideSettings<'a>,
-    entries: Partitions,
-    aliases: AliasStores<Partitions>,
-    index: RowIndex,
-    rejects: Rejects,
-    failure: Option<io::Error>,
-    stop: bool,
+    entries: EntryStore,
+    aliases: AliasStores<Partitions<ALIAS_WORDS>>,
 }
 
 /// A side that is complete.
 #[derive(Debug)]
 pub(super) struct SideRows {
-    pub(super) entries: SealedPartitions,
-    pub(super) aliases: AliasStores<SealedPartitions>,
+    pub(super) entries: SealedEntries,
+    pub(super) aliases: AliasStores<SealedPartitions<ALIAS_WORDS>>,
     pub(super) index: RowIndex,
     pub(super) rejects: Rejects,
 }
 
 impl<'a> SideBuilder<'a> {
-    pub(super) fn new(side: Side, settings: &'a SideSettings<'a>, damage: &[Reject]) -> Self {
-        let store = || Partitions::new(settings.bits, &settings.budget, settings.temp_dir);
-        let mut rejects = Rejects::default();
-        damage.iter().cloned().for_each(|reject| rejects.add(reject));
+    pub(super) fn new(side: Side, settings: &'a SideSettings<'a>) -> Self {
+        let (bits, budget, directory) = (settings.bits, &settings.budget, settings.temp_dir);
         Self {
             side,
             settings,
-            entries: store(),
-            aliases: AliasStores { charges: store(), intents: store() },
-            index: RowIndex::default(),
-            rejects,
+            entries: EntryStore::new(bits, budget, directory),
+            aliases: AliasStores {
+                charges: Partitions::new(bits, budget, directory),
+                intents: Partitions::new(bits, budget, directory),
+            },
+        }
+    }
+
+    /// Takes the rows that one thread reads.
+    pub(super) fn writer(&self) -> SideWriter<'_> {
+        SideWriter {
+            side: self.side,
+            settings: self.settings,
+            entries: self.entries.writer(),
+            aliases: AliasStores {
+                charges: self.aliases.charges.writer(),
+                intents: self.aliases.intents.writer(),
+            },
+            index: PartIndex::default(),
+            part_rejects: Vec::new(),
+            notes: PartNotes::default(),
             failure: None,
             stop: false,
         }
     }
 
-    /// Ends the reading. An error means that the temporary file could not be written.
-    pub(super) fn finish(self) -> io::Result<SideRows> {
-        match self.failure {
-            Some(error) => Err(error),
-            None => Ok(SideRows {
-                entries: self.entries.seal(),
-                aliases: AliasStores {
-                    charges: self.aliases.charges.seal(),
-                    intents: self.aliases.intents.seal(),
-                },
-                index: self.index,
-                rejects: self.rejects,
-            }),
+    /// Ends the reading. `damage` stands before everything that was rejected in the file itself.
+    pub(super) fn finish(self, notes: Vec<PartNotes>, damage: &[Reject]) -> SideRows {
+        let mut rejects = Rejects::default();
+        damage.iter().cloned().for_each(|reject| rejects.add(reject));
+        let (mut indexes, mut first) = (Vec::new(), Vec::new());
+        for notes in notes {
+            indexes.extend(notes.indexes);
+            first.extend(notes.first_rejects);
+            rejects.count += notes.rejects;
+            for (reason, count) in notes.reasons {
+                *rejects.reasons.entry(reason).or_default() += count;
+            }
+        }
+        // Stable, so that rejects of one part keep their order.
+        first.sort_by_key(|(part, _)| *part);
+        let room = KEPT_REJECTS.saturating_sub(rejects.first.len());
+        rejects.first.extend(first.into_iter().map(|(_, reject)| reject).take(room));
+        indexes.sort_unstable_by_key(|(part, _)| *part);
+        SideRows {
+            entries: self.entries.seal(),
+            aliases: AliasStores {
+                charges: self.aliases.charges.seal(),
+                intents: self.aliases.intents.seal(),
+            },
+            index: RowIndex::of(indexes.into_iter().map(|(_, index)| index).collect()),
+            rejects,
         }
     }
+}
 
-    #[inline]
+/// What one thread has found in its parts of a file, each with the part's number.
+#[derive(Debug, Default)]
+pub(super) struct PartNotes {
+    indexes: Vec<(u64, PartIndex)>,
+    rejects: u64,
+    reasons: BTreeMap<RejectReason, u64>,
+    first_rejects: Vec<(u64, Reject)>,
+}
+
+/// One thread's way into a side.
+pub(super) struct SideWriter<'s> {
+    side: Side,
+    settings: &'s SideSettings<'s>,
+    entries: EntryWriter<'s>,
+    aliases: AliasStores<Writer<'s, ALIAS_WORDS>>,
+    index: PartIndex,
+    part_rejects: Vec<Reject>,
+    notes: PartNotes,
+    failure: Option<io::Error>,
+    stop: bool,
+}
+
+impl SideWriter<'_> {
+    /// Ends a part. A thread's parts must come in file order.
+    pub(super) fn end_part(&mut self, number: u64) {
+        let mut index = std::mem::take(&mut self.index);
+        if !index.is_empty() {
+            index.shrink();
+            self.notes.indexes.push((number, index));
+        }
+        self.notes.first_rejects.extend(self.part_rejects.drain(..).map(|reject| (number, reject)));
+    }
+
+    /// What stopped the writer early.
+    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
+    /// Ends the writing. An error means that the temporary file could not be written.
+    pub(super) fn finish(self) -> io::Result<PartNotes> {
+        self.entries.finish()?;
+        self.aliases.charges.finish()?;
+        self.aliases.intents.finish()?;
+        self.failure.map_or(Ok(self.notes), Err)
+    }
+
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
     fn keep(&mut self, position: Position, row: &Row<'_>) -> io::Result<()> {
         if position.ordinal > MAX_ORDINAL {
             return Err(io::Error::other("a file with more than 2^40 rows cannot be reconciled"));
@@ -123,7 +196,7 @@ impl<'a> SideBuilder<'a> {
             self.keep_aliases(key, row)?;
         }
         let in_cut_off = row.status == Some(Status::Pending) && self.in_cut_off(row.occurred_at);
-        self.entries.push(Entry::new(key, position.ordinal, row, in_cut_off).to_record())
+        self.entries.push(&Entry::new(key, position.ordinal, row, in_cut_off))
     }
 
     fn keep_aliases(&mut self, target: RowKey, row: &Row<'_>) -> io::Result<()> {
@@ -131,8 +204,10 @@ impl<'a> SideBuilder<'a> {
             [(row.charge_id, &mut self.aliases.charges), (row.payment_intent_id, &mut self.aliases.intents)];
         for (id, store) in ids {
             if !id.is_empty() && id != row.channel_trade_no {
-                let alias = self.settings.hasher.key(Kind::Payment, id);
-                store.push(Alias { alias, target }.to_record())?;
+                let packing = Packing::new(self.settings.bits);
+                let alias = packing.kept(self.settings.hasher.key(Kind::Payment, id));
+                let target = packing.kept(target);
+                store.push(packing.partition(alias), Alias { alias, target }.to_record())?;
             }
         }
         Ok(())
@@ -144,8 +219,11 @@ impl<'a> SideBuilder<'a> {
     }
 }
 
-impl RowSink for SideBuilder<'_> {
-    #[inline]
+impl RowSink for SideWriter<'_> {
+    const TAKES_ALL_TEXTS: bool = false;
+
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
     fn row(&mut self, position: Position, row: &Row<'_>) {
         if !row.kind.is_booked_by_platform() {
             return;
@@ -162,7 +240,11 @@ impl RowSink for SideBuilder<'_> {
 
     fn reject(&mut self, reject: Reject) {
         self.index.reject();
-        self.rejects.add(reject);
+        self.notes.rejects += 1;
+        *self.notes.reasons.entry(reject.reason).or_default() += 1;
+        if self.notes.first_rejects.len() + self.part_rejects.len() < KEPT_REJECTS {
+            self.part_rejects.push(reject);
+        }
         self.stop |= (self.settings.cancelled)();
     }
 

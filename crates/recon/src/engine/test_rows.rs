@@ -107,11 +107,13 @@ impl Matcher {
             cancelled: &|| false,
         };
         let side = |side: Side, rows: &[TestRow]| -> SideRows {
-            let mut builder = SideBuilder::new(side, &settings, &[]);
+            let builder = SideBuilder::new(side, &settings);
+            let mut writer = builder.writer();
             for (ordinal, row) in (0..).zip(rows) {
-                builder.row(Position { offset: ordinal * 100, line: ordinal + 2, ordinal }, &row.as_row());
+                writer.row(Position { offset: ordinal * 100, line: ordinal + 2, ordinal }, &row.as_row());
             }
-            builder.finish().unwrap()
+            let notes = writer.finish().unwrap();
+            builder.finish(vec![notes], &[])
         };
         let match_settings = MatchSettings {
             rules: PairingRules { lists_failed: self.lists_failed },

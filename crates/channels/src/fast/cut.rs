@@ -1,0 +1,90 @@
+//! Cuts a file into parts at line ends, so that several threads can read it at once.
+//!
+//! Whoever takes the next part holds the lock of the [`Cutter`] while the part's bytes are read and surveyed.
+//! The survey counts the part's lines, so the next taker knows its position before this part is parsed. A part
+//! with a quote (or anything else for which a line may not be a record) is read by the plain reader *under the
+//! lock*, from the part's first byte until it stands behind the part at the beginning of a record: only then is
+//! it known where the next part begins. So a part always begins with a record, quotes or not.
+
+use std::io;
+
+use memchr::memrchr;
+
+use super::masks::{Survey, survey};
+use super::{PADDING, ReadAt};
+use crate::row::Position;
+
+/// A piece of the file that begins with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Whole lines, each a record, in the first `length` bytes of the buffer. The last has its line end even
+    /// where the file lacks it.
+    Clean { start: Position, length: usize, ascii: bool },
+    /// To be read by the plain reader until it stands at or behind `end`.
+    Special { start: Position, end: u64 },
+    /// There is nothing left.
+    End,
+}
+
+/// Where the next part begins.
+#[derive(Debug)]
+pub(super) struct Cutter {
+    pub(super) next: Position,
+    /// How many parts were taken.
+    pub(super) taken: u64,
+    /// Nothing further is to be read.
+    pub(super) ended: bool,
+}
+
+impl Cutter {
+    /// Takes the next part of about `part_bytes`. After a clean one the cutter stands behind it; after a special
+    /// one whoever reads it says where it ended.
+    pub(super) fn cut<A: ReadAt + ?Sized>(
+        &mut self,
+        source: &A,
+        part_bytes: usize,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Part> {
+        // One byte of the padding takes a line end that the file lacks.
+        buffer.resize(part_bytes + PADDING, 0);
+        let start = self.next;
+        let read = if self.ended { 0 } else { read_full(source, &mut buffer[..part_bytes], start.offset)? };
+        if read == 0 {
+            self.ended = true;
+            return Ok(Part::End);
+        }
+        let mut length = read;
+        if buffer[read - 1] != b'\n' {
+            if read < part_bytes {
+                buffer[read] = b'\n';
+                length += 1;
+            } else {
+                let Some(last) = memrchr(b'\n', &buffer[..read]) else {
+                    return Ok(Part::Special { start, end: start.offset + read as u64 });
+                };
+                length = last + 1;
+            }
+        }
+        let Survey { lines, special, ascii } = survey(&buffer[..length]);
+        let end = start.offset + length.min(read) as u64;
+        if special {
+            return Ok(Part::Special { start, end });
+        }
+        self.next = Position { offset: end, line: start.line + lines, ordinal: start.ordinal + lines };
+        Ok(Part::Clean { start, length, ascii })
+    }
+}
+
+/// Reads until the buffer is full or the source ends.
+fn read_full<A: ReadAt + ?Sized>(source: &A, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
