@@ -443,6 +443,3 @@ fn join<T: RowReader>(parts: Vec<Csv<'_, T>>, report: &mut FileReport) -> bool {
     all.finish(report);
     is_complete
 }
-
-#[cfg(test)]
-mod tests;
