@@ -64,7 +64,7 @@ const COLUMNS: [(&str, &[&str]); 9] = [
             "99999999999999999999",
         ],
     ),
-    ("ccy", &["USD", "usd", "JPY", "KWD", "XXX", "us1", "dollar"]),
+    ("ccy", &["USD", "usd", "JPY", "KWD", "QQQ", "us1", "dollar"]),
     ("state", &["ok", "OK", "failed", "lost", "unheard"]),
     ("what", &["sale", "back", "cost", "other"]),
     ("fee", &["0.10", "0", "-0.05", "0.0011"]),
