@@ -4,6 +4,7 @@ use payops_platform::db::Tx;
 use payops_platform::error::Result;
 use payops_platform::http::replace_nul;
 use payops_platform::jobs::{self, EnqueueOptions};
+use serde_json::json;
 
 use crate::Reconciliation;
 use crate::jobs::{FetchFile, HandleStripeEvent, RunTask, by_key};
@@ -31,7 +32,12 @@ impl Event {
             let value = value.filter(|text| !text.is_empty() && text.len() <= 255);
             value.map(str::to_owned).ok_or_else(|| format!("the event has no text at {pointer}"))
         };
-        Ok(Self { id: text("/id")?, kind: text("/type")?, object_id: text("/data/object/id")?, payload })
+        let (id, kind, object_id) = (text("/id")?, text("/type")?, text("/data/object/id")?);
+        // Events of other kinds may be about customers, whose data this service has no use for.
+        if !kind.starts_with("reporting.") {
+            payload = json!({ "id": id, "type": kind, "data": { "object": { "id": object_id } } });
+        }
+        Ok(Self { id, kind, object_id, payload })
     }
 }
 
@@ -67,4 +73,23 @@ pub async fn handle(app: &Reconciliation, tx: &Tx, event_id: &str) -> Result<()>
         }
     }
     webhook::mark_processed(tx, event, app.context.now()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_no_report_only_the_ids_are_kept() {
+        let event = |kind: &str| {
+            json!({
+                "id": "evt_1", "type": kind, "data": { "object": { "id": "x_1", "customer_name": "Sandman" } },
+            })
+        };
+        let kept = |kind: &str| Event::parse(event(kind).to_string().as_bytes()).unwrap().payload;
+        let ids =
+            json!({ "id": "evt_1", "type": "charge.dispute.updated", "data": { "object": { "id": "x_1" } } });
+        assert_eq!(kept("charge.dispute.updated"), ids);
+        assert_eq!(kept("reporting.report_run.succeeded"), event("reporting.report_run.succeeded"));
+    }
 }
