@@ -1,10 +1,12 @@
-//! Checks that a webhook was signed by Stripe.
+//! What comes to a webhook: checks that Stripe signed it, then reads it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use payops_core::time::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
+
+use super::api::{Notification, UnreadableEvent};
 
 /// How far a signature's time may be from the present, as Stripe recommends.
 pub const DEFAULT_TOLERANCE: chrono::Duration = chrono::Duration::seconds(300);
@@ -21,6 +23,47 @@ pub enum WebhookError {
     /// The signature is right but too old, or from the future.
     #[error("the signature's time is outside the tolerance")]
     OutsideTolerance,
+}
+
+/// Why what came to a webhook is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It may not be Stripe's.
+    #[error(transparent)]
+    Signature(#[from] WebhookError),
+    /// It is Stripe's and no event.
+    #[error(transparent)]
+    Payload(#[from] UnreadableEvent),
+}
+
+impl Refusal {
+    /// The stable word for it in an answer.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Signature(_) => "WEBHOOK_SIGNATURE",
+            Self::Payload(_) => "WEBHOOK_PAYLOAD",
+        }
+    }
+
+    /// What it says, in Chinese.
+    pub fn zh(&self) -> &'static str {
+        match self {
+            Self::Signature(_) => "签名缺失、错误或已过期",
+            Self::Payload(_) => "无法读取该事件",
+        }
+    }
+}
+
+/// The event in a webhook's body, whose signature is checked first, within [`DEFAULT_TOLERANCE`]. `signature` is the header
+/// `Stripe-Signature`, empty when there is none.
+pub fn receive(
+    payload: &[u8],
+    signature: &str,
+    secrets: &[SecretString],
+    now: Timestamp,
+) -> Result<Notification, Refusal> {
+    verify(payload, signature, secrets, now, DEFAULT_TOLERANCE)?;
+    Ok(Notification::parse(payload)?)
 }
 
 /// Checks the `Stripe-Signature` header over the body as received. Several secrets may be valid at once while
@@ -136,6 +179,18 @@ mod tests {
         }
         let elsewhen = format!("t={},v1={VALID}", SIGNED_AT + 301);
         assert_eq!(check(&elsewhen, BODY, &["whsec_test_secret"], 301), Err(WebhookError::NoMatch));
+    }
+
+    #[test]
+    fn a_signed_event_is_read_and_anything_else_is_refused_with_a_word() {
+        let at = Timestamp::from_timestamp(SIGNED_AT, 0).unwrap();
+        let secrets = ["whsec_test_secret".into()];
+        let received = |body: &[u8], header: &str| receive(body, header, &secrets, at);
+        let event =
+            br#"{"id":"evt_1","object":"event","type":"x","created":1,"data":{"object":{"id":"x_1"}}}"#;
+        assert_eq!(received(event, &sign(event, &secrets[0], at)).unwrap().id(), "evt_1");
+        assert_eq!(received(event, "").unwrap_err().code(), "WEBHOOK_SIGNATURE");
+        assert_eq!(received(BODY, &sign(BODY, &secrets[0], at)).unwrap_err().code(), "WEBHOOK_PAYLOAD");
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use payops_channels::stripe::api::Notification;
-use payops_channels::stripe::webhook;
+use payops_channels::stripe::webhook::{self, Refusal};
 use payops_platform::error::{Error, ErrorKind, Result};
 use payops_platform::http::Answer;
 use serde::Serialize;
@@ -44,15 +43,12 @@ pub(super) async fn receive_stripe_event(
         return Err(error::channel_not_configured("stripe", "PAYOPS_STRIPE_WEBHOOK_SECRET"));
     }
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    webhook::verify(&payload, signature, secrets, app.context.now(), webhook::DEFAULT_TOLERANCE)
-        .map_err(|error| refused("WEBHOOK_SIGNATURE", error.to_string(), "签名缺失、错误或已过期"))?;
-    let unreadable = |why: String| refused("WEBHOOK_PAYLOAD", why, "无法读取该事件");
-    let notification = Notification::parse(&payload).map_err(|error| unreadable(error.to_string()))?;
-    let event = Received::of(&notification, &payload).map_err(unreadable)?;
+    let notification = webhook::receive(&payload, signature, secrets, app.context.now()).map_err(refused)?;
+    let event = Received::of(&notification, &payload).map_err(|why| refused(why.into()))?;
     intake::store(&app, event).await?;
     Ok(Answer::ok(Stored { received: true }))
 }
 
-fn refused(code: &'static str, en: String, zh: &'static str) -> Error {
-    Error::new(ErrorKind::BadRequest, code, en, zh)
+fn refused(why: Refusal) -> Error {
+    Error::new(ErrorKind::BadRequest, why.code(), why.to_string(), why.zh())
 }

@@ -161,7 +161,11 @@ pub fn clean_name(name: &str) -> (String, Option<Notice>) {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let kept: String = last.nfc().filter(|character| !is_unwanted(*character)).collect();
     let trimmed = kept.trim_matches(is_no_end);
-    let clean = if trimmed.is_empty() { "file".to_owned() } else { shorten(trimmed) };
+    let clean = match trimmed {
+        "" => "file".to_owned(),
+        device if is_device(device) => shorten(&format!("_{device}")),
+        name => shorten(name),
+    };
     let notice = (clean != name).then(|| Notice::Renamed {
         from: name.chars().filter(|character| !is_invisible(*character)).take(255).collect(),
     });
@@ -184,6 +188,14 @@ fn is_invisible(character: char) -> bool {
     // Marks that turn the direction of text make `gpj.exe` read as `exe.jpg`.
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Whether Windows takes the name, whatever its extension, for a device.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let numbered =
+        |device: &str| stem.strip_prefix(device).is_some_and(|port| matches!(port.as_bytes(), [b'1'..=b'9']));
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL") || numbered("COM") || numbered("LPT")
 }
 
 /// Cuts the stem, so that the extension stays.
@@ -217,6 +229,16 @@ mod tests {
         assert_eq!(clean_name("quittung\u{202e}gpj.pdf\r\n").0, "quittunggpj.pdf");
         assert_eq!(clean_name("..").0, "file");
         assert_eq!(clean_name("receipt.pdf"), ("receipt.pdf".to_owned(), None));
+    }
+
+    #[test]
+    fn a_name_that_windows_keeps_for_a_device_is_changed() {
+        for device in ["CON.png", "con", "Nul .tar.gz", "COM1.pdf", "lpt9.jpg"] {
+            assert_eq!(clean_name(device).0, format!("_{device}"));
+        }
+        for name in ["CONTRACT.pdf", "COM0.pdf", "com10.pdf", "a.con"] {
+            assert_eq!(clean_name(name).0, name);
+        }
     }
 
     #[test]

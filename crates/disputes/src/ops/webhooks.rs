@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use payops_channels::stripe::api::Notification;
+use payops_channels::stripe::api::{Notification, UnreadableEvent};
 use payops_core::time::Timestamp;
 use payops_platform::db::Tx;
 use payops_platform::error::Result;
@@ -25,26 +25,28 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// What a notification says. Says what it lacks.
-    pub(crate) fn of(notification: &Notification, payload: &[u8]) -> Result<Self, String> {
-        let object_id = notification.object_id().ok_or("the event is about nothing that has an id")?;
-        let mut payload = kept_of(&serde_json::from_slice(payload).map_err(|error| error.to_string())?);
+    /// What a notification says.
+    pub(crate) fn of(notification: &Notification, payload: &[u8]) -> Result<Self, UnreadableEvent> {
+        let payload = serde_json::from_slice(payload).map_err(|error| UnreadableEvent(error.to_string()))?;
+        let mut payload = kept_of(&payload);
         replace_nul(&mut payload);
         let created_at = match notification {
             Notification::Event(event) => Some(event.created),
             Notification::Thin(_) => None,
         };
-        let kept = |text: &str, most: usize, what: &str| {
-            let fits = !text.is_empty() && text.chars().count() <= most && !text.contains('\0');
-            if fits { Ok(text.to_owned()) } else { Err(format!("the event's {what} cannot be kept")) }
-        };
         Ok(Self {
-            id: kept(notification.id(), 255, "id")?,
-            kind: kept(notification.kind(), 100, "type")?,
-            object_id: kept(&object_id, 128, "object's id")?,
+            id: notification.id().to_owned(),
+            kind: notification.kind().to_owned(),
+            object_id: notification.object_id().unwrap_or_default(),
             created_at,
             payload,
         })
+    }
+
+    /// The dispute that it is about.
+    fn dispute(&self) -> Option<&str> {
+        let about_one = self.kind.starts_with("charge.dispute.") && !self.object_id.is_empty();
+        about_one.then_some(self.object_id.as_str())
     }
 }
 
@@ -114,8 +116,8 @@ pub(super) async fn receive(app: &Disputes, tx: &Tx, events: &[Received]) -> Res
         // One that came twice in the same moment is one.
         if new.remove(&event.id) {
             lags.extend(event.created_at.map(|happened| now - happened));
-            if event.kind.starts_with("charge.dispute.") {
-                *reasons.entry(&event.object_id).or_default() += 1;
+            if let Some(dispute) = event.dispute() {
+                *reasons.entry(dispute).or_default() += 1;
             }
         }
     }
@@ -127,6 +129,18 @@ pub(super) async fn receive(app: &Disputes, tx: &Tx, events: &[Received]) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_event_about_a_dispute_has_one_read() {
+        let received = |kind: &str, object: Value| {
+            let event = json!({ "id": "evt_1", "object": "event", "type": kind, "created": 1, "data": { "object": object } });
+            let payload = event.to_string();
+            Received::of(&Notification::parse(payload.as_bytes()).unwrap(), payload.as_bytes()).unwrap()
+        };
+        assert_eq!(received("charge.dispute.updated", json!({ "id": "du_1" })).dispute(), Some("du_1"));
+        assert_eq!(received("charge.updated", json!({ "id": "ch_1" })).dispute(), None);
+        assert_eq!(received("balance.available", json!({ "object": "balance" })).dispute(), None);
+    }
 
     #[test]
     fn of_an_event_is_kept_what_is_about_the_dispute() {

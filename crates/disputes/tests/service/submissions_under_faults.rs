@@ -15,6 +15,7 @@ both_databases!(payops_disputes::MIGRATIONS;
     errors_without_effect_are_tried_again_under_the_same_key,
     staging_that_fails_is_tried_again,
     a_crash_at_any_call_ends_in_one_submission,
+    a_key_that_the_channel_may_have_forgotten_is_not_used_again,
     a_crash_while_conceding_ends_in_one_concession,
     a_limit_on_requests_is_waited_out,
     two_instances_send_each_answer_once,
@@ -139,6 +140,29 @@ async fn a_crash_at_any_call_ends_in_one_submission(db: TestDb) {
             app.sandbox.handle().add_fault(fault).unwrap();
         }
         crash_in(&app, &format!("PAY-{number}"), call, kind).await;
+    }
+}
+
+async fn a_key_that_the_channel_may_have_forgotten_is_not_used_again(db: TestDb) {
+    let app = App::start_with(db, |config| config.takes_second_submission = true).await;
+    for (down_for, used_again) in [(TimeDelta::hours(19), true), (TimeDelta::hours(21), false)] {
+        let payment_no = format!("PAY-{}", down_for.num_hours());
+        let (stripes, id) = app.answerable(&payment_no, DisputeStatus::NeedsResponse).await;
+        let submit_at = app.context().now() + TimeDelta::hours(1);
+        app.ordered(&id, &json!({ "submit_at": submit_at })).await;
+        app.until_submission(&id, |last| last["staged_at"].is_string()).await;
+        app.sandbox.handle().clear_requests();
+        let hangs = FaultKind::Slow { ms: 3_600_000 };
+        app.sandbox.handle().add_fault(Fault::once(FaultTarget::StripeDisputeUpdate, hangs)).unwrap();
+        app.advance(TimeDelta::hours(1));
+        until_called(&app, &stripes, 1).await;
+        app.crash().await;
+        app.sandbox.handle().clear_faults();
+        app.advance(down_for);
+        app.run_jobs();
+        sent_once(&app, &stripes, &id).await;
+        let keys = keys(&app, &stripes);
+        assert_eq!((keys.len(), keys[0] == keys[1]), (2, used_again), "after {down_for}: {keys:?}");
     }
 }
 

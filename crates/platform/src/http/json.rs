@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::RequestExt;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError};
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ const BODY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// A JSON body of type `T`.
 ///
-/// 415 for another type of body, 413 beyond the limit (1 MiB unless the route sets `DefaultBodyLimit`), 408
+/// 415 for another type of body or a compressed one, 413 beyond the limit (1 MiB unless the route sets `DefaultBodyLimit`), 408
 /// when it comes too slowly, and 400 `INVALID_REQUEST` with the path of the field for anything that is not
 /// exactly a `T`: malformed text, a field missing, unknown, of the wrong type, or given twice, and nesting
 /// beyond 32 levels. `T` need not deny unknown fields itself. Parts flattened by serde take what they find, so
@@ -63,8 +63,16 @@ fn broken_body(error: &axum::Error) -> Error {
     Error::invalid_field("", "broke off before its end", "请求体不完整").with_internal(error.to_string())
 }
 
-/// `application/json`, or a type that is built on it, in UTF-8.
+/// `application/json`, or a type that is built on it, in UTF-8 and not compressed.
 pub(super) fn check_content_type(headers: &HeaderMap) -> Result<()> {
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(Error::new(
+            ErrorKind::UnsupportedMediaType,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "The body must come as it is, without Content-Encoding.",
+            "请求体不得压缩（请勿使用 Content-Encoding）。",
+        ));
+    }
     let value = headers.get(CONTENT_TYPE).map(HeaderValue::to_str).and_then(Result::ok).unwrap_or_default();
     let mut parts = value.split(';').map(|part| part.trim().to_ascii_lowercase());
     let essence = parts.next().unwrap_or_default();

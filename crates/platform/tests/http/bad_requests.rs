@@ -82,6 +82,13 @@ const BAD: &[(&str, Make, u16, &str, &str)] = &[
         "UNSUPPORTED_MEDIA_TYPE",
         "",
     ),
+    (
+        "a compressed body",
+        |c| order(c).json(&json!({"amount": 1})).header("content-encoding", "gzip"),
+        415,
+        "UNSUPPORTED_MEDIA_TYPE",
+        "",
+    ),
     ("not JSON", |c| order(c).body("application/json", "amount=1"), 400, "INVALID_REQUEST", ""),
     ("cut JSON", |c| order(c).body("application/json", "{\"amount\":1"), 400, "INVALID_REQUEST", ""),
     ("two documents", |c| order(c).body("application/json", "{\"amount\":1}{}"), 400, "INVALID_REQUEST", ""),

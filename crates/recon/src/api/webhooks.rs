@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use futures::FutureExt;
-use payops_channels::stripe::webhook;
+use payops_channels::stripe::webhook::{self, Refusal};
 use payops_platform::error::{Error, ErrorKind, Result};
 use payops_platform::http::Answer;
 use serde::Serialize;
@@ -44,10 +44,8 @@ pub(super) async fn receive_stripe_event(
         return Err(crate::error::webhook_secret_missing());
     }
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    webhook::verify(&payload, signature, secrets, app.context.now(), webhook::DEFAULT_TOLERANCE)
-        .map_err(|error| refused("WEBHOOK_SIGNATURE", error.to_string(), "签名缺失、错误或已过期"))?;
-    let event =
-        webhooks::Event::parse(&payload).map_err(|why| refused("WEBHOOK_PAYLOAD", why, "无法读取该事件"))?;
+    let notification = webhook::receive(&payload, signature, secrets, app.context.now()).map_err(refused)?;
+    let event = webhooks::Event::of(&notification, &payload).map_err(|why| refused(why.into()))?;
     let shared = Arc::new((app.clone(), event));
     app.context
         .db
@@ -59,6 +57,6 @@ pub(super) async fn receive_stripe_event(
     Ok(Answer::ok(Received { received: true }))
 }
 
-fn refused(code: &'static str, en: String, zh: &'static str) -> Error {
-    Error::new(ErrorKind::BadRequest, code, en, zh)
+fn refused(why: Refusal) -> Error {
+    Error::new(ErrorKind::BadRequest, why.code(), why.to_string(), why.zh())
 }

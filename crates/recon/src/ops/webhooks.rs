@@ -1,5 +1,6 @@
 //! Stripe's events: stored as they come, acted upon by a job.
 
+use payops_channels::stripe::api::{Notification, UnreadableEvent};
 use payops_platform::db::Tx;
 use payops_platform::error::Result;
 use payops_platform::http::replace_nul;
@@ -22,21 +23,19 @@ pub struct Event {
 }
 
 impl Event {
-    /// Reads an event; says what it lacks.
-    pub fn parse(payload: &[u8]) -> std::result::Result<Self, String> {
-        let mut payload: serde_json::Value =
-            serde_json::from_slice(payload).map_err(|error| format!("the event is not JSON: {error}"))?;
-        replace_nul(&mut payload);
-        let text = |pointer: &str| {
-            let value = payload.pointer(pointer).and_then(|value| value.as_str());
-            let value = value.filter(|text| !text.is_empty() && text.len() <= 255);
-            value.map(str::to_owned).ok_or_else(|| format!("the event has no text at {pointer}"))
+    /// What a notification says.
+    pub fn of(notification: &Notification, payload: &[u8]) -> std::result::Result<Self, UnreadableEvent> {
+        let (id, kind) = (notification.id().to_owned(), notification.kind().to_owned());
+        let object_id = notification.object_id().unwrap_or_default();
+        let payload = if kind.starts_with("reporting.") {
+            let mut payload =
+                serde_json::from_slice(payload).map_err(|error| UnreadableEvent(error.to_string()))?;
+            replace_nul(&mut payload);
+            payload
+        } else {
+            // Events of other kinds may be about customers, whose data this service has no use for.
+            json!({ "id": id, "type": kind, "data": { "object": { "id": object_id } } })
         };
-        let (id, kind, object_id) = (text("/id")?, text("/type")?, text("/data/object/id")?);
-        // Events of other kinds may be about customers, whose data this service has no use for.
-        if !kind.starts_with("reporting.") {
-            payload = json!({ "id": id, "type": kind, "data": { "object": { "id": object_id } } });
-        }
         Ok(Self { id, kind, object_id, payload })
     }
 }
@@ -83,10 +82,15 @@ mod tests {
     fn of_what_is_no_report_only_the_ids_are_kept() {
         let event = |kind: &str| {
             json!({
-                "id": "evt_1", "type": kind, "data": { "object": { "id": "x_1", "customer_name": "Sandman" } },
+                "id": "evt_1", "object": "event", "type": kind, "created": 1,
+                "data": { "object": { "id": "x_1", "customer_name": "Sandman" } },
             })
         };
-        let kept = |kind: &str| Event::parse(event(kind).to_string().as_bytes()).unwrap().payload;
+        let kept = |kind: &str| {
+            let payload = event(kind).to_string();
+            let notification = Notification::parse(payload.as_bytes()).unwrap();
+            Event::of(&notification, payload.as_bytes()).unwrap().payload
+        };
         let ids =
             json!({ "id": "evt_1", "type": "charge.dispute.updated", "data": { "object": { "id": "x_1" } } });
         assert_eq!(kept("charge.dispute.updated"), ids);

@@ -101,8 +101,14 @@ pub struct RelatedObject {
 #[error("this is no event of Stripe's: {0}")]
 pub struct UnreadableEvent(pub String);
 
+/// How long an id may be, in bytes. Stripe's own are far below.
+const LONGEST_ID: usize = 128;
+/// How long a type may be, in bytes.
+const LONGEST_KIND: usize = 100;
+
 impl Notification {
-    /// Reads the body of a webhook.
+    /// Reads the body of a webhook. Id, type and the object's id are never empty, and fit what they are stored in: 128,
+    /// 100 and 128 bytes without a NUL.
     pub fn parse(payload: &[u8]) -> Result<Self, UnreadableEvent> {
         #[derive(Deserialize)]
         #[serde(expecting = "an object")]
@@ -110,11 +116,17 @@ impl Notification {
             object: String,
         }
         let probe: Probe = read(payload)?;
-        match probe.object.as_str() {
-            "event" => Ok(Self::Event(Box::new(read(payload)?))),
-            "v2.core.event" => Ok(Self::Thin(read(payload)?)),
-            _ => Err(UnreadableEvent("its object is neither 'event' nor 'v2.core.event'".to_owned())),
+        let notification = match probe.object.as_str() {
+            "event" => Self::Event(Box::new(read(payload)?)),
+            "v2.core.event" => Self::Thin(read(payload)?),
+            _ => return Err(UnreadableEvent("its object is neither 'event' nor 'v2.core.event'".to_owned())),
+        };
+        fits("id", notification.id(), LONGEST_ID)?;
+        fits("type", notification.kind(), LONGEST_KIND)?;
+        if let Some(object) = notification.object_id() {
+            fits("object's id", &object, LONGEST_ID)?;
         }
+        Ok(notification)
     }
 
     /// The event's id, by which repeated ones are known.
@@ -156,6 +168,15 @@ impl Event {
     pub fn object<T: DeserializeOwned>(&self) -> Result<T, UnreadableEvent> {
         read(self.data.object.get().as_bytes())
     }
+}
+
+fn fits(what: &str, text: &str, most: usize) -> Result<(), UnreadableEvent> {
+    if text.is_empty() || text.len() > most || text.contains('\0') {
+        return Err(UnreadableEvent(format!(
+            "its {what} is empty, holds a NUL or is longer than {most} bytes"
+        )));
+    }
+    Ok(())
 }
 
 fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, UnreadableEvent> {
@@ -256,6 +277,16 @@ mod tests {
             ["", "[]", "{}", r#"{"object":"charge","id":"ch_1"}"#, r#"{"object":"event","id":"evt_1"}"#]
         {
             assert!(Notification::parse(payload.as_bytes()).is_err(), "{payload}");
+        }
+        let about = |id: &str, object: &str| {
+            let event = serde_json::json!({
+                "object": "event", "id": id, "type": "x", "created": 1, "data": { "object": { "id": object } },
+            });
+            Notification::parse(event.to_string().as_bytes())
+        };
+        assert!(about("evt_1", &"x".repeat(128)).is_ok());
+        for (id, object) in [("", "x"), ("evt\0", "x"), ("evt_1", ""), ("evt_1", &"x".repeat(129))] {
+            assert!(about(id, object).is_err(), "{id:?} {object}");
         }
     }
 }

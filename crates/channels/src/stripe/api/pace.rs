@@ -18,8 +18,9 @@ pub(super) enum Lane {
     First,
 }
 
-/// Gives turns in the order in which they are asked for in each lane, evenly spaced. There is no burst: a burst after a pause
-/// would be within a mean of n a second, and beyond what a window of Stripe's counts.
+/// Gives turns in the order in which they are asked for in each lane, evenly spaced, one a second fewer than are allowed. There is
+/// no burst: a burst after a pause would be within a mean of n a second, and beyond what a window of Stripe's counts. And
+/// what leaves evenly does not arrive so: where one request is late and the next is not, a window counts one more.
 #[derive(Debug)]
 pub(super) struct Pace {
     spacing: Duration,
@@ -34,7 +35,7 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(per_second: NonZeroU32, longest_wait: Duration) -> Self {
         Self {
-            spacing: Duration::from_secs(1) / per_second.get(),
+            spacing: Duration::from_secs(1) / per_second.get().saturating_sub(1).max(1),
             longest_wait,
             next: Mutex::new(None),
             ordinary: tokio::sync::Mutex::default(),
@@ -113,7 +114,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn turns_are_evenly_spaced_and_a_pause_earns_no_burst() {
-        let pace = pace(25, 60);
+        let pace = pace(26, 60);
         let start = Instant::now();
         for turn in 0..100 {
             pace.turn(Lane::Ordinary).await.unwrap();
