@@ -47,6 +47,9 @@ fn facts(difference: &Difference<'_>) -> [u8; 16] {
             }
         }
     }
+    if let Some(adjustment) = &difference.adjustment {
+        add(adjustment.rule.as_bytes());
+    }
     let mut short = [0; 16];
     short.copy_from_slice(&hash.finalize()[..16]);
     short
@@ -81,8 +84,17 @@ mod tests {
         ListedRow { position: Position { offset: 0, line, ordinal: line }, row }
     }
 
+    fn difference(
+        diff_type: DiffType,
+        platform: Option<ListedRow<'static>>,
+        channel: Option<ListedRow<'static>>,
+    ) -> Difference<'static> {
+        let (adjustment, candidates, candidate_count) = (None, Vec::new(), 0);
+        Difference { diff_type, platform, channel, adjustment, candidates, candidate_count }
+    }
+
     fn only(amount: i64, line: u64) -> Difference<'static> {
-        Difference { diff_type: DiffType::PlatformOnly, platform: Some(listed(amount, line)), channel: None }
+        difference(DiffType::PlatformOnly, Some(listed(amount, line)), None)
     }
 
     #[test]
@@ -98,7 +110,7 @@ mod tests {
         assert_ne!(first, identities.next(&only(101, 2)));
         assert_ne!(first, identities.next(&only(100, 2)));
         let channel =
-            Difference { diff_type: DiffType::ChannelOnly, platform: None, channel: Some(listed(100, 2)) };
+            difference(DiffType::ChannelOnly, None, Some(listed(100, 2)));
         assert_ne!(first, identities.next(&channel));
     }
 }

@@ -47,6 +47,9 @@ pub(crate) struct ReconcileArgs {
     /// How to read the platform's file, as TOML, where it is not payops' own format.
     #[arg(long, value_name = "FILE")]
     platform_mapping: Option<PathBuf>,
+    /// Rules of tolerance, as TOML: how far which amounts may be apart.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
     /// Reconcile one day, such as 2026-01-30. Rows of other days may complete a pair and are no differences.
     #[arg(long, value_name = "DATE", value_parser = parse_date)]
     date: Option<NaiveDate>,
@@ -149,6 +152,7 @@ fn reconcile(args: &ReconcileArgs, language: Language) -> Result<Verdict, Failur
         memory: args.memory,
         threads: args.threads.into(),
         cut_off: window.and_then(|window| window.zone.day(window.day).ok()),
+        tolerance: inputs.tolerance.clone(),
         ..Settings::new(seed, temp_dir)
     };
 

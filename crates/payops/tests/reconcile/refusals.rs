@@ -8,7 +8,7 @@ use crate::harness::Folder;
 const BOTH: &str = "--platform platform.csv --settlement settlement.csv";
 
 /// Each: the arguments after `reconcile`, the exit code, a part of what stderr says.
-const REFUSED: [(&str, i32, &str); 35] = [
+const REFUSED: [(&str, i32, &str); 39] = [
     ("", 2, "--channel <CHANNEL>"),
     ("--channel stripe --platform platform.csv", 2, "--settlement <FILE>"),
     ("--channel stripe --settlement settlement.csv", 2, "--platform <FILE>"),
@@ -30,6 +30,14 @@ const REFUSED: [(&str, i32, &str); 35] = [
         2,
         "no_unit.toml: line 1: missing field `unit`",
     ),
+    ("--channel stripe {BOTH} --rules missing.toml", 3, "missing.toml: No such file"),
+    ("--channel stripe {BOTH} --rules unknown_rule.toml", 2, "unknown field `max_percent`"),
+    (
+        "--channel stripe {BOTH} --rules bad_rule.toml",
+        2,
+        "bad_rule.toml: tolerance[0].currencies: a number of minor units needs its currencies",
+    ),
+    ("--channel stripe {BOTH} --rules rules.toml --diffs rules.toml", 2, "--diffs and --rules name the same file"),
     ("--channel stripe {BOTH} --date 2026-02-30", 2, "invalid value '2026-02-30'"),
     ("--channel stripe {BOTH} --date 20260-02-28", 2, "invalid value '20260-02-28'"),
     ("--channel stripe {BOTH} --date 9999-12-31", 2, "1970 to 2200 are accepted"),
@@ -77,6 +85,9 @@ const REFUSED: [(&str, i32, &str); 35] = [
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.write("unknown_key.toml", "unit = \"minor\"\nname = \"x\"\ncolour = \"red\"\n[columns]\n");
+    folder.write("unknown_rule.toml", "[[tolerance]]\nname = \"x\"\npriority = 1\nmax_percent = 2\n");
+    folder.write("bad_rule.toml", "[[tolerance]]\nname = \"x\"\npriority = 1\nmax_amount = 2\n");
+    folder.write("rules.toml", "");
     folder.write("no_unit.toml", "name = \"x\"\n[columns]\n");
     folder.write("array.json", "[{\"payment_no\":\"PAY-1\"}]");
     folder.write("broken.zip", b"PK\x03\x04 and then nothing that an archive has");

@@ -53,6 +53,27 @@ fn a_report_is_the_differences_or_everything() {
 }
 
 #[test]
+fn rules_of_tolerance_book_what_they_allow_and_leave_what_is_unclear() {
+    let folder = Folder::new();
+    folder.write(
+        "rules.toml",
+        "[[tolerance]]\nname = \"a dollar\"\npriority = 1\nchannels = [\"stripe\"]\ncurrencies = [\"USD\"]\n\
+         kinds = [\"payment\"]\nmax_amount = 100\n",
+    );
+    folder.edit("platform.csv", "ch_twice,900", "ch_twice,905");
+    let ran = folder.run(&format!("{ALL} --rules rules.toml --diffs diffs.csv --certificate certificate.json"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    assert!(ran.stdout.contains("-1.00 USD (1: a dollar)"), "{}", ran.stdout);
+    insta::assert_snapshot!("differences_with_tolerance", folder.read("diffs.csv"));
+    assert!(folder.read("certificate.json").contains("\"rules\""));
+    let json = folder.run(&format!("{ALL} --rules rules.toml --json"));
+    let figures: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let booked = serde_json::json!({ "a dollar": { "USD": { "count": 1, "amount": -100 } } });
+    assert_eq!(figures["adjustments"], booked);
+    assert_eq!(figures["types"]["within_tolerance"]["count"], 1);
+}
+
+#[test]
 fn the_same_inputs_give_the_same_bytes_and_the_certificate_says_so() {
     let folder = Folder::new();
     let runs = ["--threads 1 --memory 16MiB", "--threads 2", "--threads 8 --memory 4GiB"];

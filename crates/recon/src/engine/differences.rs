@@ -1,12 +1,16 @@
 //! The differences: kept as references, given out with the text of their rows.
 
+use std::collections::BTreeMap;
+
 use payops_channels::row::{Kind, Position, Row};
 
+use super::ambiguity::Candidates;
 use super::entry::Side;
 use super::error::EngineError;
 use super::fetch::{RowSource, RowTexts};
 use super::rules::DiffType;
 use super::threads::both;
+use super::tolerance::Tolerance;
 
 /// How many differences are given out at once. Their rows' text is all that is in memory of them.
 const BATCH: usize = 16_384;
@@ -44,6 +48,17 @@ impl DifferenceRef {
     }
 }
 
+/// What is listed one by one, and what that is told from.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// In the order of the output.
+    pub(super) refs: Vec<DifferenceRef>,
+    pub(super) candidates: BTreeMap<DifferenceRef, Candidates>,
+    pub(super) tolerance: Tolerance,
+    pub(super) platform: RowSource,
+    pub(super) channel: RowSource,
+}
+
 /// A row with its text, and where it stands in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedRow<'a> {
@@ -62,6 +77,30 @@ pub struct Difference<'a> {
     pub platform: Option<ListedRow<'a>>,
     /// The channel's row.
     pub channel: Option<ListedRow<'a>>,
+    /// What was booked, for a pair within tolerance.
+    pub adjustment: Option<Adjustment<'a>>,
+    /// The rows of the other side that an ambiguous one could belong to: the first of them, in file order.
+    pub candidates: Vec<ListedRow<'a>>,
+    /// How many of those there are.
+    pub candidate_count: u64,
+}
+
+/// The gap that a rule of tolerance allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adjustment<'a> {
+    /// The rule's name.
+    pub rule: &'a str,
+    /// The channel's amount less ours, in minor units.
+    pub amount: i128,
+}
+
+impl<'a> Adjustment<'a> {
+    /// The same rules say the same of the same pair as they did when it was judged.
+    fn of(tolerance: &'a Tolerance, ours: &Row<'_>, theirs: &Row<'_>) -> Option<Self> {
+        let band = tolerance.band(ours.kind, ours.currency, ours.amount)?;
+        let amount = i128::from(theirs.amount) - i128::from(ours.amount);
+        Some(Self { rule: tolerance.name(band.rule), amount })
+    }
 }
 
 impl<'a> Difference<'a> {
@@ -96,6 +135,7 @@ impl<'a> Difference<'a> {
 pub struct DifferenceBatch<'a> {
     first: u64,
     refs: &'a [DifferenceRef],
+    listed: &'a Listed,
     platform: RowTexts,
     channel: RowTexts,
 }
@@ -118,11 +158,30 @@ impl DifferenceBatch<'_> {
 
     /// The differences in order.
     pub fn iter(&self) -> impl Iterator<Item = Difference<'_>> {
-        self.refs.iter().map(|reference| Difference {
-            diff_type: reference.diff_type(),
-            platform: listed(&self.platform, reference.platform()),
-            channel: listed(&self.channel, reference.channel()),
-        })
+        self.refs.iter().map(|reference| self.difference(*reference))
+    }
+
+    fn difference(&self, reference: DifferenceRef) -> Difference<'_> {
+        let diff_type = reference.diff_type();
+        let platform = listed(&self.platform, reference.platform());
+        let channel = listed(&self.channel, reference.channel());
+        let adjustment = match (diff_type, &platform, &channel) {
+            (DiffType::WithinTolerance, Some(ours), Some(theirs)) => {
+                Adjustment::of(&self.listed.tolerance, &ours.row, &theirs.row)
+            }
+            _ => None,
+        };
+        let candidates = self.listed.candidates.get(&reference);
+        let of_other_side = if platform.is_some() { &self.channel } else { &self.platform };
+        let first = candidates.map_or(&[][..], |candidates| &candidates.first);
+        Difference {
+            diff_type,
+            platform,
+            channel,
+            adjustment,
+            candidates: first.iter().filter_map(|ordinal| listed(of_other_side, Some(*ordinal))).collect(),
+            candidate_count: candidates.map_or(0, |candidates| candidates.count),
+        }
     }
 }
 
@@ -134,21 +193,15 @@ fn listed(texts: &RowTexts, ordinal: Option<u64>) -> Option<ListedRow<'_>> {
 /// Gives out the differences of a run, batch by batch, in the order of the output.
 #[derive(Debug)]
 pub struct DifferenceReader<'a> {
+    listed: &'a Listed,
     left: &'a [DifferenceRef],
     next: u64,
-    platform: &'a RowSource,
-    channel: &'a RowSource,
     threads: usize,
 }
 
 impl<'a> DifferenceReader<'a> {
-    pub(super) fn new(
-        refs: &'a [DifferenceRef],
-        platform: &'a RowSource,
-        channel: &'a RowSource,
-        threads: usize,
-    ) -> Self {
-        Self { left: refs, next: 0, platform, channel, threads }
+    pub(super) fn new(listed: &'a Listed, threads: usize) -> Self {
+        Self { listed, left: &listed.refs, next: 0, threads }
     }
 
     /// The next differences, or `None` after the last. Reads the rows' text from the files again, so it
@@ -158,20 +211,38 @@ impl<'a> DifferenceReader<'a> {
         if refs.is_empty() {
             return Ok(None);
         }
-        let ours = || fetch(self.platform, Side::Platform, refs.iter().filter_map(|one| one.platform()));
-        let theirs = || fetch(self.channel, Side::Channel, refs.iter().filter_map(|one| one.channel()));
+        let listed = self.listed;
+        let ours = || fetch(&listed.platform, Side::Platform, listed.wanted(refs, Side::Platform));
+        let theirs = || fetch(&listed.channel, Side::Channel, listed.wanted(refs, Side::Channel));
         let (platform, channel) = both(self.threads, ours, theirs);
         let (platform, channel) = (platform?, channel?);
         let first = self.next;
         self.left = left;
         self.next += refs.len() as u64;
-        Ok(Some(DifferenceBatch { first, refs, platform, channel }))
+        Ok(Some(DifferenceBatch { first, refs, listed, platform, channel }))
     }
 }
 
-fn fetch(source: &RowSource, side: Side, wanted: impl Iterator<Item = u64>) -> Result<RowTexts, EngineError> {
-    let mut wanted: Vec<u64> = wanted.collect();
-    wanted.sort_unstable();
+impl Listed {
+    /// The rows of one side that are told of in these differences.
+    fn wanted(&self, refs: &[DifferenceRef], side: Side) -> Vec<u64> {
+        let own = |one: DifferenceRef| match side {
+            Side::Platform => one.platform(),
+            Side::Channel => one.channel(),
+        };
+        let mut wanted: Vec<u64> = refs.iter().filter_map(|one| own(*one)).collect();
+        if !self.candidates.is_empty() {
+            let ambiguous = refs.iter().filter(|one| own(**one).is_none());
+            let candidates = ambiguous.filter_map(|one| self.candidates.get(one));
+            wanted.extend(candidates.flat_map(|candidates| &candidates.first));
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+}
+
+fn fetch(source: &RowSource, side: Side, wanted: Vec<u64>) -> Result<RowTexts, EngineError> {
     let unreadable = |source| EngineError::Input { side, source };
     let texts = source.fetch(&wanted).map_err(unreadable)?;
     let is_missing = wanted.iter().any(|ordinal| texts.get(*ordinal).is_none());

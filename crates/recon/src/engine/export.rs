@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::differences::{Difference, ListedRow};
+use super::tolerance::Tolerance;
 
 /// The columns of a differences file, in order.
 pub const COLUMNS: [&str; 13] = [
@@ -23,14 +24,41 @@ pub const COLUMNS: [&str; 13] = [
     "channel_line",
 ];
 
+/// The columns that follow where rules of tolerance are in force.
+pub const TOLERANCE_COLUMNS: [&str; 4] = ["adjustment", "rule", "candidates", "candidate_lines"];
+
+/// Which columns a differences file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Columns {
+    /// [`COLUMNS`].
+    Usual,
+    /// [`COLUMNS`], then [`TOLERANCE_COLUMNS`].
+    WithTolerance,
+}
+
+impl Columns {
+    /// Those of a run with these rules.
+    pub fn of(tolerance: &Tolerance) -> Self {
+        if tolerance.is_empty() { Self::Usual } else { Self::WithTolerance }
+    }
+}
+
 /// Writes the header of a differences file.
-pub fn write_csv_header(out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{}", COLUMNS.join(","))
+pub fn write_csv_header(out: &mut impl Write, columns: Columns) -> io::Result<()> {
+    out.write_all(COLUMNS.join(",").as_bytes())?;
+    if columns == Columns::WithTolerance {
+        write!(out, ",{}", TOLERANCE_COLUMNS.join(","))?;
+    }
+    out.write_all(b"\n")
 }
 
 /// Writes one line of a differences file. Amounts are minor units; statuses are the words of the sources;
 /// what a side does not have is empty.
-pub fn write_csv_line(out: &mut impl Write, difference: &Difference<'_>) -> io::Result<()> {
+pub fn write_csv_line(
+    out: &mut impl Write,
+    difference: &Difference<'_>,
+    columns: Columns,
+) -> io::Result<()> {
     out.write_all(difference.diff_type.as_str().as_bytes())?;
     out.write_all(b",")?;
     out.write_all(difference.kind().as_str().as_bytes())?;
@@ -55,7 +83,30 @@ pub fn write_csv_line(out: &mut impl Write, difference: &Difference<'_>) -> io::
         out.write_all(b",")?;
         side.map_or(Ok(()), |row| write!(out, "{}", row.position.line))?;
     }
+    if columns == Columns::WithTolerance {
+        write_tolerance(out, difference)?;
+    }
     out.write_all(b"\n")
+}
+
+/// The adjustment and its rule; how many candidates there are, and the lines of the first, with blanks between.
+fn write_tolerance(out: &mut impl Write, difference: &Difference<'_>) -> io::Result<()> {
+    match difference.adjustment {
+        Some(adjustment) => {
+            write!(out, ",{},", adjustment.amount)?;
+            write_text(out, adjustment.rule.as_bytes())?;
+        }
+        None => out.write_all(b",,")?,
+    }
+    if difference.candidate_count == 0 {
+        return out.write_all(b",,");
+    }
+    write!(out, ",{},", difference.candidate_count)?;
+    for (index, row) in difference.candidates.iter().enumerate() {
+        let gap = if index > 0 { " " } else { "" };
+        write!(out, "{gap}{}", row.position.line)?;
+    }
+    Ok(())
 }
 
 /// Writes a field, in quotes where it needs them.
@@ -74,7 +125,8 @@ fn write_text(out: &mut impl Write, text: &[u8]) -> io::Result<()> {
     out.write_all(b"\"")
 }
 
-/// A difference as a JSON object, with the members of [`COLUMNS`]; what a side does not have is `null`.
+/// A difference as a JSON object, with the members of [`COLUMNS`], of which those that a side does not have are `null`,
+/// and those of [`TOLERANCE_COLUMNS`] that it has.
 #[derive(Debug, Serialize)]
 struct JsonLine<'a> {
     diff_type: &'a str,
@@ -90,6 +142,14 @@ struct JsonLine<'a> {
     channel_status: Option<String>,
     platform_line: Option<u64>,
     channel_line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adjustment: Option<i128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidates: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidate_lines: Vec<u64>,
 }
 
 /// Writes one difference as a JSON object on one line, without a line end. Bytes that are no UTF-8 are
@@ -112,6 +172,10 @@ pub fn write_json_object(out: &mut impl Write, difference: &Difference<'_>) -> i
         channel_status: status(channel),
         platform_line: platform.map(|row| row.position.line),
         channel_line: channel.map(|row| row.position.line),
+        adjustment: difference.adjustment.map(|adjustment| adjustment.amount),
+        rule: difference.adjustment.map(|adjustment| adjustment.rule),
+        candidates: Some(difference.candidate_count).filter(|count| *count > 0),
+        candidate_lines: difference.candidates.iter().map(|row| row.position.line).collect(),
     };
     serde_json::to_writer(out, &line).map_err(io::Error::from)
 }

@@ -173,7 +173,7 @@ fn read_plainly(
 fn written_out(outcome: &Outcome) -> (Summary, String) {
     let mut lines = Vec::new();
     let take = |difference: &Difference<'_>| {
-        export::write_csv_line(&mut lines, difference).unwrap();
+        export::write_csv_line(&mut lines, difference, export::Columns::Usual).unwrap();
         lines.extend(format!("{difference:?}\n").into_bytes());
         Ok::<(), EngineError>(())
     };

@@ -1,9 +1,11 @@
 //! Meets the two sides, partition by partition, each in an open-addressing table that fits the cache.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::alias::Moved;
+use super::ambiguity::Candidates;
 use super::differences::DifferenceRef;
 use super::entry::{Entry, RowKey};
 use super::entry_store::SealedEntries;
@@ -18,12 +20,20 @@ use super::tally::Tally;
 pub(super) struct Found {
     pub(super) tally: Tally,
     pub(super) listed: Vec<DifferenceRef>,
+    /// What each ambiguous row could belong to.
+    pub(super) candidates: BTreeMap<DifferenceRef, Candidates>,
     keep_all: bool,
 }
 
 impl Found {
     fn new(keep_all: bool) -> Self {
-        Self { tally: Tally::new(), listed: Vec::new(), keep_all }
+        Self { tally: Tally::new(), listed: Vec::new(), candidates: BTreeMap::new(), keep_all }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.tally.merge(&other.tally);
+        self.listed.extend(other.listed);
+        self.candidates.extend(other.candidates);
     }
 }
 
@@ -35,6 +45,17 @@ impl Outcomes for Found {
             let (ours, theirs) = (platform.map(Entry::ordinal), channel.map(Entry::ordinal));
             self.listed.push(DifferenceRef::new(outcome, ours, theirs));
         }
+    }
+
+    fn adjusted(&mut self, rule: usize, platform: &Entry, channel: &Entry) {
+        self.tally.add_adjustment(rule, platform, channel);
+        self.outcome(DiffType::WithinTolerance, Some(platform), Some(channel));
+    }
+
+    fn ambiguous(&mut self, platform: Option<&Entry>, channel: Option<&Entry>, candidates: Candidates) {
+        let (ours, theirs) = (platform.map(Entry::ordinal), channel.map(Entry::ordinal));
+        self.candidates.insert(DifferenceRef::new(DiffType::Ambiguous, ours, theirs), candidates);
+        self.outcome(DiffType::Ambiguous, platform, channel);
     }
 }
 
@@ -53,7 +74,7 @@ pub(super) type Done<'a> = &'a (dyn Fn() -> Result<(), EngineError> + Sync);
 /// Meets the sides on `threads` threads and frees their entries on the way.
 pub(super) fn join(
     sides: Sides<'_>,
-    rules: PairingRules,
+    rules: PairingRules<'_>,
     keep_all: bool,
     threads: usize,
     done: Done<'_>,
@@ -62,10 +83,7 @@ pub(super) fn join(
         over_partitions(sides.platform.count(), threads, done, || Joiner::new(sides, rules, keep_all))?;
     let mut parts = parts.into_iter().map(|joiner| joiner.found);
     let mut all = parts.next().unwrap_or_else(|| Found::new(keep_all));
-    for part in parts {
-        all.tally.merge(&part.tally);
-        all.listed.extend(part.listed);
-    }
+    parts.for_each(|part| all.merge(part));
     all.listed.sort_unstable();
     Ok(all)
 }
@@ -117,7 +135,7 @@ const NONE: u32 = u32::MAX;
 /// The state of one thread: the table and the entries of the partition at hand, used again for the next.
 struct Joiner<'a> {
     sides: Sides<'a>,
-    rules: PairingRules,
+    rules: PairingRules<'a>,
     /// The platform's entries, then the channel's, each in any order.
     entries: Vec<Entry>,
     /// Where the channel's entries begin.
@@ -127,7 +145,7 @@ struct Joiner<'a> {
 }
 
 impl<'a> Joiner<'a> {
-    fn new(sides: Sides<'a>, rules: PairingRules, keep_all: bool) -> Self {
+    fn new(sides: Sides<'a>, rules: PairingRules<'a>, keep_all: bool) -> Self {
         Self {
             sides,
             rules,
@@ -163,7 +181,7 @@ impl<'a> Joiner<'a> {
             return;
         }
         if head < split && second as usize >= split && table.following(second) == NONE {
-            pairing::pair(&entries[head], &entries[second as usize], found);
+            rules.pair(&entries[head], &entries[second as usize], found);
             return;
         }
         let chain = std::iter::successors(u32::try_from(head).ok(), |index| {

@@ -14,7 +14,7 @@ use super::side::SideRows;
 /// What matching depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MatchSettings<'a> {
-    pub(super) rules: PairingRules,
+    pub(super) rules: PairingRules<'a>,
     /// List everything, not only differences.
     pub(super) keep_all: bool,
     pub(super) threads: usize,

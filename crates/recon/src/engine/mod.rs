@@ -17,6 +17,7 @@
 //! 2^-64.
 
 mod alias;
+mod ambiguity;
 mod certificate;
 mod differences;
 mod entry;
@@ -37,6 +38,7 @@ mod summary;
 mod tally;
 mod threads;
 mod tie;
+mod tolerance;
 mod verdict;
 
 #[cfg(test)]
@@ -58,19 +60,21 @@ use payops_channels::row::Reject;
 use payops_core::time::DayWindow;
 
 pub use certificate::{Certificate, CertifiedInput, ENGINE_VERSION, Hashed, RULES_VERSION};
-pub use differences::{Difference, DifferenceBatch, DifferenceReader, ListedRow};
+pub use differences::{Adjustment, Difference, DifferenceBatch, DifferenceReader, ListedRow};
 pub use entry::Side;
 pub use error::EngineError;
 pub use observer::{Observer, Phase, Progress};
 pub use rules::DiffType;
 pub use side::{KEPT_REJECTS, Rejects};
 pub use summary::{
-    ByCurrency, KindTotals, MatchRate, MoneyTotals, PayoutTotals, RowCounts, SideSummary, Summary, TypeTotals,
+    AdjustmentTotals, ByCurrency, KindTotals, MatchRate, MoneyTotals, PayoutTotals, RowCounts, SideSummary,
+    Summary, TypeTotals,
 };
 pub use tie::{CurrencyTie, StatedBalance, StatedBalances, Tie};
+pub use tolerance::{InvalidRules, RuleSet, Tolerance, ToleranceRule};
 pub use verdict::{Reason, Verdict};
 
-use differences::DifferenceRef;
+use differences::Listed;
 use entry::{ENTRY_WORDS, KeyHasher};
 use fetch::{OpenFile, RowSource};
 use matching::MatchSettings;
@@ -95,7 +99,7 @@ pub struct Input {
     pub options: ReadOptions,
 }
 
-/// How a run goes about it. None of this changes what is found, `cut_off` and `keep_matched` apart.
+/// How a run goes about it. None of this changes what is found, `cut_off`, `tolerance` and `keep_matched` apart.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// About how many bytes of memory may be used; see the module for what grows beyond it. Values below
@@ -110,6 +114,8 @@ pub struct Settings {
     /// The instants of the channel's cut-off: rows of ours that are pending, happened inside and are absent
     /// there are `timing`, not `platform_only`. `None` switches the type off.
     pub cut_off: Option<DayWindow>,
+    /// How far the amounts of a pair may be apart.
+    pub tolerance: Tolerance,
     /// Where temporary files may be made.
     pub temp_dir: PathBuf,
 }
@@ -123,6 +129,7 @@ impl Settings {
             seed,
             keep_matched: false,
             cut_off: None,
+            tolerance: Tolerance::default(),
             temp_dir: temp_dir.into(),
         }
     }
@@ -133,9 +140,7 @@ impl Settings {
 pub struct Outcome {
     /// Its figures.
     pub summary: Summary,
-    listed: Vec<DifferenceRef>,
-    platform: RowSource,
-    channel: RowSource,
+    listed: Listed,
     threads: usize,
 }
 
@@ -143,12 +148,17 @@ impl Outcome {
     /// How many rows and pairs are listed one by one: differences and `timing`, and with
     /// [`Settings::keep_matched`] everything.
     pub fn listed(&self) -> u64 {
-        self.listed.len() as u64
+        self.listed.refs.len() as u64
     }
 
     /// The listed rows in batches, from the first: rows of ours in file order, then the channel's.
     pub fn differences(&self) -> DifferenceReader<'_> {
-        DifferenceReader::new(&self.listed, &self.platform, &self.channel, self.threads)
+        DifferenceReader::new(&self.listed, self.threads)
+    }
+
+    /// The columns that a differences file of this run has.
+    pub fn columns(&self) -> export::Columns {
+        export::Columns::of(&self.listed.tolerance)
     }
 
     /// Gives each listed row to `take`, in order, and stops at its first error.
@@ -214,7 +224,7 @@ fn reconcile_by(
     )?;
 
     let match_settings = MatchSettings {
-        rules: PairingRules { lists_failed: channel.format.lists_failed() },
+        rules: PairingRules { lists_failed: channel.format.lists_failed(), tolerance: &settings.tolerance },
         keep_all: settings.keep_matched,
         threads: settings.threads.max(1),
         bits,
@@ -228,14 +238,19 @@ fn reconcile_by(
         platform: (&our_report, ours.rejects),
         channel: (&their_report, theirs.rejects),
         tie: Tie::new(balance, &their_report),
+        tolerance: &settings.tolerance,
         platform_proven_by: platform.format.proven_by(),
         channel_proven_by: channel.format.proven_by(),
     });
     Ok(Outcome {
         summary,
-        listed: found.listed,
-        platform: row_source(our_file, ours.index, our_report, platform),
-        channel: row_source(their_file, theirs.index, their_report, channel),
+        listed: Listed {
+            refs: found.listed,
+            candidates: found.candidates,
+            tolerance: settings.tolerance.clone(),
+            platform: row_source(our_file, ours.index, our_report, platform),
+            channel: row_source(their_file, theirs.index, their_report, channel),
+        },
         threads: settings.threads,
     })
 }

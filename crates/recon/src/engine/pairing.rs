@@ -4,35 +4,63 @@ use std::collections::{BTreeMap, VecDeque};
 
 use payops_channels::row::Status;
 
+use super::ambiguity::{Candidates, Split};
 use super::entry::{CurrencyCode, Entry};
 use super::rules::{self, DiffType};
+use super::tolerance::Tolerance;
 
 /// What the rules of a run depend on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct PairingRules {
+pub(super) struct PairingRules<'a> {
     /// The channel's file has a row for payments that failed too, so that an absent one is a difference.
     pub(super) lists_failed: bool,
+    /// How far amounts may be apart.
+    pub(super) tolerance: &'a Tolerance,
 }
 
 /// Takes one outcome: a pair, or a row of one side.
 pub(super) trait Outcomes {
     fn outcome(&mut self, outcome: DiffType, platform: Option<&Entry>, channel: Option<&Entry>);
+
+    /// A pair within the tolerance of a rule, by the rule's place.
+    fn adjusted(&mut self, rule: usize, platform: &Entry, channel: &Entry);
+
+    /// A row that could belong to several others, or to one that could belong to others too.
+    fn ambiguous(&mut self, platform: Option<&Entry>, channel: Option<&Entry>, candidates: Candidates);
 }
 
-/// Judges a row of ours and a row of the channel's that belong together.
-#[inline]
-pub(super) fn pair(platform: &Entry, channel: &Entry, out: &mut impl Outcomes) {
-    // A row outside of the day asked for may complete a pair; a pair outside is another day's business.
-    if platform.in_window() || channel.in_window() {
-        out.outcome(compare(platform, channel), Some(platform), Some(channel));
+impl PairingRules<'_> {
+    /// Judges a row of ours and a row of the channel's that belong together.
+    #[inline]
+    pub(super) fn pair(self, platform: &Entry, channel: &Entry, out: &mut impl Outcomes) {
+        // A row outside of the day asked for may complete a pair; a pair outside is another day's business.
+        if !(platform.in_window() || channel.in_window()) {
+            return;
+        }
+        let outcome = compare(platform, channel);
+        match self.tolerated(outcome, platform, channel) {
+            Some(rule) => out.adjusted(rule, platform, channel),
+            None => out.outcome(outcome, Some(platform), Some(channel)),
+        }
     }
-}
 
-impl PairingRules {
+    /// The rule that tolerates the gap between two amounts, where the pair agrees in all else.
+    #[inline]
+    fn tolerated(self, outcome: DiffType, platform: &Entry, channel: &Entry) -> Option<usize> {
+        if outcome != DiffType::AmountDiff || self.tolerance.is_empty() {
+            return None;
+        }
+        let (kind, currency) = (platform.kind(), platform.currency().currency());
+        let band = self.tolerance.band(kind, currency, platform.amount)?;
+        let fits = rules::statuses_fit(platform.status(), channel.status()) && band.contains(channel.amount);
+        fits.then_some(band.rule)
+    }
+
     /// Judges the rows of one key, each side in file order.
     ///
-    /// Rows that agree in everything are paired first, then the others in file order. What is left over is a
-    /// duplicate when a row of its side was paired or already reported as missing there; a payment that
+    /// Rows that agree in everything are paired first, then those that are each other's only one within tolerance, then
+    /// the others in file order; where several are within tolerance, nobody knows which, and none is paired. What is
+    /// left over is a duplicate when a row of its side was paired or already reported as missing there; a payment that
     /// failed or was cancelled and that the channel leaves out is not missed at all.
     pub(super) fn group(self, platform: &[Entry], channel: &[Entry], out: &mut impl Outcomes) {
         let partners = pair_equals(platform, channel);
@@ -42,16 +70,29 @@ impl PairingRules {
             match partner {
                 Some(index) => {
                     taken[*index] = true;
-                    pair(entry, &channel[*index], out);
+                    self.pair(entry, &channel[*index], out);
                 }
                 None => lonely.push(entry),
             }
         }
-        let free: Vec<&Entry> =
+        let mut free: Vec<&Entry> =
             channel.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(entry, _)| entry).collect();
+        if !self.tolerance.is_empty() && !lonely.is_empty() && !free.is_empty() {
+            let split = Split::of(&lonely, &free, self.tolerance);
+            for (ours, theirs) in split.pairs {
+                self.pair(ours, theirs, out);
+            }
+            for (row, candidates) in split.ambiguous_platform.into_iter().filter(|(row, _)| row.in_window()) {
+                out.ambiguous(Some(row), None, candidates);
+            }
+            for (row, candidates) in split.ambiguous_channel.into_iter().filter(|(row, _)| row.in_window()) {
+                out.ambiguous(None, Some(row), candidates);
+            }
+            (lonely, free) = (split.platform, split.channel);
+        }
         let pairs = lonely.len().min(free.len());
         for (ours, theirs) in lonely.iter().zip(&free) {
-            pair(ours, theirs, out);
+            self.pair(ours, theirs, out);
         }
         let has_pair = pairs > 0 || lonely.len() < platform.len();
         self.left_on_platform(&lonely[pairs..], has_pair, out);

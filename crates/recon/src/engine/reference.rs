@@ -6,6 +6,7 @@ use payops_channels::row::{Kind, Status};
 
 use super::rules::DiffType;
 use super::test_rows::{Listed, TestRow};
+use super::tolerance::Tolerance;
 
 /// A key no text of a row equals, for a row without a trade number.
 fn own_key(row: &TestRow, side: char, index: usize) -> String {
@@ -50,8 +51,19 @@ fn difference(ours: &TestRow, theirs: &TestRow) -> DiffType {
     }
 }
 
+/// Whether the amount of the channel's row is one that goes with ours.
+fn is_near(ours: &TestRow, theirs: &TestRow, tolerance: &Tolerance) -> bool {
+    let band = tolerance.band(ours.kind, ours.currency, ours.amount);
+    ours.currency == theirs.currency && band.is_some_and(|band| band.contains(theirs.amount))
+}
+
 /// Everything that comes out, in the order of the output.
-pub(super) fn reconcile(platform: &[TestRow], channel: &[TestRow], lists_failed: bool) -> Vec<Listed> {
+pub(super) fn reconcile(
+    platform: &[TestRow],
+    channel: &[TestRow],
+    lists_failed: bool,
+    tolerance: &Tolerance,
+) -> Vec<Listed> {
     let mut groups: BTreeMap<(Kind, String), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
     for (index, row) in platform.iter().enumerate().filter(|(_, row)| row.kind.is_booked_by_platform()) {
         groups.entry((row.kind, reported_as(row, index, channel))).or_default().0.push(index);
@@ -67,15 +79,47 @@ pub(super) fn reconcile(platform: &[TestRow], channel: &[TestRow], lists_failed:
                 theirs.iter().position(|c| difference(&platform[*p], &channel[*c]) == DiffType::Matched);
             equal.map(|place| pairs.push((*p, theirs.remove(place)))).is_none()
         });
+        let near = |p: usize| theirs.iter().copied().filter(move |c| is_near(&platform[p], &channel[*c], tolerance));
+        let wanting = |c: usize| ours.iter().copied().filter(move |p| is_near(&platform[*p], &channel[c], tolerance));
+        let only_ones: Vec<(usize, usize)> = ours
+            .iter()
+            .filter_map(|p| near(*p).next().map(|c| (*p, c)))
+            .filter(|(p, c)| near(*p).count() == 1 && wanting(*c).count() == 1)
+            .collect();
+        let unclear = |is_near: bool, is_paired: bool| is_near && !is_paired;
+        let unclear_ours: Vec<usize> = (ours.iter().copied())
+            .filter(|p| unclear(near(*p).next().is_some(), only_ones.iter().any(|(one, _)| one == p)))
+            .collect();
+        let unclear_theirs: Vec<usize> = (theirs.iter().copied())
+            .filter(|c| unclear(wanting(*c).next().is_some(), only_ones.iter().any(|(_, one)| one == c)))
+            .collect();
+        ours.retain(|p| !unclear_ours.contains(p) && only_ones.iter().all(|(one, _)| one != p));
+        theirs.retain(|c| !unclear_theirs.contains(c) && only_ones.iter().all(|(_, one)| one != c));
+        let mut has_partner = !pairs.is_empty() || !only_ones.is_empty();
+        has_partner |= !unclear_ours.is_empty();
+        pairs.extend(only_ones);
+        let ambiguous = DiffType::Ambiguous;
+        out.extend(unclear_ours.into_iter().filter(|p| platform[*p].in_window).map(|p| (ambiguous, Some(p), None)));
+        out.extend(unclear_theirs.into_iter().filter(|c| channel[*c].in_window).map(|c| (ambiguous, None, Some(c))));
         while !ours.is_empty() && !theirs.is_empty() {
+            has_partner = true;
             pairs.push((ours.remove(0), theirs.remove(0)));
         }
         for (p, c) in &pairs {
             if platform[*p].in_window || channel[*c].in_window {
-                out.push((difference(&platform[*p], &channel[*c]), Some(*p), Some(*c)));
+                let (ours, theirs) = (&platform[*p], &channel[*c]);
+                let found = match difference(ours, theirs) {
+                    DiffType::AmountDiff
+                        if is_near(ours, theirs, tolerance) && fits(ours.status, theirs.status) =>
+                    {
+                        DiffType::WithinTolerance
+                    }
+                    found => found,
+                };
+                out.push((found, Some(*p), Some(*c)));
             }
         }
-        let mut partner = !pairs.is_empty();
+        let mut partner = has_partner;
         for p in ours.into_iter().filter(|p| platform[*p].in_window) {
             let dead = matches!(platform[p].status, Some(Status::Failed | Status::Cancelled));
             if dead && !lists_failed {
@@ -89,7 +133,7 @@ pub(super) fn reconcile(platform: &[TestRow], channel: &[TestRow], lists_failed:
             ));
             partner = true;
         }
-        let mut partner = !pairs.is_empty();
+        let mut partner = has_partner;
         for c in theirs.into_iter().filter(|c| channel[*c].in_window) {
             out.push((
                 if partner { DiffType::DuplicateChannel } else { DiffType::ChannelOnly },

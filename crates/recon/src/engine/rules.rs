@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub enum DiffType {
     /// Both sides have the row, with the same amount and currency and statuses that fit.
     Matched,
+    /// Both sides have it, their amounts are apart by no more than a rule tolerates, and all else agrees: a match, whose
+    /// gap is booked as an adjustment.
+    WithinTolerance,
     /// We booked it, the channel does not know it.
     PlatformOnly,
     /// The channel moved money that we did not book.
@@ -26,6 +29,9 @@ pub enum DiffType {
     DuplicatePlatform,
     /// The channel moved it more often than we booked it.
     DuplicateChannel,
+    /// Within tolerance of several rows of one id, or of one that is within tolerance of several: nobody knows which
+    /// belong together, so none is taken for a match.
+    Ambiguous,
     /// Pending here and absent there, young enough to appear in the channel's next file.
     Timing,
     /// Failed or cancelled here and absent there, as it should be.
@@ -34,8 +40,9 @@ pub enum DiffType {
 
 impl DiffType {
     /// Every type, in the order in which reports list them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Matched,
+        Self::WithinTolerance,
         Self::PlatformOnly,
         Self::ChannelOnly,
         Self::AmountDiff,
@@ -43,6 +50,7 @@ impl DiffType {
         Self::CurrencyDiff,
         Self::DuplicatePlatform,
         Self::DuplicateChannel,
+        Self::Ambiguous,
         Self::Timing,
         Self::NotExpected,
     ];
@@ -51,6 +59,7 @@ impl DiffType {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Matched => "matched",
+            Self::WithinTolerance => "within_tolerance",
             Self::PlatformOnly => "platform_only",
             Self::ChannelOnly => "channel_only",
             Self::AmountDiff => "amount_diff",
@@ -58,6 +67,7 @@ impl DiffType {
             Self::CurrencyDiff => "currency_diff",
             Self::DuplicatePlatform => "duplicate_platform",
             Self::DuplicateChannel => "duplicate_channel",
+            Self::Ambiguous => "ambiguous",
             Self::Timing => "timing",
             Self::NotExpected => "not_expected",
         }
@@ -65,7 +75,12 @@ impl DiffType {
 
     /// Whether somebody has to explain it: it bars the verdict "reconciled".
     pub fn is_difference(self) -> bool {
-        !matches!(self, Self::Matched | Self::Timing | Self::NotExpected)
+        !matches!(self, Self::Matched | Self::WithinTolerance | Self::Timing | Self::NotExpected)
+    }
+
+    /// Whether both sides have it and agree.
+    pub fn is_match(self) -> bool {
+        matches!(self, Self::Matched | Self::WithinTolerance)
     }
 
     /// The names of the types that nobody has to do anything about, listed only when everything is kept.
@@ -74,9 +89,9 @@ impl DiffType {
     }
 
     /// Whether it is listed row by row even when matched rows are not kept. `timing` is no difference, but
-    /// its rows are carried into the next run.
+    /// its rows are carried into the next run; an adjustment is booked one by one.
     pub fn is_listed(self) -> bool {
-        self.is_difference() || self == Self::Timing
+        self.is_difference() || matches!(self, Self::Timing | Self::WithinTolerance)
     }
 }
 

@@ -13,6 +13,7 @@ use super::rules::DiffType;
 use super::side::Rejects;
 use super::tally::Tally;
 use super::tie::Tie;
+use super::tolerance::Tolerance;
 use super::verdict::{self, Evidence, Reason, Verdict};
 
 /// One value per currency, in the order of the codes. Amounts are minor units; sums may exceed 64 bits.
@@ -29,6 +30,9 @@ pub struct Summary {
     pub match_rate: Option<MatchRate>,
     /// Counts and sums per type; every type is there.
     pub types: BTreeMap<DiffType, TypeTotals>,
+    /// What was booked for pairs within tolerance, by rule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub adjustments: BTreeMap<String, ByCurrency<AdjustmentTotals>>,
     /// What the channel took although our status says that no money moved, or not yet: the channel's amounts
     /// of those `status_diff`s.
     pub money_at_risk: ByCurrency<i128>,
@@ -53,7 +57,16 @@ impl Summary {
     }
 }
 
-/// Matched pairs over everything that was compared: matched pairs and differences.
+/// What a rule of tolerance has booked in one currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AdjustmentTotals {
+    /// For how many pairs.
+    pub count: u64,
+    /// The channel's amounts less ours, in minor units.
+    pub amount: i128,
+}
+
+/// Matched pairs over everything that was compared: matched pairs and differences. Pairs within tolerance are matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchRate {
     /// Matched pairs.
@@ -66,7 +79,8 @@ pub struct MatchRate {
 
 impl MatchRate {
     pub(super) fn of(tally: &Tally) -> Option<Self> {
-        let matched = tally.count(DiffType::Matched);
+        let matches = DiffType::ALL.into_iter().filter(|diff_type| diff_type.is_match());
+        let matched = matches.map(|diff_type| tally.count(diff_type)).sum::<u64>();
         let differences = DiffType::ALL.into_iter().filter(|diff_type| diff_type.is_difference());
         let compared = matched + differences.map(|diff_type| tally.count(diff_type)).sum::<u64>();
         let rate = (u128::from(matched) * 10_000).checked_div(u128::from(compared))?;
@@ -205,6 +219,7 @@ pub(super) struct Parts<'a> {
     pub(super) platform: (&'a FileReport, Rejects),
     pub(super) channel: (&'a FileReport, Rejects),
     pub(super) tie: Tie,
+    pub(super) tolerance: &'a Tolerance,
     pub(super) platform_proven_by: ProvenBy,
     pub(super) channel_proven_by: ProvenBy,
 }
@@ -230,6 +245,7 @@ pub(super) fn summarise(parts: Parts<'_>) -> Summary {
             .into_iter()
             .map(|diff_type| (diff_type, parts.tally.totals(diff_type)))
             .collect(),
+        adjustments: parts.tally.adjustments(parts.tolerance),
         money_at_risk: parts.tally.at_risk(),
         platform,
         channel,

@@ -1,11 +1,14 @@
 //! Sums that never wrap: counts and 128-bit amounts per currency.
 
+use std::collections::BTreeMap;
+
 use payops_channels::row::Kind;
 use payops_core::currency::Currency;
 
 use super::entry::{CurrencyCode, Entry};
 use super::rules::{self, DiffType};
-use super::summary::{ByCurrency, KindTotals, RowCounts, TypeTotals};
+use super::summary::{AdjustmentTotals, ByCurrency, KindTotals, RowCounts, TypeTotals};
+use super::tolerance::Tolerance;
 
 const TYPES: usize = DiffType::ALL.len();
 const KINDS: usize = Kind::ALL.len();
@@ -71,11 +74,29 @@ struct TallyCells {
 pub(super) struct Tally {
     counts: [[u64; KINDS]; TYPES],
     sums: PerCurrency<TallyCells>,
+    /// What each rule of tolerance has booked.
+    adjustments: BTreeMap<(usize, Currency), AdjustmentTotals>,
 }
 
 impl Tally {
     pub(super) fn new() -> Self {
-        Self { counts: [[0; KINDS]; TYPES], sums: PerCurrency::new() }
+        Self { counts: [[0; KINDS]; TYPES], sums: PerCurrency::new(), adjustments: BTreeMap::new() }
+    }
+
+    /// Books the gap of a pair within the tolerance of a rule.
+    pub(super) fn add_adjustment(&mut self, rule: usize, platform: &Entry, channel: &Entry) {
+        let totals = self.adjustments.entry((rule, platform.currency().currency())).or_default();
+        totals.count += 1;
+        totals.amount += i128::from(channel.amount) - i128::from(platform.amount);
+    }
+
+    /// What the rules have booked, by their names.
+    pub(super) fn adjustments(&self, tolerance: &Tolerance) -> BTreeMap<String, ByCurrency<AdjustmentTotals>> {
+        let mut by_name: BTreeMap<String, ByCurrency<AdjustmentTotals>> = BTreeMap::new();
+        for ((rule, currency), totals) in &self.adjustments {
+            by_name.entry(tolerance.name(*rule).to_owned()).or_default().insert(*currency, *totals);
+        }
+        by_name
     }
 
     /// Counts one outcome: a pair, or a row of one side.
@@ -99,6 +120,11 @@ impl Tally {
 
     /// Adds what another thread counted.
     pub(super) fn merge(&mut self, other: &Self) {
+        for (key, theirs) in &other.adjustments {
+            let ours = self.adjustments.entry(*key).or_default();
+            ours.count += theirs.count;
+            ours.amount += theirs.amount;
+        }
         for (ours, theirs) in self.counts.as_flattened_mut().iter_mut().zip(other.counts.as_flattened()) {
             *ours += theirs;
         }

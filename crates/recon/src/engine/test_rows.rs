@@ -12,6 +12,7 @@ use super::pairing::PairingRules;
 use super::partitions::Budget;
 use super::rules::DiffType;
 use super::side::{SideBuilder, SideRows, SideSettings};
+use super::tolerance::Tolerance;
 
 /// A row that owns its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,22 +81,31 @@ pub(super) type Listed = (DiffType, Option<u64>, Option<u64>);
 
 /// How [`Matcher::run`] goes about it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Matcher {
+pub(super) struct Matcher<'a> {
     pub(super) seed: [u64; 2],
     pub(super) memory: u64,
     pub(super) threads: usize,
     pub(super) bits: u32,
     pub(super) lists_failed: bool,
     pub(super) cut_off: Option<DayWindow>,
+    pub(super) tolerance: &'a Tolerance,
 }
 
-impl Default for Matcher {
+impl Default for Matcher<'_> {
     fn default() -> Self {
-        Self { seed: [1, 2], memory: u64::MAX, threads: 1, bits: 3, lists_failed: false, cut_off: None }
+        Self {
+            seed: [1, 2],
+            memory: u64::MAX,
+            threads: 1,
+            bits: 3,
+            lists_failed: false,
+            cut_off: None,
+            tolerance: &Tolerance::NONE,
+        }
     }
 }
 
-impl Matcher {
+impl Matcher<'_> {
     pub(super) fn run(self, platform: &[TestRow], channel: &[TestRow]) -> Found {
         let temp_dir = std::env::temp_dir();
         let settings = SideSettings {
@@ -116,7 +126,7 @@ impl Matcher {
             builder.finish(vec![notes], &[])
         };
         let match_settings = MatchSettings {
-            rules: PairingRules { lists_failed: self.lists_failed },
+            rules: PairingRules { lists_failed: self.lists_failed, tolerance: self.tolerance },
             keep_all: true,
             threads: self.threads,
             bits: self.bits,

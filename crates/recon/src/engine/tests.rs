@@ -8,10 +8,11 @@ use proptest::prelude::*;
 use super::reference;
 use super::rules::DiffType;
 use super::test_rows::{Listed, Matcher, TestRow};
+use super::tolerance::{RuleSet, Tolerance, ToleranceRule};
 
 fn list(platform: &[TestRow], channel: &[TestRow]) -> Vec<Listed> {
     let listed = Matcher::default().list(platform, channel);
-    assert_eq!(listed, reference::reconcile(platform, channel, false), "the reference disagrees");
+    assert_eq!(listed, reference::reconcile(platform, channel, false, &Tolerance::NONE), "the reference disagrees");
     listed
 }
 
@@ -196,6 +197,69 @@ fn the_money_at_risk_is_what_was_charged_though_it_failed_here() {
     assert_eq!(tally.at_risk()[&Currency::USD], 1000);
 }
 
+/// Ten minor units of a US dollar amount.
+fn ten_cents() -> Tolerance {
+    let rule = ToleranceRule {
+        name: "ten cents".into(),
+        priority: 1,
+        channels: Vec::new(),
+        currencies: vec![Currency::USD],
+        kinds: Vec::new(),
+        max_amount: Some(10),
+        max_basis_points: None,
+    };
+    RuleSet { tolerance: vec![rule] }.of_channel("stripe")
+}
+
+fn within_ten_cents(platform: &[TestRow], channel: &[TestRow]) -> Vec<Listed> {
+    let tolerance = ten_cents();
+    let listed = Matcher { tolerance: &tolerance, ..Matcher::default() }.list(platform, channel);
+    assert_eq!(listed, reference::reconcile(platform, channel, false, &tolerance), "the reference disagrees");
+    listed
+}
+
+#[test]
+fn within_tolerance_is_a_match_whose_gap_is_booked() {
+    let theirs = TestRow { amount: 993, ..TestRow::theirs("ch_1") };
+    let pair = |ours: TestRow| within_ten_cents(&[ours], std::slice::from_ref(&theirs))[0].0;
+    assert_eq!(pair(TestRow::ours("ch_1")), DiffType::WithinTolerance);
+    assert_eq!(pair(TestRow { amount: 1004, ..TestRow::ours("ch_1") }), DiffType::AmountDiff);
+    // Who owes what is not settled while the statuses contradict each other.
+    assert_eq!(pair(ours("ch_1", Status::Failed)), DiffType::AmountDiff);
+    assert_eq!(pair(TestRow { currency: Currency::EUR, ..TestRow::ours("ch_1") }), DiffType::CurrencyDiff);
+    let tolerance = ten_cents();
+    let matcher = Matcher { tolerance: &tolerance, ..Matcher::default() };
+    let tally = matcher.run(&[TestRow::ours("ch_1")], &[theirs]).tally;
+    let booked = tally.adjustments(&tolerance)["ten cents"][&Currency::USD];
+    assert_eq!((booked.count, booked.amount), (1, -7));
+}
+
+#[test]
+fn what_could_be_several_is_taken_for_none_of_them() {
+    let p = |amount| TestRow { amount, ..TestRow::ours("ch_1") };
+    let c = |amount| TestRow { amount, ..TestRow::theirs("ch_1") };
+    // 1000 could be either; 2000 is the only one of its like; 3000 is like none.
+    let listed = within_ten_cents(&[p(1000), p(2000), p(3000)], &[c(1001), c(998), c(2005)]);
+    let expected = [
+        (DiffType::Ambiguous, Some(0), None),
+        (DiffType::WithinTolerance, Some(1), Some(2)),
+        (DiffType::DuplicatePlatform, Some(2), None),
+        (DiffType::Ambiguous, None, Some(0)),
+        (DiffType::Ambiguous, None, Some(1)),
+    ];
+    assert_eq!(listed, expected);
+    let tolerance = ten_cents();
+    let found = Matcher { tolerance: &tolerance, ..Matcher::default() }
+        .run(&[p(1000), p(2000), p(3000)], &[c(1001), c(998), c(2005)]);
+    let candidates: Vec<(u64, Vec<u64>)> =
+        found.candidates.values().map(|one| (one.count, one.first.clone())).collect();
+    assert_eq!(candidates, [(2, vec![0, 1]), (1, vec![0]), (1, vec![0])]);
+    // One that fits to the last unit is no question.
+    let listed = within_ten_cents(&[p(1000), p(1001)], &[c(1001), c(1002)]);
+    let expected = [(DiffType::WithinTolerance, Some(0), Some(1)), (DiffType::Matched, Some(1), Some(0))];
+    assert_eq!(listed, expected);
+}
+
 fn any_row() -> impl Strategy<Value = TestRow> {
     let id = |prefix: &'static str| {
         (0_u8..6).prop_map(move |n| if n == 0 { String::new() } else { format!("{prefix}_{n}") })
@@ -204,7 +268,7 @@ fn any_row() -> impl Strategy<Value = TestRow> {
     (
         prop_oneof![8 => Just(Kind::Payment), 3 => Just(Kind::Refund), 1 => proptest::sample::select(Kind::ALL.to_vec())],
         (trade_no, id("py"), id("pi")),
-        prop_oneof![Just(100_i64), Just(200), Just(-100)],
+        prop_oneof![3 => Just(100_i64), 1 => 95_i64..110, 1 => Just(200), 1 => -104_i64..-97],
         prop_oneof![4 => Just(Currency::USD), 1 => Just(Currency::EUR)],
         proptest::option::of(proptest::sample::select(Status::ALL.to_vec())),
         proptest::bool::weighted(0.9),
@@ -226,6 +290,22 @@ fn any_side() -> impl Strategy<Value = Vec<TestRow>> {
     prop_oneof![3 => proptest::collection::vec(any_row(), 0..40), 1 => proptest::collection::vec(any_row(), 0..600)]
 }
 
+fn any_tolerance() -> impl Strategy<Value = Tolerance> {
+    let rule = (0_u64..12, proptest::option::of(1_u32..1000), proptest::bool::ANY).prop_map(|(most, points, narrow)| {
+        ToleranceRule {
+            name: "any".into(),
+            priority: 1,
+            channels: Vec::new(),
+            currencies: vec![Currency::USD, Currency::EUR],
+            kinds: if narrow { vec![Kind::Refund] } else { Vec::new() },
+            max_amount: Some(most),
+            max_basis_points: points,
+        }
+    });
+    proptest::collection::vec(rule, 0..2)
+        .prop_map(|rules| RuleSet { tolerance: rules }.of_channel("stripe"))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -234,11 +314,12 @@ proptest! {
         platform in any_side(),
         channel in any_side(),
         lists_failed: bool,
+        tolerance in any_tolerance(),
         seed: [u64; 2],
     ) {
-        let expected = reference::reconcile(&platform, &channel, lists_failed);
+        let expected = reference::reconcile(&platform, &channel, lists_failed, &tolerance);
         for (memory, threads, bits) in [(u64::MAX, 1, 3), (0, 1, 1), (u64::MAX, 2, 4), (20_000, 2, 1)] {
-            let matcher = Matcher { seed, memory, threads, bits, lists_failed, cut_off: None };
+            let matcher = Matcher { seed, memory, threads, bits, lists_failed, cut_off: None, tolerance: &tolerance };
             prop_assert_eq!(&matcher.list(&platform, &channel), &expected);
         }
     }

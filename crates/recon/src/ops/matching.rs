@@ -131,10 +131,11 @@ fn certify(task: &Task, files: &Inputs, outcome: &Outcome) -> Result<Certificate
     let mut out = BufWriter::with_capacity(1 << 16, Hashed::new(sink()));
     serde_json::to_writer(&mut out, &outcome.summary).map_err(Error::internal)?;
     out.write_all(b"\n").map_err(Error::internal)?;
-    export::write_csv_header(&mut out).map_err(Error::internal)?;
+    let columns = outcome.columns();
+    export::write_csv_header(&mut out, columns).map_err(Error::internal)?;
     outcome
         .for_each_difference(|difference| {
-            export::write_csv_line(&mut out, difference).map_err(EngineError::from)
+            export::write_csv_line(&mut out, difference, columns).map_err(EngineError::from)
         })
         .map_err(engine_error)?;
     let hashed = out.into_inner().map_err(|error| Error::internal(error.into_error()))?;

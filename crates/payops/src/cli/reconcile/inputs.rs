@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
+use clap::ValueEnum;
 use payops_channels::Mapping;
 use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_channels::read::Format;
 use payops_channels::stripe::balance_summary::read_balance_summary;
 use payops_core::time::Zone;
-use payops_recon::engine::{Input, StatedBalances};
+use payops_recon::engine::{Input, RuleSet, StatedBalances, Tolerance};
 
 use super::{Channel, Failure, ReconcileArgs};
 
@@ -19,6 +20,7 @@ pub(super) struct Inputs {
     pub(super) platform: Input,
     pub(super) channel: Input,
     pub(super) balance: Option<StatedBalances>,
+    pub(super) tolerance: Tolerance,
     _copies: [PlainFile; 2],
 }
 
@@ -27,6 +29,10 @@ impl Inputs {
     pub(super) fn open(args: &ReconcileArgs, temp_dir: &Path) -> Result<Self, Failure> {
         let channel_format = channel_format(args)?;
         let platform_mapping = args.platform_mapping.as_deref().map(read_mapping).transpose()?;
+        let tolerance = match &args.rules {
+            Some(path) => read_rules(path)?.of_channel(args.channel.as_str()),
+            None => Tolerance::default(),
+        };
         let options = read_options(args)?;
         for path in [&args.platform, &args.settlement].into_iter().chain(&args.summary) {
             check_readable(path)?;
@@ -50,6 +56,7 @@ impl Inputs {
             platform: input(&platform, platform_format, &options),
             channel: input(&settlement, channel_format, &options),
             balance,
+            tolerance,
             _copies: [platform, settlement],
         })
     }
@@ -70,6 +77,16 @@ fn channel_format(args: &ReconcileArgs) -> Result<Format, Failure> {
 fn read_mapping(path: &Path) -> Result<Mapping, Failure> {
     let text = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
     Mapping::parse(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+}
+
+fn read_rules(path: &Path) -> Result<RuleSet, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+    let unusable = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
+    let rules: RuleSet = toml::from_str(&text).map_err(|error| unusable(&error))?;
+    let is_channel =
+        |name: &str| Channel::value_variants().iter().any(|channel| channel.as_str() == name);
+    rules.check(is_channel).map_err(|error| unusable(&error))?;
+    Ok(rules)
 }
 
 fn read_options(args: &ReconcileArgs) -> Result<ReadOptions, Failure> {

@@ -45,6 +45,7 @@ impl Language {
             english,
             match diff_type {
                 DiffType::Matched => "一致",
+                DiffType::WithinTolerance => "容差内一致",
                 DiffType::PlatformOnly => "仅平台有",
                 DiffType::ChannelOnly => "仅渠道有",
                 DiffType::AmountDiff => "金额不符",
@@ -52,6 +53,7 @@ impl Language {
                 DiffType::CurrencyDiff => "币种不符",
                 DiffType::DuplicatePlatform => "平台重复",
                 DiffType::DuplicateChannel => "渠道重复",
+                DiffType::Ambiguous => "无法唯一匹配",
                 DiffType::Timing => "时间差",
                 DiffType::NotExpected => "无需入账",
             },

@@ -77,7 +77,8 @@ impl Outputs {
         let summary = serde_json::to_vec(&outcome.summary).unwrap_or_default();
         let _ = hash.write_all(&summary).and_then(|()| hash.write_all(b"\n"));
         let mut line = Vec::new();
-        let _ = export::write_csv_header(&mut line);
+        let columns = outcome.columns();
+        let _ = export::write_csv_header(&mut line, columns);
         self.give_out(&line, None, &mut hash)?;
         if let Some((file, ReportFormat::Json)) = &mut self.report {
             let begun = write!(file.out, "{{\"summary\":").and_then(|()| file.out.write_all(&summary));
@@ -89,7 +90,7 @@ impl Outputs {
         outcome
             .for_each_difference(|difference| {
                 line.clear();
-                let _ = export::write_csv_line(&mut line, difference);
+                let _ = export::write_csv_line(&mut line, difference, columns);
                 self.give_out(&line, Some((difference, index)), &mut hash)?;
                 index += 1;
                 Ok::<(), Stop>(())
@@ -158,6 +159,7 @@ fn check_apart(args: &ReconcileArgs) -> Result<(), Failure> {
         ("--summary", args.summary.as_ref()),
         ("--mapping", args.mapping.as_ref()),
         ("--platform-mapping", args.platform_mapping.as_ref()),
+        ("--rules", args.rules.as_ref()),
     ];
     let outputs = [
         ("--diffs", args.diffs.as_ref()),
@@ -270,6 +272,7 @@ fn certify(args: &ReconcileArgs, output_sha256: String) -> Result<Certificate, F
         ("balance_summary", args.summary.as_ref()),
         ("mapping", args.mapping.as_ref()),
         ("platform_mapping", args.platform_mapping.as_ref()),
+        ("rules", args.rules.as_ref()),
     ];
     let mut inputs = Vec::new();
     for (role, path) in files.into_iter().filter_map(|(role, path)| Some((role, path?))) {

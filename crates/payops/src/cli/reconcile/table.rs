@@ -185,6 +185,13 @@ impl Page<'_> {
                 None => language.pick("nothing was compared", "没有可比对的记录").to_owned(),
             },
         );
+        for (rule, currencies) in &self.summary.adjustments {
+            for (currency, totals) in currencies {
+                let amount = self.amount(*currency, totals.amount);
+                let text = format!("{amount} {currency} ({}: {rule})", totals.count);
+                row(language.pick("adjustment", "容差调整"), text);
+            }
+        }
         for (currency, amount) in &self.summary.money_at_risk {
             let text = format!("{} {currency}", self.amount(*currency, *amount));
             row(language.pick("money at risk", "风险金额"), text);
