@@ -57,7 +57,6 @@ CREATE TABLE dispute_evidence (
     id UUID PRIMARY KEY,
     dispute_id UUID NOT NULL REFERENCES disputes (id),
     evidence_type VARCHAR(40) NOT NULL,           -- a kind of file, or the name of a text field
-    file_name VARCHAR(255),                       -- files: the name it came with, cleaned
     content_type VARCHAR(60),                     -- files: by its first bytes
     file_size BIGINT,                             -- files: bytes
     pages INTEGER,                                -- files
@@ -68,7 +67,7 @@ CREATE TABLE dispute_evidence (
     created_at TIMESTAMPTZ NOT NULL,
     deleted_at TIMESTAMPTZ,
     deleted_by VARCHAR(200),
-    CHECK ((sha256 IS NULL) = (file_name IS NULL))
+    CHECK ((sha256 IS NULL) = (content_type IS NULL))
 );
 
 CREATE INDEX idx_dispute_evidence_dispute ON dispute_evidence (dispute_id, created_at);
@@ -113,7 +112,6 @@ CREATE TABLE submission_files (
     submission_id UUID NOT NULL REFERENCES submissions (id),
     field VARCHAR(60) NOT NULL,                   -- the channel's field
     sha256 VARCHAR(64) NOT NULL,
-    file_name VARCHAR(255) NOT NULL,
     idempotency_key VARCHAR(255) NOT NULL,        -- written before the upload
     channel_file_id VARCHAR(128),                 -- NULL: not uploaded yet
     PRIMARY KEY (submission_id, field)

@@ -271,7 +271,7 @@ pub(crate) fn subject_disputes_open(open: &[&Dispute]) -> Error {
     Error::new(
         ErrorKind::Conflict,
         "SUBJECT_DISPUTES_OPEN",
-        format!("{count} of the disputes are still open, or an answer is on its way; nothing was erased, and data.disputes names each"),
+        format!("open, or with an answer on its way: {count} of the disputes, which data.disputes names; nothing was erased"),
         format!("有 {count} 个争议尚未结束，或答复正在提交；未删除任何数据，详见 data.disputes"),
     )
     .with_data(json!({ "disputes": told }))

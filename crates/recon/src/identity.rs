@@ -109,8 +109,7 @@ mod tests {
         let first = identities.next(&only(100, 2));
         assert_ne!(first, identities.next(&only(101, 2)));
         assert_ne!(first, identities.next(&only(100, 2)));
-        let channel =
-            difference(DiffType::ChannelOnly, None, Some(listed(100, 2)));
+        let channel = difference(DiffType::ChannelOnly, None, Some(listed(100, 2)));
         assert_ne!(first, identities.next(&channel));
     }
 }

@@ -9,14 +9,14 @@ use payops_platform::auth::{Authorized, Caller, OperatorOrMerchant, Role};
 use payops_platform::error::{Error, Result};
 use payops_platform::http::{Answer, Command, Idempotency, NoBody, PathId, write};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::disputes::by;
 use super::form::{self, EvidenceForm, MOST_DESCRIPTION, Upload};
-use super::wire::{Evidence, NewText, Notice};
+use super::wire::{Evidence, NewText};
 use crate::Disputes;
 use crate::documents::inspect;
-use crate::documents::kind::Notice as FileNotice;
 use crate::error;
 use crate::ops::evidence::{self, Content, NewEvidence, Opened};
 use crate::ops::vault;
@@ -49,7 +49,7 @@ pub(super) async fn add_evidence(
     request: Request,
 ) -> Result<Answer<Evidence>> {
     let merchant = caller.caller.merchant_id();
-    let (command, notices) = if form::is_form(request.headers()) {
+    let command = if form::is_form(request.headers()) {
         let (parts, body) = request.into_parts();
         let upload = form::read(Request::from_parts(parts.clone(), body)).await?;
         // Nothing is stored for a dispute that is not the caller's.
@@ -57,16 +57,13 @@ pub(super) async fn add_evidence(
         store(&app, &dispute, &parts, upload).await?
     } else {
         let Command { body, idempotency } = Command::<NewText>::from_request(request, &()).await?;
-        (Command { body: body.evidence(MOST_DESCRIPTION)?, idempotency }, Vec::new())
+        Command { body: body.evidence(MOST_DESCRIPTION)?, idempotency }
     };
     let added = write(&app, "disputes.add_evidence", caller.actor(), command, move |scope| {
-        let notices = notices.clone();
         async move {
             let (piece, is_new) = evidence::add(&by(&scope), id, merchant, scope.body).await?;
             let path = Evidence::content_path(piece.row.id);
-            let mut shown = Evidence::from(piece).without_personal();
-            let is_renamed = |notice: &&FileNotice| matches!(notice, FileNotice::Renamed { .. });
-            shown.notices.extend(notices.iter().filter(is_renamed).map(Notice::from));
+            let shown = Evidence::from(piece).without_personal();
             Ok(if is_new { Answer::created(shown).location(path) } else { Answer::ok(shown) })
         }
         .boxed()
@@ -91,25 +88,26 @@ async fn store(
     dispute: &dispute::Model,
     parts: &Parts,
     upload: Upload,
-) -> Result<(Command<NewEvidence>, Vec<FileNotice>)> {
+) -> Result<Command<NewEvidence>> {
     let Upload { kind, description, name, bytes } = upload;
     let (called, content) = (name.clone(), bytes.clone());
     let inspection = tokio::task::spawn_blocking(move || inspect(&called, &content));
     let inspection = inspection.await.map_err(Error::internal)??;
     let size = bytes.len();
-    let Some(keys) = vault::ready(app, dispute.id).await? else {
-        return Err(error::action_not_allowed(dispute, "given evidence", "补充证据"));
+    let sha256 = hex::encode(Sha256::digest(&bytes));
+    let key_number = match vault::ready(app, dispute.id).await? {
+        Some(keys) => {
+            app.files.put(&keys, bytes).await?;
+            keys.number()
+        }
+        // What was personal is erased: nothing is stored, and only what was asked for before is answered.
+        None => 0,
     };
-    let (sha256, key_number) = (app.files.put(&keys, bytes).await?, keys.number());
     // The boundary of a form is another one each time it is sent.
     let said = json!([kind.as_str(), description, name, sha256]).to_string();
     let idempotency = Idempotency::of(parts, said.as_bytes())?;
-    let notices = inspection.notices.clone();
     let content = Content::File { inspection, bytes: size, sha256, key_number };
-    Ok((
-        Command { body: NewEvidence { evidence_type: kind.as_str(), description, content }, idempotency },
-        notices,
-    ))
+    Ok(Command { body: NewEvidence { evidence_type: kind.as_str(), description, content }, idempotency })
 }
 
 /// Lists the evidence of a dispute, the oldest first.
@@ -193,7 +191,7 @@ pub(super) async fn evidence_content(
     }
     let bytes = app.files.get(&keys, row.sha256.as_deref().unwrap_or_default()).await?;
     let content_type = row.content_type.as_deref().unwrap_or("application/octet-stream");
-    Ok(attachment(content_type, row.file_name.as_deref().unwrap_or("file"), bytes))
+    Ok(attachment(content_type, personal.file_name.as_deref().unwrap_or("file"), bytes))
 }
 
 /// The piece of evidence. Whoever may not see its dispute does not learn that it is there.

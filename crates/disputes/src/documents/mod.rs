@@ -32,6 +32,16 @@ pub struct Inspection {
     pub notices: Vec<Notice>,
 }
 
+impl Inspection {
+    /// The name as it came, where it had to be cleaned.
+    pub fn sent_as(&self) -> Option<&str> {
+        self.notices.iter().find_map(|notice| match notice {
+            Notice::Renamed { from } => Some(from.as_str()),
+            Notice::Misnamed { .. } => None,
+        })
+    }
+}
+
 /// Reads a file as somebody handed it over. It waits for the reading of a PDF, up to [`pages::DEADLINE`]: call it where
 /// waiting is allowed.
 pub fn inspect(name: &str, bytes: &[u8]) -> Result<Inspection, Refusal> {

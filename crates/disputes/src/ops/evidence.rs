@@ -58,6 +58,12 @@ pub(crate) struct Personal {
     /// Of texts.
     pub(crate) text: Option<String>,
     pub(crate) description: String,
+    /// Of files, cleaned.
+    #[serde(default)]
+    pub(crate) file_name: Option<String>,
+    /// Of files whose name had to be cleaned: as it came.
+    #[serde(default)]
+    pub(crate) sent_as: Option<String>,
 }
 
 impl Opened {
@@ -70,6 +76,11 @@ impl Opened {
     /// The text, where it is one that is still there.
     pub(crate) fn text(&self) -> Option<&str> {
         self.personal.as_ref()?.text.as_deref()
+    }
+
+    /// The name of the file, where it is one that is still there.
+    pub(crate) fn file_name(&self) -> Option<&str> {
+        self.personal.as_ref()?.file_name.as_deref()
     }
 }
 
@@ -188,26 +199,27 @@ fn check_room(held: &[Opened], new: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// What the timeline keeps of it. A text may be long and personal, and stands in its own row.
+/// What the timeline keeps of it: nothing personal, for a timeline stands for ever.
 fn told(row: &Evidence) -> Value {
     json!({
-        "evidence_id": row.id, "evidence_type": row.evidence_type, "file_name": row.file_name,
-        "file_size": row.file_size, "sha256": row.sha256,
+        "evidence_id": row.id, "evidence_type": row.evidence_type, "file_size": row.file_size, "sha256": row.sha256,
     })
 }
 
 fn new_piece(by: &By<'_>, keys: &DisputeKeys, new: &NewEvidence) -> Result<Opened> {
     let id = by.app.context.new_id();
-    let text = match &new.content {
-        Content::Text(text) => Some(text.clone()),
-        Content::File { .. } => None,
-    };
-    let personal = Personal { text, description: new.description.clone() };
+    let mut personal = Personal { description: new.description.clone(), ..Personal::default() };
+    match &new.content {
+        Content::Text(text) => personal.text = Some(text.clone()),
+        Content::File { inspection, .. } => {
+            personal.file_name = Some(inspection.name.clone());
+            personal.sent_as = inspection.sent_as().map(str::to_owned);
+        }
+    }
     let blank = Evidence {
         id,
         dispute_id: keys.dispute_id(),
         evidence_type: new.evidence_type.to_owned(),
-        file_name: None,
         content_type: None,
         file_size: None,
         pages: None,
@@ -226,7 +238,6 @@ fn new_piece(by: &By<'_>, keys: &DisputeKeys, new: &NewEvidence) -> Result<Opene
             return Err(Error::unavailable("the dispute's key is another one now", Duration::ZERO));
         }
         Content::File { inspection, bytes, sha256, .. } => Evidence {
-            file_name: Some(inspection.name.clone()),
             content_type: Some(inspection.format.media_type().to_owned()),
             file_size: i64::try_from(*bytes).ok(),
             pages: i32::try_from(inspection.pages).ok(),

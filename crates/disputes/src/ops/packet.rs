@@ -174,7 +174,7 @@ pub(crate) async fn assemble(app: &Disputes, dispute: &Dispute) -> Result<Packet
                 let field = TextField::parse(&row.evidence_type).ok_or_else(|| impossible(row))?;
                 manifest.texts.insert(field, text.to_owned());
             }
-            None => pieces.push(Piece::read(app, &keys, row).await?),
+            None => pieces.push(Piece::read(app, &keys, piece).await?),
         }
     }
     let made = tokio::task::spawn_blocking(move || prepare(pieces)).await.map_err(Error::internal)?;
@@ -221,11 +221,12 @@ struct Piece {
 }
 
 impl Piece {
-    async fn read(app: &Disputes, keys: &DisputeKeys, row: &Evidence) -> Result<Self> {
+    async fn read(app: &Disputes, keys: &DisputeKeys, piece: &Opened) -> Result<Self> {
+        let row = &piece.row;
         let kind = EvidenceKind::parse(&row.evidence_type).ok_or_else(|| impossible(row))?;
         let format = row.content_type.as_deref().and_then(Format::of_media_type);
         let format = format.ok_or_else(|| impossible(row))?;
-        let name = row.file_name.clone().unwrap_or_default();
+        let name = piece.file_name().unwrap_or_default().to_owned();
         let pages = row.pages.and_then(|pages| usize::try_from(pages).ok()).unwrap_or_default();
         let notices = misnamed(&name, format).into_iter().collect();
         let bytes = app.files.get(keys, row.sha256.as_deref().unwrap_or_default()).await?;

@@ -19,12 +19,11 @@ pub struct Model {
     pub id: Uuid,
     pub dispute_id: Uuid,
     pub evidence_type: String,
-    pub file_name: Option<String>,
     pub content_type: Option<String>,
     pub file_size: Option<i64>,
     pub pages: Option<i32>,
     pub sha256: Option<String>,
-    /// Text and description; see [`crate::ops::evidence::Opened`].
+    /// Text, description and names; see [`crate::ops::evidence::Opened`].
     pub sealed: Vec<u8>,
     pub uploaded_by: String,
     pub submitted_at: Option<Timestamp>,

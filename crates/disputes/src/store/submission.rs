@@ -106,7 +106,6 @@ pub mod file {
         #[sea_orm(primary_key, auto_increment = false)]
         pub field: String,
         pub sha256: String,
-        pub file_name: String,
         pub idempotency_key: String,
         pub channel_file_id: Option<String>,
     }

@@ -103,6 +103,14 @@ impl App {
         self.form(id, form(&[("evidence_type", kind)], Some((name, bytes)))).await
     }
 
+    /// The same with an `Idempotency-Key`.
+    pub async fn attach_as(&self, key: &str, id: &str, kind: &str, name: &str, bytes: &[u8]) -> TestAnswer {
+        let path = format!("/api/v1/disputes/{id}/evidence");
+        let form = form(&[("evidence_type", kind)], Some((name, bytes)));
+        let request = self.client.request(Method::POST, &path).by(As::Operator).body(FORM, form);
+        request.header("idempotency-key", key).send().await
+    }
+
     async fn form(&self, id: &str, form: Vec<u8>) -> TestAnswer {
         let path = format!("/api/v1/disputes/{id}/evidence");
         self.client.request(Method::POST, &path).by(As::Operator).body(FORM, form).send().await

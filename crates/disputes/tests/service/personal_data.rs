@@ -36,6 +36,8 @@ both_databases!(payops_disputes::MIGRATIONS;
 );
 
 const NAME: &str = "Mia Traumtaenzer";
+/// A name that is cleaned, so that it is told as it came as well.
+const FILE_NAME: &str = "Mia Traumtaenzer:.pdf";
 const EMAIL: &str = "Mia.Traum@customer.example";
 const ADDRESS: &str = "Sandmannweg 7, Köln";
 const PERSONAL: [&str; 4] = ["Traumtaenzer", "mia.traum@", "Mia.Traum@", "Sandmannweg"];
@@ -165,8 +167,12 @@ async fn fill(app: &App, id: &str) -> Vec<Value> {
         assert_eq!((again.header("idempotency-replayed"), again.data()), ("true", answer.data()));
         added.push(answer.data()["id"].clone());
     }
-    let file = app.attach(id, "receipt", "receipt.pdf", &pdf(2)).await;
+    let file = app.attach_as(id, id, "receipt", FILE_NAME, &pdf(2)).await;
     assert_eq!(file.status, 201, "{:?}", file.json());
+    assert_eq!(file.data()["file_name"], format!("{NAME}.pdf"));
+    assert!(file.data()["notices"][0]["message"].as_str().unwrap().contains(FILE_NAME), "{:?}", file.data());
+    let again = app.attach_as(id, id, "receipt", FILE_NAME, &pdf(2)).await;
+    assert_eq!((again.header("idempotency-replayed"), again.data()), ("true", file.data()));
     added.push(file.data()["id"].clone());
     added
 }
@@ -290,6 +296,11 @@ async fn is_erased(app: &App, id: &str, added: &[Value]) {
         (201, &Value::Null),
         "the answer was kept without it"
     );
+    let again = app.attach_as(&id, &id, "receipt", FILE_NAME, &pdf(2)).await;
+    let data = again.data();
+    assert_eq!((again.status, &data["file_name"], &data["notices"]), (201, &Value::Null, &json!([])));
+    let new = app.attach(&id, "receipt", "b.pdf", &pdf(3)).await;
+    assert_eq!((new.status, new.code().as_str()), (409, "DISPUTE_STATUS"));
 }
 
 async fn nothing_is_erased_while_a_dispute_is_open(db: TestDb) {
@@ -378,9 +389,9 @@ async fn what_was_moved_or_changed_is_refused(db: TestDb) {
     assert_eq!(app.content(&mine["id"]).await.status, 200);
     assert_eq!(app.evidence(&one).await.len(), 2);
     app.execute(
-        "UPDATE dispute_evidence SET sealed = (SELECT e.sealed FROM dispute_evidence e WHERE e.file_name IS NOT NULL
+        "UPDATE dispute_evidence SET sealed = (SELECT e.sealed FROM dispute_evidence e WHERE e.sha256 IS NOT NULL
              AND e.dispute_id = dispute_evidence.dispute_id)
-         WHERE file_name IS NULL",
+         WHERE sha256 IS NULL",
     )
     .await;
     for dispute in [&one, &other] {

@@ -37,7 +37,11 @@ const REFUSED: [(&str, i32, &str); 39] = [
         2,
         "bad_rule.toml: tolerance[0].currencies: a number of minor units needs its currencies",
     ),
-    ("--channel stripe {BOTH} --rules rules.toml --diffs rules.toml", 2, "--diffs and --rules name the same file"),
+    (
+        "--channel stripe {BOTH} --rules rules.toml --diffs rules.toml",
+        2,
+        "--diffs and --rules name the same file",
+    ),
     ("--channel stripe {BOTH} --date 2026-02-30", 2, "invalid value '2026-02-30'"),
     ("--channel stripe {BOTH} --date 20260-02-28", 2, "invalid value '20260-02-28'"),
     ("--channel stripe {BOTH} --date 9999-12-31", 2, "1970 to 2200 are accepted"),

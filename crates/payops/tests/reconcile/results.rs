@@ -61,7 +61,8 @@ fn rules_of_tolerance_book_what_they_allow_and_leave_what_is_unclear() {
          kinds = [\"payment\"]\nmax_amount = 100\n",
     );
     folder.edit("platform.csv", "ch_twice,900", "ch_twice,905");
-    let ran = folder.run(&format!("{ALL} --rules rules.toml --diffs diffs.csv --certificate certificate.json"));
+    let ran =
+        folder.run(&format!("{ALL} --rules rules.toml --diffs diffs.csv --certificate certificate.json"));
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
     assert!(ran.stdout.contains("-1.00 USD (1: a dollar)"), "{}", ran.stdout);
     insta::assert_snapshot!("differences_with_tolerance", folder.read("diffs.csv"));

@@ -54,11 +54,7 @@ pub fn write_csv_header(out: &mut impl Write, columns: Columns) -> io::Result<()
 
 /// Writes one line of a differences file. Amounts are minor units; statuses are the words of the sources;
 /// what a side does not have is empty.
-pub fn write_csv_line(
-    out: &mut impl Write,
-    difference: &Difference<'_>,
-    columns: Columns,
-) -> io::Result<()> {
+pub fn write_csv_line(out: &mut impl Write, difference: &Difference<'_>, columns: Columns) -> io::Result<()> {
     out.write_all(difference.diff_type.as_str().as_bytes())?;
     out.write_all(b",")?;
     out.write_all(difference.kind().as_str().as_bytes())?;

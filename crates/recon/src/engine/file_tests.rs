@@ -108,10 +108,10 @@ fn assert_found_again(text: &str, format: &Format, dice: &[u8]) -> Result<(), Te
     prop_assert_eq!(outcome.summary.platform.rejects.count, report.rejects);
 
     // Some rows here and there, so that the reader is fed pieces of the file that do not belong together.
-    let listed: Vec<u64> = outcome.listed.iter().filter_map(|one| one.platform()).collect();
+    let listed: Vec<u64> = outcome.listed.refs.iter().filter_map(|one| one.platform()).collect();
     let is_wanted = |place: &usize| dice[place % dice.len()] == 0;
     let wanted: Vec<u64> = (0..listed.len()).filter(is_wanted).map(|place| listed[place]).collect();
-    let texts = outcome.platform.fetch(&wanted).unwrap();
+    let texts = outcome.listed.platform.fetch(&wanted).unwrap();
     let found =
         wanted.iter().map(|ordinal| texts.get(*ordinal).map(|(position, row)| written(position, &row)));
     let expected = (0..listed.len()).filter(is_wanted).map(|place| Some(expected.0[place].clone()));

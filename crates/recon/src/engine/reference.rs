@@ -79,8 +79,10 @@ pub(super) fn reconcile(
                 theirs.iter().position(|c| difference(&platform[*p], &channel[*c]) == DiffType::Matched);
             equal.map(|place| pairs.push((*p, theirs.remove(place)))).is_none()
         });
-        let near = |p: usize| theirs.iter().copied().filter(move |c| is_near(&platform[p], &channel[*c], tolerance));
-        let wanting = |c: usize| ours.iter().copied().filter(move |p| is_near(&platform[*p], &channel[c], tolerance));
+        let near =
+            |p: usize| theirs.iter().copied().filter(move |c| is_near(&platform[p], &channel[*c], tolerance));
+        let wanting =
+            |c: usize| ours.iter().copied().filter(move |p| is_near(&platform[*p], &channel[c], tolerance));
         let only_ones: Vec<(usize, usize)> = ours
             .iter()
             .filter_map(|p| near(*p).next().map(|c| (*p, c)))
@@ -99,8 +101,12 @@ pub(super) fn reconcile(
         has_partner |= !unclear_ours.is_empty();
         pairs.extend(only_ones);
         let ambiguous = DiffType::Ambiguous;
-        out.extend(unclear_ours.into_iter().filter(|p| platform[*p].in_window).map(|p| (ambiguous, Some(p), None)));
-        out.extend(unclear_theirs.into_iter().filter(|c| channel[*c].in_window).map(|c| (ambiguous, None, Some(c))));
+        out.extend(
+            unclear_ours.into_iter().filter(|p| platform[*p].in_window).map(|p| (ambiguous, Some(p), None)),
+        );
+        out.extend(
+            unclear_theirs.into_iter().filter(|c| channel[*c].in_window).map(|c| (ambiguous, None, Some(c))),
+        );
         while !ours.is_empty() && !theirs.is_empty() {
             has_partner = true;
             pairs.push((ours.remove(0), theirs.remove(0)));

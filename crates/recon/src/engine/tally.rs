@@ -91,7 +91,10 @@ impl Tally {
     }
 
     /// What the rules have booked, by their names.
-    pub(super) fn adjustments(&self, tolerance: &Tolerance) -> BTreeMap<String, ByCurrency<AdjustmentTotals>> {
+    pub(super) fn adjustments(
+        &self,
+        tolerance: &Tolerance,
+    ) -> BTreeMap<String, ByCurrency<AdjustmentTotals>> {
         let mut by_name: BTreeMap<String, ByCurrency<AdjustmentTotals>> = BTreeMap::new();
         for ((rule, currency), totals) in &self.adjustments {
             by_name.entry(tolerance.name(*rule).to_owned()).or_default().insert(*currency, *totals);

@@ -1,5 +1,7 @@
 //! Hand-made rows, and a way to match them without a file.
 
+use std::sync::LazyLock;
+
 use payops_channels::row::{Kind, Position, Row, RowSink, Status};
 use payops_core::currency::Currency;
 use payops_core::time::DayWindow;
@@ -79,6 +81,8 @@ impl TestRow {
 /// What is listed: the type, and the places of the rows in their lists.
 pub(super) type Listed = (DiffType, Option<u64>, Option<u64>);
 
+pub(super) static NOTHING_TOLERATED: LazyLock<Tolerance> = LazyLock::new(Tolerance::default);
+
 /// How [`Matcher::run`] goes about it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Matcher<'a> {
@@ -100,7 +104,7 @@ impl Default for Matcher<'_> {
             bits: 3,
             lists_failed: false,
             cut_off: None,
-            tolerance: &Tolerance::NONE,
+            tolerance: &NOTHING_TOLERATED,
         }
     }
 }

@@ -7,12 +7,16 @@ use proptest::prelude::*;
 
 use super::reference;
 use super::rules::DiffType;
-use super::test_rows::{Listed, Matcher, TestRow};
+use super::test_rows::{Listed, Matcher, NOTHING_TOLERATED, TestRow};
 use super::tolerance::{RuleSet, Tolerance, ToleranceRule};
 
 fn list(platform: &[TestRow], channel: &[TestRow]) -> Vec<Listed> {
     let listed = Matcher::default().list(platform, channel);
-    assert_eq!(listed, reference::reconcile(platform, channel, false, &Tolerance::NONE), "the reference disagrees");
+    assert_eq!(
+        listed,
+        reference::reconcile(platform, channel, false, &NOTHING_TOLERATED),
+        "the reference disagrees"
+    );
     listed
 }
 
@@ -291,8 +295,8 @@ fn any_side() -> impl Strategy<Value = Vec<TestRow>> {
 }
 
 fn any_tolerance() -> impl Strategy<Value = Tolerance> {
-    let rule = (0_u64..12, proptest::option::of(1_u32..1000), proptest::bool::ANY).prop_map(|(most, points, narrow)| {
-        ToleranceRule {
+    let rule = (0_u64..12, proptest::option::of(1_u32..1000), proptest::bool::ANY).prop_map(
+        |(most, points, narrow)| ToleranceRule {
             name: "any".into(),
             priority: 1,
             channels: Vec::new(),
@@ -300,10 +304,9 @@ fn any_tolerance() -> impl Strategy<Value = Tolerance> {
             kinds: if narrow { vec![Kind::Refund] } else { Vec::new() },
             max_amount: Some(most),
             max_basis_points: points,
-        }
-    });
-    proptest::collection::vec(rule, 0..2)
-        .prop_map(|rules| RuleSet { tolerance: rules }.of_channel("stripe"))
+        },
+    );
+    proptest::collection::vec(rule, 0..2).prop_map(|rules| RuleSet { tolerance: rules }.of_channel("stripe"))
 }
 
 proptest! {

@@ -101,14 +101,17 @@ impl fmt::Display for Problem {
             Self::BadName => write!(f, "a name has 1 to {LONGEST_NAME} characters and no control characters"),
             Self::NameTwice => f.write_str("another rule has this name"),
             Self::NoLimit => f.write_str("give max_amount, max_basis_points, or both"),
-            Self::NoCurrency => {
-                f.write_str("a number of minor units needs its currencies; name them, or use max_basis_points")
-            }
+            Self::NoCurrency => f.write_str(
+                "a number of minor units needs its currencies; name them, or use max_basis_points",
+            ),
             Self::BadBasisPoints => write!(f, "must be between 1 and {WHOLE}"),
             Self::NotCompared(kind) => write!(f, "'{}' is never compared, only summed", kind.as_str()),
             Self::UnknownChannel(channel) => write!(f, "'{channel}' is no channel"),
             Self::SamePriority(name) => {
-                write!(f, "the rule '{name}' has it too and can speak of the same pair; give them different ones")
+                write!(
+                    f,
+                    "the rule '{name}' has it too and can speak of the same pair; give them different ones"
+                )
             }
         }
     }
@@ -233,9 +236,6 @@ impl Band {
 }
 
 impl Tolerance {
-    /// Nothing is tolerated.
-    pub const NONE: Self = Self { rules: Vec::new() };
-
     /// Whether nothing is tolerated.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
@@ -329,14 +329,16 @@ mod tests {
     fn both_limits_hold_and_money_keeps_its_direction() {
         let both = ToleranceRule { max_basis_points: Some(100), ..rule("a", 1) };
         let tolerance = RuleSet { tolerance: vec![both] }.of_channel("stripe");
-        let band = |amount| tolerance.band(Kind::Payment, Currency::USD, amount).map(|band| (band.least, band.most));
+        let band =
+            |amount| tolerance.band(Kind::Payment, Currency::USD, amount).map(|band| (band.least, band.most));
         assert_eq!(band(500), Some((495, 505)), "a hundredth of it is less");
         assert_eq!(band(5000), Some((4990, 5010)), "ten minor units are less");
         assert_eq!(band(99), None, "a hundredth is less than one minor unit");
         assert_eq!(band(0), None);
         let wide = ToleranceRule { max_amount: Some(u64::MAX), ..rule("a", 1) };
         let tolerance = RuleSet { tolerance: vec![wide] }.of_channel("stripe");
-        let band = |amount| tolerance.band(Kind::Payment, Currency::USD, amount).map(|band| (band.least, band.most));
+        let band =
+            |amount| tolerance.band(Kind::Payment, Currency::USD, amount).map(|band| (band.least, band.most));
         assert_eq!(band(5), Some((1, i64::MAX)));
         assert_eq!(band(-5), Some((i64::MIN, -1)));
     }

@@ -84,7 +84,7 @@ pub struct Evidence {
     pub dispute_id: Uuid,
     /// A kind of file, or the name of a text.
     pub evidence_type: String,
-    /// Files: the name, cleaned.
+    /// Files: the name, cleaned; null after it was erased.
     pub file_name: Option<String>,
     /// Files: the media type, by the first bytes.
     pub content_type: Option<String>,
@@ -98,7 +98,7 @@ pub struct Evidence {
     pub text_content: Option<String>,
     /// For people; empty after it was erased.
     pub description: String,
-    /// Whether text, description and file were erased: there is no content any more.
+    /// Whether text, description, file and its name were erased: there is no content any more.
     pub erased: bool,
     /// Who added it.
     pub uploaded_by: String,
@@ -113,8 +113,7 @@ pub struct Evidence {
 /// Something that the owner of a file should know.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
-    /// `FILE_MISNAMED`: the name promises another type than the bytes are; `FILE_RENAMED`: the name was cleaned, which
-    /// only the answer to the upload says.
+    /// `FILE_MISNAMED`: the name promises another type than the bytes are; `FILE_RENAMED`: the name was cleaned.
     pub code: String,
     /// In English.
     pub message: String,
@@ -142,27 +141,29 @@ impl Evidence {
     /// Without what must not be kept in the clear.
     #[must_use]
     pub(crate) fn without_personal(self) -> Self {
-        Self { text_content: None, description: String::new(), ..self }
+        Self { text_content: None, description: String::new(), file_name: None, notices: Vec::new(), ..self }
     }
 
     /// With what is personal in it, as it stands now.
     #[must_use]
     pub(crate) fn with_personal(self, personal: Option<Personal>) -> Self {
         let erased = personal.is_none();
-        let Personal { text, description } = personal.unwrap_or_default();
-        Self { text_content: text, description, erased, ..self }
+        let Personal { text, description, file_name, sent_as } = personal.unwrap_or_default();
+        let format = self.content_type.as_deref().and_then(Format::of_media_type);
+        let misnamed = file_name.as_deref().zip(format).and_then(|(name, format)| misnamed(name, format));
+        let renamed = sent_as.map(|from| FileNotice::Renamed { from });
+        let notices = misnamed.iter().chain(&renamed).map(Notice::from).collect();
+        Self { text_content: text, description, file_name, notices, erased, ..self }
     }
 }
 
 impl From<Opened> for Evidence {
     fn from(Opened { row, personal }: Opened) -> Self {
-        let format = row.content_type.as_deref().and_then(Format::of_media_type);
-        let notice = row.file_name.as_deref().zip(format).and_then(|(name, format)| misnamed(name, format));
         let shown = Self {
             id: row.id,
             dispute_id: row.dispute_id,
             evidence_type: row.evidence_type,
-            file_name: row.file_name,
+            file_name: None,
             content_type: row.content_type,
             file_size: row.file_size,
             pages: row.pages,
@@ -173,7 +174,7 @@ impl From<Opened> for Evidence {
             uploaded_by: row.uploaded_by,
             submitted_at: row.submitted_at,
             created_at: row.created_at,
-            notices: notice.iter().map(Notice::from).collect(),
+            notices: Vec::new(),
         };
         shown.with_personal(personal)
     }

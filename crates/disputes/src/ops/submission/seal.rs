@@ -122,7 +122,6 @@ async fn write_packet(
                 submission_id: after.id,
                 field: field.to_owned(),
                 sha256: wanted.sha256.clone(),
-                file_name: wanted.file_name.clone(),
                 idempotency_key: key(&hold),
                 channel_file_id: None,
             },
@@ -147,7 +146,7 @@ async fn upload(run: &Run, pair: &Pair, file: file::Model) -> Result<bool> {
         Format::Jpeg => FileType::Jpeg,
         Format::Png => FileType::Png,
     };
-    let evidence = EvidenceFile { name: file.file_name.clone(), kind, content: FileContent::Bytes(bytes) };
+    let evidence = EvidenceFile { name: wanted.file_name, kind, content: FileContent::Bytes(bytes) };
     let uploaded = run.app.stripe()?.once().upload_evidence(&evidence, &file.idempotency_key).await;
     match uploaded {
         Ok(uploaded) => {

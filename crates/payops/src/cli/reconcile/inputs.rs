@@ -83,8 +83,7 @@ fn read_rules(path: &Path) -> Result<RuleSet, Failure> {
     let text = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
     let unusable = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
     let rules: RuleSet = toml::from_str(&text).map_err(|error| unusable(&error))?;
-    let is_channel =
-        |name: &str| Channel::value_variants().iter().any(|channel| channel.as_str() == name);
+    let is_channel = |name: &str| Channel::value_variants().iter().any(|channel| channel.as_str() == name);
     rules.check(is_channel).map_err(|error| unusable(&error))?;
     Ok(rules)
 }
