@@ -97,7 +97,8 @@ CREATE TABLE submissions (
     tries INTEGER NOT NULL DEFAULT 0,             -- calls of which it is not certain that they had no effect
     delays INTEGER NOT NULL DEFAULT 0,            -- failures in a row, for the pause before the next try
     sent_at TIMESTAMPTZ,
-    outcome VARCHAR(500),                         -- why it was not sent, in the channel's words where it refused
+    outcome VARCHAR(500),                         -- why it was not sent
+    channel_words BYTEA,                          -- what the channel said when it refused, sealed: it may quote what it was sent
     created_by VARCHAR(200) NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,

@@ -229,6 +229,18 @@ impl Error {
         .with_retry_after(retry_after)
     }
 
+    /// The disk of the service, or of its database, is full.
+    pub fn no_room(why: impl fmt::Display) -> Self {
+        Self::new(
+            ErrorKind::Unavailable,
+            "UNAVAILABLE",
+            "There is no room left on the service's disk; nothing was changed. Whoever runs it has to make room.",
+            "服务的磁盘空间已满；未做任何更改，请联系运维人员清理空间。",
+        )
+        .with_internal(why.to_string())
+        .with_retry_after(Duration::from_secs(5))
+    }
+
     /// Adds what the caller may read besides the text.
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {

@@ -109,8 +109,7 @@ async fn advance_clock(State(shared): State<Arc<Shared>>, body: Bytes) -> Answer
         Move::By { advance_seconds } => {
             let by = u32::try_from(advance_seconds).map(|seconds| TimeDelta::seconds(seconds.into()));
             let by = by.map_err(|_| Refusal::bad("advance_seconds must be from 0 to 4294967295"))?;
-            shared.clock.advance(by);
-            Ok(shared.clock.now())
+            shared.advance(by).map(|()| shared.clock.now()).map_err(|error| error.to_string())
         }
         Move::To { advance_to } => shared.jump_to(advance_to),
         Move::Deadline { deadline_of, seconds_before } => {

@@ -202,7 +202,7 @@ impl Shared {
         if to < now {
             return Err(format!("the clock shows {now} and is only moved ahead, not back to {to}"));
         }
-        self.clock.advance(to - now);
+        self.advance(to - now).map_err(|error| error.to_string())?;
         self.settle_books();
         Ok(to)
     }

@@ -31,7 +31,7 @@ pub use gateway::known::KnownPayment;
 pub use gateway::payments::Charge;
 pub use requests::LoggedRequest;
 pub use server::{
-    DEFAULT_GATEWAY_SECRET, DEFAULT_PORT, DEFAULT_SEED, DEFAULT_STRIPE_API_KEY, DEFAULT_WEBHOOK_SECRET,
-    RunningSandbox, Sandbox, SandboxConfig, SandboxHandle,
+    AdvanceAll, DEFAULT_GATEWAY_SECRET, DEFAULT_PORT, DEFAULT_SEED, DEFAULT_STRIPE_API_KEY,
+    DEFAULT_WEBHOOK_SECRET, RunningSandbox, Sandbox, SandboxConfig, SandboxHandle,
 };
 pub use stripe::{Delivery, DeliveryState, DisputeStatus, Settlement, WebhookTarget, stripe_signature};

@@ -63,6 +63,8 @@ pub struct SandboxConfig {
     pub public_url: Option<String>,
     /// The time below the sandbox's own, which can be moved ahead of it.
     pub clock: Arc<dyn Clock>,
+    /// Moves `clock` ahead, where others go by it too; without it the sandbox alone is moved.
+    pub advance_all: Option<AdvanceAll>,
     /// Where the ids of runs, files, events and requests come from. Days do not depend on it.
     pub random: Arc<dyn Random>,
     /// What every day follows from.
@@ -116,6 +118,7 @@ impl SandboxConfig {
             listener,
             public_url: None,
             clock: Arc::new(SystemClock),
+            advance_all: None,
             random: Arc::new(SystemRandom),
             seed: DEFAULT_SEED,
             data: None,
@@ -142,6 +145,7 @@ impl SandboxConfig {
 pub(crate) struct Shared {
     pub(crate) base_url: String,
     pub(crate) clock: VirtualClock,
+    advance_all: Option<AdvanceAll>,
     random: Arc<dyn Random>,
     world: Mutex<World>,
     pub(crate) stripe_api_key: String,
@@ -166,6 +170,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Moves the clock ahead, for all who go by it.
+    pub(crate) fn advance(&self, by: TimeDelta) -> io::Result<()> {
+        match &self.advance_all {
+            Some(advance_all) => (advance_all.0)(by),
+            None => {
+                self.clock.advance(by);
+                Ok(())
+            }
+        }
+    }
+
     /// What is worth keeping.
     fn state(&self) -> KeptState {
         let world = self.world();
@@ -280,6 +295,7 @@ impl Sandbox {
         let shared = Arc::new(Shared {
             base_url,
             clock,
+            advance_all: config.advance_all,
             random: config.random,
             world: Mutex::new(world.with_plans(kept.plans)),
             stripe_api_key: config.stripe_api_key,
@@ -338,6 +354,10 @@ fn router(shared: &Arc<Shared>) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(shared), keep_what_changed))
         .with_state(Arc::clone(shared))
 }
+
+/// Moves a clock ahead that others go by too, or says why it cannot.
+#[derive(Clone)]
+pub struct AdvanceAll(pub Arc<dyn Fn(TimeDelta) -> io::Result<()> + Send + Sync>);
 
 /// What an earlier sandbox left.
 #[derive(Default)]
@@ -497,7 +517,9 @@ impl SandboxHandle {
 
     /// Moves the sandbox's clock ahead; what is due by then happens, each at its own time.
     pub fn advance(&self, by: TimeDelta) {
-        self.shared.clock.advance(by);
+        if let Err(error) = self.shared.advance(by) {
+            tracing::error!(%error, "the clock is not moved");
+        }
         self.shared.settle_books();
     }
 

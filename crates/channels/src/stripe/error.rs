@@ -120,6 +120,26 @@ impl StripeError {
         Self { remote, certainty, detail: detail.map(Box::new), request_id }
     }
 
+    /// What happened, without Stripe's own text, which may quote what it was sent.
+    pub fn without_words(&self) -> String {
+        let Some(status) = self.status() else { return self.to_string() };
+        let detail = self.detail.as_deref();
+        let code = detail.and_then(|detail| detail.code.as_deref());
+        let param = detail.and_then(|detail| detail.param.as_deref());
+        let id = self.request_id.as_deref();
+        let more: Vec<&str> = [code, param, id].into_iter().flatten().collect();
+        if more.is_empty() {
+            format!("Stripe answered {status}")
+        } else {
+            format!("Stripe answered {status} ({})", more.join(", "))
+        }
+    }
+
+    /// Stripe's own text.
+    pub fn words(&self) -> Option<&str> {
+        self.detail.as_ref()?.message.as_deref()
+    }
+
     /// The class of the failure.
     pub fn kind(&self) -> RemoteErrorKind {
         self.remote.kind

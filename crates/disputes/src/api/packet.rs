@@ -17,6 +17,7 @@ use crate::Disputes;
 use crate::evidence::preflight::may_send;
 use crate::ops::packet::{Manifest, assemble};
 use crate::ops::print::print;
+use crate::ops::submission::waits_for_answer;
 use crate::ops::vault;
 use crate::store::{dispute, sent};
 
@@ -69,8 +70,11 @@ pub(super) async fn preflight(
     let dispute = dispute::find(app.context.db.read(), id, caller.caller.merchant_id()).await?;
     let packet = assemble(&app, &dispute).await?;
     let problems = packet.problems(&dispute);
-    let told = problems.iter().map(|problem| PacketProblem::of(problem, &packet.attached_ids)).collect();
-    Ok(Answer::ok(Preflight { may_send: may_send(&problems), packet_sha256: packet.sha256, problems: told }))
+    let refused = waits_for_answer(&dispute, app.context.now()).err();
+    let may_send = refused.is_none() && may_send(&problems);
+    let told = problems.iter().map(|problem| PacketProblem::of(problem, &packet.attached_ids));
+    let problems = refused.iter().map(PacketProblem::refusal).chain(told).collect();
+    Ok(Answer::ok(Preflight { may_send, packet_sha256: packet.sha256, problems }))
 }
 
 /// Gives exactly what was sent for this phase or, before that, what would be sent now.

@@ -11,7 +11,7 @@ use payops_platform::http::{Answer, Command, IfMatch, NoBody, PathId, write};
 use super::disputes::by;
 use super::wire::{NewSubmission, Submission};
 use crate::Disputes;
-use crate::ops::submission;
+use crate::ops::{submission, vault};
 use crate::store::{dispute, submission as rows};
 
 /// Orders the answer: it is packed at once and sent now, at `submit_at`, or a margin before the deadline.
@@ -120,7 +120,12 @@ pub(super) async fn list_submissions(
 ) -> Result<Answer<Vec<Submission>>> {
     let db = app.context.db.read();
     dispute::find(db, id, caller.caller.merchant_id()).await?;
-    Ok(Answer::ok(rows::of_dispute(db, id).await?.into_iter().map(Into::into).collect()))
+    let keys = vault::of(&app, db, id).await?;
+    let told = rows::of_dispute(db, id).await?.into_iter().map(|row| {
+        let channel_words = submission::channel_words(&keys, &row)?;
+        Ok(Submission { channel_words, ..row.into() })
+    });
+    Ok(Answer::ok(told.collect::<Result<_>>()?))
 }
 
 fn ordered(row: rows::Model) -> Answer<Submission> {

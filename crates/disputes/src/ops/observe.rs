@@ -1,5 +1,6 @@
 //! What a reading of the channel's dispute means for the one that is here.
 
+use chrono::TimeDelta;
 use payops_channels::stripe::api::{BalanceTransaction, Dispute as StripeDispute, Kept};
 use payops_core::time::Timestamp;
 use payops_platform::db::Locked;
@@ -14,6 +15,9 @@ use crate::lifecycle::{Event, Phase, State, Status, step};
 use crate::model::{Channel, Doubt, TimelineEvent};
 use crate::store::dispute::{self, Model as Dispute};
 use crate::store::movement::{self, Kind};
+
+/// How far the channel's clock may be ahead of ours, by which it ends a dispute at its deadline.
+const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 
 /// A channel's dispute as it was read.
 #[derive(Debug)]
@@ -121,7 +125,7 @@ fn facts(by: &By<'_>, edit: &mut Edit, seen: &Seen) {
     let state = step(before.state(), before.owner(), Event::Observed(status));
     let answered = answered(&before, &edit.after, state.unwrap_or(before.state()));
     if let Some(state) = state {
-        let cause = lost_cause(answered, edit.after.deadline_passed(now));
+        let cause = lost_cause(answered, edit.after.deadline_passed(now + CLOCK_SKEW));
         edit.move_to(state, Some(cause), now);
     }
     edit.after.evidence_submitted = answered;

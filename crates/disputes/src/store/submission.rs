@@ -82,6 +82,8 @@ pub struct Model {
     pub delays: i32,
     pub sent_at: Option<Timestamp>,
     pub outcome: Option<String>,
+    /// Sealed; see [`crate::ops::submission::channel_words`].
+    pub channel_words: Option<Vec<u8>>,
     pub created_by: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,

@@ -216,7 +216,9 @@ async fn what_the_channel_refuses_can_be_answered_again(db: TestDb) {
     app.to_deadline(&stripes, TimeDelta::hours(5));
     let refused = app.until_submission(&id, |last| last["state"] == "refused").await;
     assert!(refused["outcome"].as_str().unwrap().contains("400"), "{refused}");
-    assert!(app.story(&id).await.contains(&"submission_refused".to_owned()));
+    assert!(refused["channel_words"].as_str().unwrap().contains("fault of the sandbox"), "{refused}");
+    let timeline = app.get(&format!("/api/v1/disputes/{id}/timeline")).await.data().to_string();
+    assert!(timeline.contains("submission_refused") && !timeline.contains("fault of the sandbox"), "{timeline}");
     assert_eq!(app.counted(&stripes), 0);
     app.ordered(&id, &json!({})).await;
     app.until_submission(&id, |last| last["state"] == "sent").await;

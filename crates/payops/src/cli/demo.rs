@@ -108,7 +108,11 @@ async fn show(
     let base_url = url_of(&listeners.reconciliation)?;
     let (disputes_url, limits_url) = (url_of(&listeners.disputes)?, url_of(&listeners.limits)?);
     let surroundings = Surroundings { clock: clock.shared(), ..Surroundings::real() };
-    let open = |service| OpenService::open(service, settings, surroundings.clone());
+    let open = async |service| {
+        let opened = OpenService::open(service, settings, surroundings.clone()).await;
+        opened
+            .with_context(|| format!("the demo's folder is {}; delete it to start over", args.data.display()))
+    };
     let reconciliation = open(Service::Reconciliation).await?;
     let disputes = open(Service::Disputes).await?;
     let limits = open(Service::Limits).await?;
@@ -152,9 +156,9 @@ async fn show(
 
 fn links([base_url, disputes_url, limits_url, sandbox]: [&str; 4], operator: &str, admin: &str) {
     println!();
-    println!("Reconciliation         {base_url}/docs  {base_url}/health  {base_url}/metrics");
-    println!("Disputes               {disputes_url}/docs  {disputes_url}/health  {disputes_url}/metrics");
-    println!("Merchant limits        {limits_url}/docs  {limits_url}/health  {limits_url}/metrics");
+    println!("Reconciliation         {base_url}/docs  {base_url}/health");
+    println!("Disputes               {disputes_url}/docs  {disputes_url}/health");
+    println!("Merchant limits        {limits_url}/docs  {limits_url}/health");
     println!("Sandbox                {sandbox}/");
     println!();
     println!("Paste this to call the APIs as an operator (ADMIN_TOKEN: as an admin):");
@@ -193,6 +197,7 @@ fn sandbox_config(
 ) -> Result<SandboxConfig> {
     let mut config = SandboxConfig::listening(listener);
     config.clock = clock.shared();
+    config.advance_all = Some(clock.mover());
     config.report_delay = chrono::TimeDelta::seconds(1);
     config.dispute_delay = chrono::TimeDelta::zero();
     config.decision_delay = disputes::DECISION;

@@ -31,6 +31,6 @@ pub(crate) fn run(args: RotateKeysArgs) -> Result<ExitCode> {
         let rotated = rotate_keys(&db, &ring, Arc::new(SystemRandom)).await;
         rotated.map_err(|error| with_internal(&error))
     })?;
-    println!("{count} keys were wrapped anew; all are under '{}'", ring.first());
+    println!("keys that were wrapped anew: {count}; all are under '{}'", ring.first());
     Ok(ExitCode::SUCCESS)
 }

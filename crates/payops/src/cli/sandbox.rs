@@ -98,8 +98,9 @@ fn write_day(args: &SandboxArgs, files: &FilesArgs) -> Result<ExitCode> {
 fn serve(args: SandboxArgs) -> Result<ExitCode> {
     startup::block_on(async {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
-        let mut config =
-            SandboxConfig::on(address).await.with_context(|| format!("{address} cannot be listened on"))?;
+        let mut config = SandboxConfig::on(address)
+            .await
+            .with_context(|| format!("{address} cannot be listened on; choose another port with --port"))?;
         config.payments = args.payments;
         config.seed = args.seed;
         config.data = args.data;

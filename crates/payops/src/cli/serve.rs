@@ -91,5 +91,9 @@ async fn serve_all(services: Vec<Service>, settings: &Settings, stop: Cancellati
 
 fn listen(settings: &Settings, port: u16) -> Result<TcpListener> {
     let address = SocketAddr::new(settings.bind, port);
-    http::listen(address).with_context(|| format!("{address} cannot be listened on"))
+    http::listen(address).with_context(|| {
+        format!(
+            "{address} cannot be listened on; choose another port (PORT with one service, else PAYOPS_…_PORT)"
+        )
+    })
 }

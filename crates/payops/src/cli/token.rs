@@ -34,11 +34,11 @@ pub(crate) struct TokenArgs {
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum TokenRole {
-    /// Works cases: tasks, files, records
+    /// Works cases: tasks, files, records, disputes
     Operator,
     /// Everything
     Admin,
-    /// Sees its own
+    /// Sees its own limits and disputes
     Merchant,
 }
 

@@ -24,7 +24,7 @@ async fn keys_change_by_command(kind: Kind) {
     for count in [1, 0] {
         let rotated = site.run("rotate-keys").await;
         assert_eq!(rotated.code, 0, "{rotated:?}");
-        assert_eq!(rotated.stdout, format!("{count} keys were wrapped anew; all are under '2027'\n"));
+        assert_eq!(rotated.stdout, format!("keys that were wrapped anew: {count}; all are under '2027'\n"));
     }
     site.set("PAYOPS_DATA_KEYS", NEXT);
     assert!(site.start_disputes().await.stop().await.success(), "the old key is needed no more");

@@ -57,6 +57,31 @@ async fn a_task_waits_for_room_and_an_upload_is_refused() {
     assert_eq!(upload(&instance, file).await.status().as_u16(), 201);
 }
 
+/// SQLite ends a transaction by itself when the disk fails it, at its commit at the latest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_after_a_full_disk_outlives_the_process() {
+    let site = Site::new(Kind::Sqlite).await;
+    let instance = site.start_with_file_limit(1 << 30).await;
+    let create = async |instance: &Instance, day: u32| {
+        let body =
+            json!({ "task_date": format!("2024-03-{day:02}"), "channel": "stripe", "task_type": "daily" });
+        instance.request(Method::POST, "tasks").json(&body).send().await.unwrap()
+    };
+    for round in 0..3 {
+        leave_room(&instance, 0).await;
+        for day in 1..=3 {
+            assert_eq!(create(&instance, day).await.status().as_u16(), 503);
+        }
+        make_room(&instance).await;
+        assert_eq!(create(&instance, 10 + round).await.status().as_u16(), 201);
+        let tasks = site.count("SELECT count(*) FROM reconciliation_tasks").await;
+        assert_eq!(tasks, i64::from(round) + 1, "others see it");
+    }
+    instance.kill().await;
+    let _again = site.start().await;
+    assert_eq!(site.count("SELECT count(*) FROM reconciliation_tasks").await, 3);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_process_left_behind_is_removed_a_day_later() {
     let site = Site::new(Kind::Sqlite).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
 use sqlx::pool::PoolOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool};
 use tokio_util::task::TaskTracker;
 
@@ -211,7 +211,9 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
     SQLITE_SETTINGS.into_iter().fold(options, |options, (name, value)| options.pragma(name, value))
 }
 
-/// Connections to a local file never go stale, so they are neither tested nor closed.
+/// Connections to a local file never go stale, so they are neither tested nor closed. One of which the driver thinks that a
+/// transaction is open is closed: SQLite itself ends a transaction that meets a full disk, the driver's rollback fails,
+/// and what came next would be a savepoint that nobody ever commits.
 fn sqlite_pool_options(max_connections: u32) -> PoolOptions<sqlx::Sqlite> {
     PoolOptions::new()
         .max_connections(max_connections)
@@ -219,6 +221,19 @@ fn sqlite_pool_options(max_connections: u32) -> PoolOptions<sqlx::Sqlite> {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(is_outside_of_transactions(connection)))
+}
+
+async fn is_outside_of_transactions(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    if connection.is_in_transaction() {
+        // A rollback of somebody who went away may be on its way to the connection's thread.
+        connection.ping().await?;
+    }
+    let is_outside = !connection.is_in_transaction();
+    if !is_outside {
+        tracing::warn!("a connection to SQLite is replaced: a transaction of it could not be rolled back");
+    }
+    Ok(is_outside)
 }
 
 async fn sqlite_writer(path: &Path) -> sqlx::Result<SqlitePool> {

@@ -473,6 +473,45 @@ async fn a_database_that_is_away_is_said_to_be() {
     assert!(error.starts_with("cannot connect to postgres ") && !error.contains("hunter2"), "{error}");
 }
 
+/// Writes more than the file may hold, which is as much as it holds: what a full disk does.
+async fn overfill(tx: &Tx) -> Result<()> {
+    tx.execute_unprepared("PRAGMA max_page_count = 1").await?;
+    tx.execute_unprepared("INSERT INTO counters (name, value) VALUES (hex(randomblob(1000000)), 0)").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_a_full_disk_what_is_written_is_there() {
+    let db = testing::sqlite(COUNTERS).await;
+    for round in 1..=3 {
+        let full = db.write("fills the disk", |tx| Box::pin(overfill(tx))).await.unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::Unavailable, "{full:?}");
+        db.write("has room again", |tx| Box::pin(add(tx, "a", 1))).await.unwrap();
+        assert_eq!(value(&db, "a").await, round, "others see it");
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_full_disk_is_not_written_by_itself() {
+    let db = testing::sqlite(COUNTERS).await;
+    let outcome: Result<()> = db
+        .write("goes on", |tx| {
+            Box::pin(async move {
+                add(tx, "a", 1).await?;
+                let full = tx.savepoint(|tx| Box::pin(overfill(tx))).await;
+                assert_eq!(full.unwrap_err().kind(), ErrorKind::Unavailable);
+                assert!(tx.savepoint(|tx| Box::pin(add(tx, "b", 1))).await.is_err());
+                assert!(add(tx, "b", 1).await.is_err());
+                Ok(())
+            })
+        })
+        .await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!((value(&db, "a").await, value(&db, "b").await), (0, 0));
+    db.write("has room again", |tx| Box::pin(add(tx, "a", 1))).await.unwrap();
+    assert_eq!(value(&db, "a").await, 1);
+}
+
 #[tokio::test]
 async fn an_exhausted_pool_answers_unavailable() {
     let place = testing::postgres_place().await;

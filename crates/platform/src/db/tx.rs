@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sea_orm::prelude::async_trait::async_trait;
+use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement,
     TransactionTrait,
 };
 
@@ -20,10 +21,15 @@ type Afterwards = Box<dyn FnOnce() + Send>;
 /// A statement that failed spoils the transaction on PostgreSQL: whatever follows would be lost without a
 /// word. So a body that goes on after a failed statement and returns `Ok` is refused, on both databases.
 /// Where a failure is expected, put the statement into a [`Tx::savepoint`].
+///
+/// A full disk, or one that fails, ends the whole transaction on SQLite, savepoints or not: no statement goes through after
+/// that, since it would be committed by itself.
 pub struct Tx {
     transaction: DatabaseTransaction,
     backend: Backend,
     failed: Mutex<Option<DbErr>>,
+    /// What has ended the transaction; known to all of its savepoints.
+    ended: Arc<OnceLock<DbErr>>,
     afterwards: Mutex<Vec<Afterwards>>,
 }
 
@@ -35,7 +41,12 @@ impl fmt::Debug for Tx {
 
 impl Tx {
     pub(super) fn new(transaction: DatabaseTransaction, backend: Backend) -> Self {
-        Self { transaction, backend, failed: Mutex::new(None), afterwards: Mutex::new(Vec::new()) }
+        Self::part(transaction, backend, Arc::default())
+    }
+
+    fn part(transaction: DatabaseTransaction, backend: Backend, ended: Arc<OnceLock<DbErr>>) -> Self {
+        let (failed, afterwards) = (Mutex::new(None), Mutex::new(Vec::new()));
+        Self { transaction, backend, failed, ended, afterwards }
     }
 
     /// The connection to give to `SeaORM`; the transaction itself.
@@ -71,7 +82,8 @@ impl Tx {
         F: for<'s> FnOnce(&'s Tx) -> BoxFuture<'s, Result<T>> + Send,
         T: Send,
     {
-        let part = Self::new(self.transaction.begin().await?, self.backend);
+        self.check()?;
+        let part = Self::part(self.transaction.begin().await?, self.backend, Arc::clone(&self.ended));
         let outcome = body(&part).await;
         let (value, hooks) = part.finish(outcome).await?;
         self.afterwards.lock().unwrap_or_else(PoisonError::into_inner).extend(hooks);
@@ -81,6 +93,7 @@ impl Tx {
     /// Commits when the outcome is good, else rolls back. Returns the hooks to be run after the commit.
     pub(super) async fn finish<T>(self, outcome: Result<T>) -> Result<(T, Vec<Afterwards>)> {
         let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.ended.get().map_or(outcome, |error| Err(error.clone().into()));
         match outcome.and_then(|value| failed.map_or(Ok(value), |error| Err(swallowed(error)))) {
             Ok(value) => {
                 self.transaction.commit().await?;
@@ -96,13 +109,33 @@ impl Tx {
         }
     }
 
+    /// Whether statements still belong to the transaction.
+    fn check(&self) -> Result<(), DbErr> {
+        self.ended.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
     fn watch<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
         if let Err(error) = &result {
+            if self.backend == Backend::Sqlite && ends_transaction(error) {
+                self.ended.get_or_init(|| error.clone());
+            }
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.get_or_insert_with(|| error.clone());
         }
         result
     }
+}
+
+/// Whether SQLite has ended the transaction, or may have, that a statement failed in: out of memory, interrupted, an error of
+/// the disk, or a full one (<https://www.sqlite.org/lang_transaction.html>).
+fn ends_transaction(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error
+    else {
+        return false;
+    };
+    let code = cause.as_database_error().and_then(DatabaseError::code);
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    matches!(code.map(|extended| extended & 0xff), Some(7 | 9 | 10 | 13))
 }
 
 fn swallowed(error: DbErr) -> Error {
@@ -121,18 +154,22 @@ impl ConnectionTrait for Tx {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.check()?;
         self.watch(self.transaction.execute_raw(statement).await)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.check()?;
         self.watch(self.transaction.execute_unprepared(sql).await)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.check()?;
         self.watch(self.transaction.query_one_raw(statement).await)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.check()?;
         self.watch(self.transaction.query_all_raw(statement).await)
     }
 }

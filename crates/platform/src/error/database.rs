@@ -43,6 +43,7 @@ impl Error {
             Trouble::Duplicate => duplicate(cause),
             Trouble::Busy => Self::unavailable(cause, BUSY),
             Trouble::Away => Self::unavailable(cause, AWAY),
+            Trouble::Full => Self::no_room(cause),
             Trouble::Ours => Self::internal(cause.to_string()),
         }
     }
@@ -81,8 +82,10 @@ enum Trouble {
     Duplicate,
     /// Another transaction held a lock for too long. To run again at once would only wait again.
     Busy,
-    /// The database is stopping, starting, full, or only a replica.
+    /// The database is stopping, starting, or only a replica.
     Away,
+    /// Its disk is full.
+    Full,
     /// Anything else is a mistake of ours.
     Ours,
 }
@@ -126,7 +129,9 @@ fn postgres_trouble(code: &str) -> Trouble {
         // query_canceled (a time-out), read_only_sql_transaction (a replica after a fail-over),
         // idle_in_transaction_session_timeout
         "57014" | "25006" | "25P03" => Trouble::Away,
-        // connection exceptions; resources (disk full, memory, connections); operator (shutdown, starting)
+        // disk_full
+        "53100" => Trouble::Full,
+        // connection exceptions; resources (memory, connections); operator (shutdown, starting)
         code if code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") => Trouble::Away,
         _ => Trouble::Ours,
     }
@@ -140,8 +145,10 @@ fn sqlite_trouble(code: &str) -> Trouble {
         (1555 | 2067, _) => Trouble::Duplicate,
         // SQLITE_BUSY, SQLITE_LOCKED
         (_, 5 | 6) => Trouble::Clash,
-        // SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
-        (_, 10 | 13 | 14) => Trouble::Away,
+        // SQLITE_FULL
+        (_, 13) => Trouble::Full,
+        // SQLITE_IOERR, SQLITE_CANTOPEN
+        (_, 10 | 14) => Trouble::Away,
         _ => Trouble::Ours,
     }
 }

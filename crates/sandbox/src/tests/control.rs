@@ -1,8 +1,10 @@
 //! The sandbox's own endpoints.
 
+use payops_core::time::Clock;
+
 use super::*;
 use crate::days::{Truth, Verdict};
-use crate::{Fault, FaultKind, FaultTarget};
+use crate::{AdvanceAll, Fault, FaultKind, FaultTarget, VirtualClock};
 
 impl Bed {
     async fn get(&self, path: &str) -> Answer {
@@ -60,6 +62,29 @@ async fn the_clock_can_be_moved_ahead() {
     assert_eq!(after.body["data_available_end"], "2024-10-26T12:00:00Z");
     assert_eq!(bed.post("/sandbox/clock", json!({"advance_seconds": -1})).await.status, 400);
     assert_eq!(bed.post("/sandbox/clock", json!({})).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_clock_that_others_go_by_is_moved_for_all_or_not_at_all() {
+    let shared = Arc::new(VirtualClock::new(Arc::new(ManualClock::new("2024-10-26T12:00:00Z".parse().unwrap()))));
+    let (base, mover) = (Arc::clone(&shared), Arc::clone(&shared));
+    let bed = Bed::start_with(|config| {
+        config.clock = base;
+        config.advance_all = Some(AdvanceAll(Arc::new(move |by| {
+            if by > TimeDelta::days(1) {
+                return Err(std::io::Error::other("the disk is full"));
+            }
+            mover.advance(by);
+            Ok(())
+        })));
+    })
+    .await;
+    let after = bed.post("/sandbox/clock", json!({"advance_seconds": 60})).await;
+    assert_eq!((after.status, &after.body["now"]), (200, &json!("2024-10-26T12:01:00Z")));
+    assert_eq!(shared.now().to_rfc3339(), "2024-10-26T12:01:00+00:00");
+    let refused = bed.post("/sandbox/clock", json!({"advance_seconds": 90_000})).await;
+    assert_eq!((refused.status, &refused.body["error"]), (400, &json!("the disk is full")));
+    assert_eq!(bed.get("/sandbox/clock").await.body["now"], "2024-10-26T12:01:00Z");
 }
 
 #[tokio::test]

@@ -185,7 +185,11 @@ impl StripeClient {
                 let Some(pause) = self.retries.pause(attempt, &failed, &**random) else {
                     return Err(failed);
                 };
-                tracing::warn!(error = %failed, attempt, "the call of Stripe failed, it is made again");
+                tracing::warn!(
+                    error = failed.without_words(),
+                    attempt,
+                    "the call of Stripe failed, it is made again"
+                );
                 tokio::time::sleep(pause).await;
                 attempt += 1;
             }

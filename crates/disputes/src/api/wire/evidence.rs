@@ -241,7 +241,7 @@ impl From<&ChecklistItem> for ChecklistLine {
         Self {
             evidence_type: line.item.as_str().to_owned(),
             form: if matches!(line.item, Item::File(_)) { ItemForm::File } else { ItemForm::Text },
-            label: label.en.into_owned(),
+            label: capitalised(&label.en),
             label_zh: label.zh.into_owned(),
             importance: line.importance,
             satisfied: line.satisfied,
@@ -249,10 +249,16 @@ impl From<&ChecklistItem> for ChecklistLine {
     }
 }
 
+/// With a capital at its beginning: it stands alone.
+fn capitalised(label: &str) -> String {
+    let mut characters = label.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
 /// Whether the channel would take what the dispute has now.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Preflight {
-    /// Whether nothing blocks it. Whether an answer is waited for at all, the dispute's `allowed_actions` say.
+    /// Whether nothing blocks it: neither the packet itself nor the dispute's status or deadline.
     pub may_send: bool,
     /// The SHA-256 of the packet as it is now.
     pub packet_sha256: String,
@@ -278,6 +284,18 @@ pub struct PacketProblem {
 }
 
 impl PacketProblem {
+    /// What stands against any answer to the dispute.
+    pub(crate) fn refusal(error: &Error) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            blocks: true,
+            about: None,
+            evidence_id: None,
+            message: error.text().en.to_string(),
+            message_zh: error.text().zh.to_string(),
+        }
+    }
+
     /// `attached` are the pieces of evidence that are files, in the order of the preflight.
     pub(crate) fn of(problem: &preflight::Problem, attached: &[Uuid]) -> Self {
         let evidence_id = match problem.about {

@@ -75,6 +75,8 @@ pub struct Submission {
     pub sent_at: Option<DateTime<Utc>>,
     /// Why it was not sent.
     pub outcome: Option<String>,
+    /// What the channel said when it refused, which the list alone tells; null after it was erased.
+    pub channel_words: Option<String>,
     /// Who ordered it.
     pub created_by: String,
     /// When it was ordered.
@@ -99,6 +101,7 @@ impl From<Model> for Submission {
             staged_at: row.staged_at,
             sent_at: row.sent_at,
             outcome: row.outcome,
+            channel_words: None,
             created_by: row.created_by,
             created_at: row.created_at,
             updated_at: row.updated_at,

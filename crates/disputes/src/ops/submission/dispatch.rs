@@ -136,11 +136,11 @@ async fn begin(mut hold: Hold<'_>) -> Result<Next> {
     let unanswered = hold.dispute.submission_count <= after.count_before;
     let lost_by_deadline = hold.dispute.status == Status::Lost && unanswered;
     if late && (wanted || lost_by_deadline) {
-        return hold.end(SubmissionState::Expired, TOO_LATE).await.map(|()| Next::Nothing);
+        return hold.end(SubmissionState::Expired, &TOO_LATE.into()).await.map(|()| Next::Nothing);
     }
     if !wanted {
         let outcome = format!("the dispute is {status}");
-        return hold.end(SubmissionState::Withdrawn, &outcome).await.map(|()| Next::Nothing);
+        return hold.end(SubmissionState::Withdrawn, &outcome.as_str().into()).await.map(|()| Next::Nothing);
     }
     follow(&mut after, &hold.dispute, hold.by.app.options.submission_margin);
     after.phase = hold.dispute.phase;

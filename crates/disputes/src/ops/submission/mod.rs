@@ -31,6 +31,7 @@ use crate::lifecycle::{Action, actions};
 use crate::model::{Channel, TimelineEvent};
 use crate::store::dispute::{self, Model as Dispute};
 use crate::store::submission::{self, Kind, Model as Submission, SubmissionState};
+use crate::vault::DisputeKeys;
 
 /// So long evidence may not have changed before it is packed anew: people attach several things in a row.
 const QUIET: TimeDelta = TimeDelta::minutes(1);
@@ -57,6 +58,28 @@ pub(crate) async fn problems(app: &Disputes, id: Uuid) -> Result<Vec<Problem>> {
     Ok(packet::assemble(app, &dispute).await?.problems(&dispute))
 }
 
+/// What the channel said when it refused a submission, where it is still known.
+pub(crate) fn channel_words(keys: &DisputeKeys, submission: &Submission) -> Result<Option<String>> {
+    let Some(sealed) = &submission.channel_words else { return Ok(None) };
+    let opened = keys.open(&words_place(submission.id), sealed)?;
+    Ok(opened.map(|words| String::from_utf8_lossy(&words).into_owned()))
+}
+
+fn words_place(id: Uuid) -> String {
+    format!("channel words on {id}")
+}
+
+/// Whether an answer is waited for, and could still be in time.
+///
+/// # Errors
+/// 409 `DISPUTE_STATUS`; 422 `DEADLINE_PASSED`.
+pub(crate) fn waits_for_answer(dispute: &Dispute, now: Timestamp) -> Result<()> {
+    if !dispute.status.awaits_answer() {
+        return Err(error::action_not_allowed(dispute, "answered", "提交答复"));
+    }
+    if dispute.deadline_passed(now) { Err(error::deadline_passed(dispute)) } else { Ok(()) }
+}
+
 /// Orders the answer to be sent.
 ///
 /// # Errors
@@ -71,9 +94,7 @@ pub(crate) async fn submit(
     want(by.app, by.tx).await?;
     let (dispute, now) = (locked(by, id, if_match).await?, by.app.context.now());
     channels(by.app, &dispute)?;
-    if dispute.status.awaits_answer() && dispute.deadline_passed(now) {
-        return Err(error::deadline_passed(&dispute));
-    }
+    waits_for_answer(&dispute, now)?;
     require(&dispute, Action::Submit, now, "answered", "提交答复")?;
     none_open(by.tx, &dispute).await?;
     if !may_send(problems) {
@@ -233,6 +254,7 @@ async fn blank(by: &By<'_>, dispute: &Dispute, kind: Kind) -> Result<Submission>
         delays: 0,
         sent_at: None,
         outcome: None,
+        channel_words: None,
         created_by: by.actor.id.clone(),
         created_at: now,
         updated_at: now,

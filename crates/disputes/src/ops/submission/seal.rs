@@ -11,7 +11,7 @@ use payops_platform::error::Result;
 use sha2::{Digest, Sha256};
 
 use super::QUIET;
-use super::step::{Hold, Pair, Run, is_for_all};
+use super::step::{Hold, Pair, Run, Why, is_for_all};
 use crate::documents::kind::Format;
 use crate::error;
 use crate::evidence::preflight::may_send;
@@ -86,7 +86,10 @@ async fn blocked(run: &Run, pair: &Pair, made_from: String, codes: String) -> Re
             let (made_from, codes) = &*shared;
             if hold.submission.staged_at.is_none() {
                 return hold
-                    .end(SubmissionState::Refused, &format!("the packet cannot be sent: {codes}"))
+                    .end(
+                        SubmissionState::Refused,
+                        &format!("the packet cannot be sent: {codes}").as_str().into(),
+                    )
                     .await;
             }
             tracing::error!(codes, "changed evidence cannot be sent; the packet from before it stays");
@@ -229,13 +232,13 @@ async fn failed_to_seal(run: &Run, pair: &Pair, failed: &StripeError) -> Result<
         return Ok(());
     }
     if failed.certainty != Certainty::Refused {
-        tracing::warn!(error = %failed, submission = %pair.submission.id, "packing will be tried again");
+        tracing::warn!(error = failed.without_words(), submission = %pair.submission.id, "packing will be tried again");
         return run.later(pair).await;
     }
-    let words = Arc::new(failed.to_string());
+    let why = Arc::new(Why::from(failed));
     run.step("submissions.refused", pair, move |hold| {
-        let words = Arc::clone(&words);
-        async move { hold.end(SubmissionState::Refused, &words).await }.boxed()
+        let why = Arc::clone(&why);
+        async move { hold.end(SubmissionState::Refused, &why).await }.boxed()
     })
     .await?;
     Ok(())

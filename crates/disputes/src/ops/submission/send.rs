@@ -17,7 +17,7 @@ use payops_platform::error::{Error, Result};
 use serde_json::json;
 
 use super::dispatch::{TOO_LATE, intend};
-use super::step::{Hold, Pair, Run, is_for_all};
+use super::step::{Hold, Pair, Run, Why, is_for_all};
 use crate::lifecycle::{Event, step};
 use crate::model::{LostCause, TimelineEvent};
 use crate::ops::observe::Seen;
@@ -55,7 +55,7 @@ impl Run {
             }
             Err(failed) => {
                 let status = failed.as_ref().and_then(StripeError::status);
-                let error = failed.map_or_else(|| TOO_LATE.to_owned(), |failed| failed.to_string());
+                let error = failed.map_or_else(|| TOO_LATE.to_owned(), |failed| failed.without_words());
                 tracing::warn!(error, submission = %call.pair.submission.id, "a submission may have arrived");
                 let Some(pair) = self.doubt(&call.pair, status.is_some_and(|status| status >= 500)).await?
                 else {
@@ -127,7 +127,10 @@ impl Run {
         let object = match self.app.stripe()?.once().first().dispute(pair.channel_id()).await {
             Ok(object) => object,
             Err(failed) => {
-                tracing::warn!(error = %failed, "a dispute that may be answered cannot be read");
+                tracing::warn!(
+                    error = failed.without_words(),
+                    "a dispute that may be answered cannot be read"
+                );
                 if is_for_all(&failed) {
                     self.pause(&failed);
                 }
@@ -150,13 +153,12 @@ impl Run {
             return self.took(pair, seen, begun).await;
         }
         if let Some(refused) = refused {
-            return self.refuse(pair, seen, begun, refused.to_string()).await;
+            return self.refuse(pair, seen, begun, refused.into()).await;
         }
         // The clock after the look: a dispute that was lost by its deadline meanwhile is one that was missed.
         if !waits && !submission_is_late(pair, self.app.context.now()) {
-            return self
-                .refuse(pair, seen, begun, format!("the channel says that the dispute is {words}"))
-                .await;
+            let why = format!("the channel says that the dispute is {words}").as_str().into();
+            return self.refuse(pair, seen, begun, why).await;
         }
         self.not_arrived(pair, go_on).await
     }
@@ -214,8 +216,8 @@ impl Run {
     }
 
     /// Writes down that the channel would not take it, and what it showed.
-    pub(super) async fn refuse(&self, pair: &Pair, seen: Seen, begun: i64, words: String) -> Result<()> {
-        let shared = Arc::new((seen, words));
+    pub(super) async fn refuse(&self, pair: &Pair, seen: Seen, begun: i64, why: Why) -> Result<()> {
+        let shared = Arc::new((seen, why));
         self.step("submissions.refused", pair, move |mut hold| {
             let shared = Arc::clone(&shared);
             async move {
@@ -257,7 +259,7 @@ async fn again(mut hold: Hold<'_>, go_on: bool) -> Result<Option<Call>> {
             after.next_at = due_by + LAST_ANSWER;
             return hold.write(after).await.map(|_| None);
         }
-        return hold.end(SubmissionState::Expired, TOO_LATE).await.map(|()| None);
+        return hold.end(SubmissionState::Expired, &TOO_LATE.into()).await.map(|()| None);
     }
     if !go_on || has_arrived(&hold) {
         after.delays = after.delays.saturating_add(1);

@@ -12,10 +12,11 @@ use payops_platform::error::Result;
 use payops_platform::jobs::Lease;
 use serde_json::json;
 
+use super::words_place;
 use crate::Disputes;
 use crate::model::TimelineEvent;
 use crate::ops::observe::{self, Seen};
-use crate::ops::{By, Edit, Source, alerts, readings};
+use crate::ops::{By, Edit, Source, alerts, readings, vault};
 use crate::store::dispute::{self, Model as Dispute};
 use crate::store::reading;
 use crate::store::submission::{self, Model as Submission, SubmissionState};
@@ -96,7 +97,7 @@ impl Run {
         use payops_channels::RemoteErrorKind as Why;
         let usual = if failed.kind() == Why::Unauthorized { LOCKED_OUT } else { AWAY };
         let pause = failed.remote.retry_after.unwrap_or(usual);
-        tracing::warn!(error = %failed, pause_ms = pause.as_millis(), "submissions pause");
+        tracing::warn!(error = failed.without_words(), pause_ms = pause.as_millis(), "submissions pause");
         let mut held = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
         *held = held.max(Some(pause));
     }
@@ -172,9 +173,9 @@ impl Hold<'_> {
     }
 
     /// Ends the submission without an effect, tells why, and has the dispute read.
-    pub(super) async fn end(self, state: SubmissionState, outcome: &str) -> Result<()> {
+    pub(super) async fn end(self, state: SubmissionState, why: &Why) -> Result<()> {
         let Self { by, reading, dispute, submission } = self;
-        let outcome: String = outcome.chars().take(500).collect();
+        let outcome: String = why.outcome.chars().take(500).collect();
         let (event, word) = match state {
             SubmissionState::Withdrawn => (TimelineEvent::SubmissionWithdrawn, "withdrawn"),
             SubmissionState::Expired => (TimelineEvent::SubmissionRefused, "expired"),
@@ -184,6 +185,13 @@ impl Hold<'_> {
         let mut after = (*submission).clone();
         after.state = state;
         after.outcome = Some(outcome.clone());
+        let keys = match &why.words {
+            Some(_) => vault::usable(by.app, by.tx, &dispute).await?,
+            None => None,
+        };
+        if let (Some(keys), Some(words)) = (keys, &why.words) {
+            after.channel_words = Some(keys.seal(&words_place(after.id), words.as_bytes())?);
+        }
         let mut detail = json!({
             "number": after.number, "kind": after.kind, "outcome": outcome, "state": state,
         });
@@ -201,6 +209,25 @@ impl Hold<'_> {
             tracing::error!(dispute = %dispute.dispute_no, outcome, word, "a submission was not sent");
         });
         Ok(())
+    }
+}
+
+/// Why a submission ends without an effect: for everybody; and what the channel said, which may quote what it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Why {
+    outcome: String,
+    words: Option<String>,
+}
+
+impl From<&StripeError> for Why {
+    fn from(failed: &StripeError) -> Self {
+        Self { outcome: failed.without_words(), words: failed.words().map(str::to_owned) }
+    }
+}
+
+impl From<&str> for Why {
+    fn from(outcome: &str) -> Self {
+        Self { outcome: outcome.to_owned(), words: None }
     }
 }
 

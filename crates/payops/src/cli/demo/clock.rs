@@ -1,16 +1,17 @@
 //! The demo's clock: ours, ahead by as much as its stories have moved it. It is kept beside the databases, which never see
 //! time go back.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
 use payops_core::time::{Clock, SystemClock, Timestamp};
-use payops_sandbox::{SandboxHandle, VirtualClock};
+use payops_sandbox::{AdvanceAll, SandboxHandle, VirtualClock};
 
 /// The clock of everything in the demo: services, Stripe and the payment gateway.
+#[derive(Clone)]
 pub(super) struct DemoClock {
     clock: Arc<VirtualClock>,
     file: PathBuf,
@@ -39,15 +40,28 @@ impl DemoClock {
         self.clock.now()
     }
 
-    /// Lets time pass until an instant, and has Stripe do what is due by then.
-    pub(super) fn pass_until(&self, instant: Timestamp, stripe: &SandboxHandle) -> Result<()> {
-        let by = (instant - self.clock.now()).max(TimeDelta::zero());
-        let ahead = (self.clock.ahead() + by).num_microseconds().context("the clock is too far ahead")?;
+    /// The way in which the sandbox moves it.
+    pub(super) fn mover(&self) -> AdvanceAll {
+        let clock = self.clone();
+        AdvanceAll(Arc::new(move |by| clock.advance(by)))
+    }
+
+    /// Moves the clock ahead, once that is written down.
+    fn advance(&self, by: TimeDelta) -> io::Result<()> {
+        let ahead = self.clock.ahead().checked_add(&by).and_then(|ahead| ahead.num_microseconds());
+        let ahead = ahead.ok_or_else(|| io::Error::other("the clock would be too far ahead"))?;
         let (file, fresh) = (&self.file, self.file.with_extension("new"));
         std::fs::write(&fresh, ahead.to_string())
             .and_then(|()| std::fs::rename(&fresh, file))
-            .with_context(|| format!("{} cannot be written", file.display()))?;
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
         self.clock.advance(by);
+        Ok(())
+    }
+
+    /// Lets time pass until an instant, and has Stripe do what is due by then.
+    pub(super) fn pass_until(&self, instant: Timestamp, stripe: &SandboxHandle) -> Result<()> {
+        self.advance((instant - self.clock.now()).max(TimeDelta::zero()))
+            .context("the clock is not moved")?;
         stripe.advance(TimeDelta::zero());
         Ok(())
     }

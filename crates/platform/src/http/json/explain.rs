@@ -71,6 +71,16 @@ fn unreadable(text: &str) -> Option<(&'static str, &'static str)> {
         | "cannot parse integer from empty string"
         | "number too large to fit in target type"
         | "number too small to fit in target type" => Some(WHOLE_NUMBER),
+        // What chrono says of a time that it cannot read, or of a day.
+        "premature end of input"
+        | "input contains invalid characters"
+        | "input is out of range"
+        | "trailing input"
+        | "no possible date and time matching input"
+        | "input is not enough for unique date and time" => Some((
+            "a time with its zone, such as 2026-12-01T00:00:00Z; a day, where one is asked for, such as 2026-12-01",
+            "带时区的时间（如 2026-12-01T00:00:00Z）；需要日期时为 2026-12-01",
+        )),
         "provided string was not `true` or `false`" => Some(("true or false", "true 或 false")),
         _ => None,
     }
