@@ -218,7 +218,10 @@ async fn what_the_channel_refuses_can_be_answered_again(db: TestDb) {
     assert!(refused["outcome"].as_str().unwrap().contains("400"), "{refused}");
     assert!(refused["channel_words"].as_str().unwrap().contains("fault of the sandbox"), "{refused}");
     let timeline = app.get(&format!("/api/v1/disputes/{id}/timeline")).await.data().to_string();
-    assert!(timeline.contains("submission_refused") && !timeline.contains("fault of the sandbox"), "{timeline}");
+    assert!(
+        timeline.contains("submission_refused") && !timeline.contains("fault of the sandbox"),
+        "{timeline}"
+    );
     assert_eq!(app.counted(&stripes), 0);
     app.ordered(&id, &json!({})).await;
     app.until_submission(&id, |last| last["state"] == "sent").await;

@@ -66,7 +66,8 @@ async fn the_clock_can_be_moved_ahead() {
 
 #[tokio::test]
 async fn a_clock_that_others_go_by_is_moved_for_all_or_not_at_all() {
-    let shared = Arc::new(VirtualClock::new(Arc::new(ManualClock::new("2024-10-26T12:00:00Z".parse().unwrap()))));
+    let shared =
+        Arc::new(VirtualClock::new(Arc::new(ManualClock::new("2024-10-26T12:00:00Z".parse().unwrap()))));
     let (base, mover) = (Arc::clone(&shared), Arc::clone(&shared));
     let bed = Bed::start_with(|config| {
         config.clock = base;
