@@ -172,13 +172,11 @@ pub(crate) struct Shared {
 impl Shared {
     /// Moves the clock ahead, for all who go by it.
     pub(crate) fn advance(&self, by: TimeDelta) -> io::Result<()> {
-        match &self.advance_all {
-            Some(advance_all) => (advance_all.0)(by),
-            None => {
-                self.clock.advance(by);
-                Ok(())
-            }
+        if let Some(advance_all) = &self.advance_all {
+            return (advance_all.0)(by);
         }
+        self.clock.advance(by);
+        Ok(())
     }
 
     /// What is worth keeping.
