@@ -43,12 +43,13 @@ pub(super) async fn receive_stripe_event(
         return Err(error::channel_not_configured("stripe", "PAYOPS_STRIPE_WEBHOOK_SECRET"));
     }
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let notification = webhook::receive(&payload, signature, secrets, app.context.now()).map_err(refused)?;
-    let event = Received::of(&notification, &payload).map_err(|why| refused(why.into()))?;
+    let notification =
+        webhook::receive(&payload, signature, secrets, app.context.now()).map_err(|why| refused(&why))?;
+    let event = Received::of(&notification, &payload).map_err(|why| refused(&why.into()))?;
     intake::store(&app, event).await?;
     Ok(Answer::ok(Stored { received: true }))
 }
 
-fn refused(why: Refusal) -> Error {
+fn refused(why: &Refusal) -> Error {
     Error::new(ErrorKind::BadRequest, why.code(), why.to_string(), why.zh())
 }

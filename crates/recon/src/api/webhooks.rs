@@ -44,8 +44,9 @@ pub(super) async fn receive_stripe_event(
         return Err(crate::error::webhook_secret_missing());
     }
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let notification = webhook::receive(&payload, signature, secrets, app.context.now()).map_err(refused)?;
-    let event = webhooks::Event::of(&notification, &payload).map_err(|why| refused(why.into()))?;
+    let notification =
+        webhook::receive(&payload, signature, secrets, app.context.now()).map_err(|why| refused(&why))?;
+    let event = webhooks::Event::of(&notification, &payload).map_err(|why| refused(&why.into()))?;
     let shared = Arc::new((app.clone(), event));
     app.context
         .db
@@ -57,6 +58,6 @@ pub(super) async fn receive_stripe_event(
     Ok(Answer::ok(Received { received: true }))
 }
 
-fn refused(why: Refusal) -> Error {
+fn refused(why: &Refusal) -> Error {
     Error::new(ErrorKind::BadRequest, why.code(), why.to_string(), why.zh())
 }

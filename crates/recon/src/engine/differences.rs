@@ -212,8 +212,8 @@ impl<'a> DifferenceReader<'a> {
             return Ok(None);
         }
         let listed = self.listed;
-        let ours = || fetch(&listed.platform, Side::Platform, listed.wanted(refs, Side::Platform));
-        let theirs = || fetch(&listed.channel, Side::Channel, listed.wanted(refs, Side::Channel));
+        let ours = || fetch(&listed.platform, Side::Platform, &listed.wanted(refs, Side::Platform));
+        let theirs = || fetch(&listed.channel, Side::Channel, &listed.wanted(refs, Side::Channel));
         let (platform, channel) = both(self.threads, ours, theirs);
         let (platform, channel) = (platform?, channel?);
         let first = self.next;
@@ -242,9 +242,9 @@ impl Listed {
     }
 }
 
-fn fetch(source: &RowSource, side: Side, wanted: Vec<u64>) -> Result<RowTexts, EngineError> {
+fn fetch(source: &RowSource, side: Side, wanted: &[u64]) -> Result<RowTexts, EngineError> {
     let unreadable = |source| EngineError::Input { side, source };
-    let texts = source.fetch(&wanted).map_err(unreadable)?;
+    let texts = source.fetch(wanted).map_err(unreadable)?;
     let is_missing = wanted.iter().any(|ordinal| texts.get(*ordinal).is_none());
     if is_missing || source.file.has_changed().map_err(unreadable)? {
         return Err(EngineError::InputChanged { side });

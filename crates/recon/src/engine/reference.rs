@@ -57,6 +57,41 @@ fn is_near(ours: &TestRow, theirs: &TestRow, tolerance: &Tolerance) -> bool {
     ours.currency == theirs.currency && band.is_some_and(|band| band.contains(theirs.amount))
 }
 
+/// What a pair comes out as.
+fn judged(ours: &TestRow, theirs: &TestRow, tolerance: &Tolerance) -> DiffType {
+    let tolerated = is_near(ours, theirs, tolerance) && fits(ours.status, theirs.status);
+    match difference(ours, theirs) {
+        DiffType::AmountDiff if tolerated => DiffType::WithinTolerance,
+        found => found,
+    }
+}
+
+/// Takes out the pairs that are each other's only near one, and the rows of either side that are near to some others.
+fn sort_out(
+    ours: &mut Vec<usize>,
+    theirs: &mut Vec<usize>,
+    is_near: impl Fn(usize, usize) -> bool,
+) -> (Vec<(usize, usize)>, Vec<usize>, Vec<usize>) {
+    let near = |p: usize| -> Vec<usize> { theirs.iter().copied().filter(|c| is_near(p, *c)).collect() };
+    let wanting = |c: usize| -> Vec<usize> { ours.iter().copied().filter(|p| is_near(*p, c)).collect() };
+    let (mut pairs, mut unclear_ours, mut unclear_theirs) = (Vec::new(), Vec::new(), Vec::new());
+    for p in ours.iter().copied() {
+        match near(p)[..] {
+            [] => {}
+            [c] if wanting(c).len() == 1 => pairs.push((p, c)),
+            _ => unclear_ours.push(p),
+        }
+    }
+    for c in theirs.iter().copied() {
+        if !wanting(c).is_empty() && pairs.iter().all(|(_, paired)| *paired != c) {
+            unclear_theirs.push(c);
+        }
+    }
+    ours.retain(|p| !unclear_ours.contains(p) && pairs.iter().all(|(paired, _)| paired != p));
+    theirs.retain(|c| !unclear_theirs.contains(c) && pairs.iter().all(|(_, paired)| paired != c));
+    (pairs, unclear_ours, unclear_theirs)
+}
+
 /// Everything that comes out, in the order of the output.
 pub(super) fn reconcile(
     platform: &[TestRow],
@@ -79,49 +114,21 @@ pub(super) fn reconcile(
                 theirs.iter().position(|c| difference(&platform[*p], &channel[*c]) == DiffType::Matched);
             equal.map(|place| pairs.push((*p, theirs.remove(place)))).is_none()
         });
-        let near =
-            |p: usize| theirs.iter().copied().filter(move |c| is_near(&platform[p], &channel[*c], tolerance));
-        let wanting =
-            |c: usize| ours.iter().copied().filter(move |p| is_near(&platform[*p], &channel[c], tolerance));
-        let only_ones: Vec<(usize, usize)> = ours
-            .iter()
-            .filter_map(|p| near(*p).next().map(|c| (*p, c)))
-            .filter(|(p, c)| near(*p).count() == 1 && wanting(*c).count() == 1)
-            .collect();
-        let unclear = |is_near: bool, is_paired: bool| is_near && !is_paired;
-        let unclear_ours: Vec<usize> = (ours.iter().copied())
-            .filter(|p| unclear(near(*p).next().is_some(), only_ones.iter().any(|(one, _)| one == p)))
-            .collect();
-        let unclear_theirs: Vec<usize> = (theirs.iter().copied())
-            .filter(|c| unclear(wanting(*c).next().is_some(), only_ones.iter().any(|(_, one)| one == c)))
-            .collect();
-        ours.retain(|p| !unclear_ours.contains(p) && only_ones.iter().all(|(one, _)| one != p));
-        theirs.retain(|c| !unclear_theirs.contains(c) && only_ones.iter().all(|(_, one)| one != c));
-        let mut has_partner = !pairs.is_empty() || !only_ones.is_empty();
-        has_partner |= !unclear_ours.is_empty();
+        let is_near = |p: usize, c: usize| is_near(&platform[p], &channel[c], tolerance);
+        let (only_ones, unclear_ours, unclear_theirs) = sort_out(&mut ours, &mut theirs, is_near);
+        let mut has_partner = !pairs.is_empty() || !only_ones.is_empty() || !unclear_ours.is_empty();
         pairs.extend(only_ones);
-        let ambiguous = DiffType::Ambiguous;
-        out.extend(
-            unclear_ours.into_iter().filter(|p| platform[*p].in_window).map(|p| (ambiguous, Some(p), None)),
-        );
-        out.extend(
-            unclear_theirs.into_iter().filter(|c| channel[*c].in_window).map(|c| (ambiguous, None, Some(c))),
-        );
+        let ours_in_window = unclear_ours.into_iter().filter(|p| platform[*p].in_window);
+        out.extend(ours_in_window.map(|p| (DiffType::Ambiguous, Some(p), None)));
+        let theirs_in_window = unclear_theirs.into_iter().filter(|c| channel[*c].in_window);
+        out.extend(theirs_in_window.map(|c| (DiffType::Ambiguous, None, Some(c))));
         while !ours.is_empty() && !theirs.is_empty() {
             has_partner = true;
             pairs.push((ours.remove(0), theirs.remove(0)));
         }
         for (p, c) in &pairs {
             if platform[*p].in_window || channel[*c].in_window {
-                let (ours, theirs) = (&platform[*p], &channel[*c]);
-                let found = match difference(ours, theirs) {
-                    DiffType::AmountDiff
-                        if is_near(ours, theirs, tolerance) && fits(ours.status, theirs.status) =>
-                    {
-                        DiffType::WithinTolerance
-                    }
-                    found => found,
-                };
+                let found = judged(&platform[*p], &channel[*c], tolerance);
                 out.push((found, Some(*p), Some(*c)));
             }
         }

@@ -79,8 +79,8 @@ pub struct MatchRate {
 
 impl MatchRate {
     pub(super) fn of(tally: &Tally) -> Option<Self> {
-        let matches = DiffType::ALL.into_iter().filter(|diff_type| diff_type.is_match());
-        let matched = matches.map(|diff_type| tally.count(diff_type)).sum::<u64>();
+        let agreeing = DiffType::ALL.into_iter().filter(|diff_type| diff_type.is_match());
+        let matched = agreeing.map(|diff_type| tally.count(diff_type)).sum::<u64>();
         let differences = DiffType::ALL.into_iter().filter(|diff_type| diff_type.is_difference());
         let compared = matched + differences.map(|diff_type| tally.count(diff_type)).sum::<u64>();
         let rate = (u128::from(matched) * 10_000).checked_div(u128::from(compared))?;

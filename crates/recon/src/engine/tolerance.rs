@@ -287,7 +287,8 @@ mod tests {
     fn a_rule_that_says_nothing_or_too_much_is_refused_with_its_place() {
         let good = rule("a", 1);
         assert_eq!(check(vec![good.clone()]), Ok(()));
-        let broken: [(fn(&mut ToleranceRule), &str, Problem); 8] = [
+        type Change = fn(&mut ToleranceRule);
+        let broken: [(Change, &str, Problem); 8] = [
             (|rule| rule.name = "  ".into(), "name", Problem::BadName),
             (|rule| rule.name = "x".repeat(101), "name", Problem::BadName),
             (|rule| rule.max_amount = None, "max_amount", Problem::NoLimit),
