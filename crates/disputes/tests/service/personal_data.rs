@@ -296,10 +296,10 @@ async fn is_erased(app: &App, id: &str, added: &[Value]) {
         (201, &Value::Null),
         "the answer was kept without it"
     );
-    let again = app.attach_as(&id, &id, "receipt", FILE_NAME, &pdf(2)).await;
+    let again = app.attach_as(id, id, "receipt", FILE_NAME, &pdf(2)).await;
     let data = again.data();
     assert_eq!((again.status, &data["file_name"], &data["notices"]), (201, &Value::Null, &json!([])));
-    let new = app.attach(&id, "receipt", "b.pdf", &pdf(3)).await;
+    let new = app.attach(id, "receipt", "b.pdf", &pdf(3)).await;
     assert_eq!((new.status, new.code().as_str()), (409, "DISPUTE_STATUS"));
 }
 

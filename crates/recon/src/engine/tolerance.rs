@@ -279,6 +279,8 @@ mod tests {
         }
     }
 
+    type Change = fn(&mut ToleranceRule);
+
     fn check(rules: Vec<ToleranceRule>) -> Result<(), InvalidRules> {
         RuleSet { tolerance: rules }.check(|channel| channel == "stripe")
     }
@@ -287,7 +289,6 @@ mod tests {
     fn a_rule_that_says_nothing_or_too_much_is_refused_with_its_place() {
         let good = rule("a", 1);
         assert_eq!(check(vec![good.clone()]), Ok(()));
-        type Change = fn(&mut ToleranceRule);
         let broken: [(Change, &str, Problem); 8] = [
             (|rule| rule.name = "  ".into(), "name", Problem::BadName),
             (|rule| rule.name = "x".repeat(101), "name", Problem::BadName),

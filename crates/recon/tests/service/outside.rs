@@ -113,7 +113,7 @@ async fn a_webhook_wakes_a_waiting_task(db: TestDb) {
         app.sandbox.handle().advance(TimeDelta::hours(4));
         let files = app.get("/api/v1/reconciliation/settlement-files?status=requested").await.data();
         for run in files["items"].as_array().unwrap().iter().filter_map(|file| file["external_id"].as_str()) {
-            let event = event(&format!("evt_{run}"), "reporting.report_run.succeeded", json!({ "id": run }));
+            let event = event(&format!("evt_{run}"), "reporting.report_run.succeeded", &json!({ "id": run }));
             assert_eq!(deliver(&app, &event, DEFAULT_WEBHOOK_SECRET).await, 200);
             assert_eq!(deliver(&app, &event, DEFAULT_WEBHOOK_SECRET).await, 200, "a repeat is harmless");
         }
@@ -126,7 +126,7 @@ async fn a_webhook_wakes_a_waiting_task(db: TestDb) {
     }
 }
 
-fn event(id: &str, kind: &str, object: Value) -> Value {
+fn event(id: &str, kind: &str, object: &Value) -> Value {
     json!({ "id": id, "object": "event", "type": kind, "created": 1_790_000_000, "data": { "object": object } })
 }
 
@@ -139,12 +139,12 @@ async fn deliver(app: &App, event: &Value, secret: &str) -> u16 {
 
 async fn a_webhook_without_a_good_signature_is_refused(db: TestDb) {
     let app = App::start(db).await;
-    let whole = event("evt_1", "reporting.report_run.succeeded", json!({ "id": "x" }));
+    let whole = event("evt_1", "reporting.report_run.succeeded", &json!({ "id": "x" }));
     assert_eq!(deliver(&app, &whole, "whsec_wrong").await, 400);
     // No database text holds a NUL, and Stripe would send a refused event for days.
-    let odd = event("evt_2", "reporting.report_type.updated", json!({ "id": "x", "a\0": ["\0"] }));
+    let odd = event("evt_2", "reporting.report_type.updated", &json!({ "id": "x", "a\0": ["\0"] }));
     assert_eq!(deliver(&app, &odd, DEFAULT_WEBHOOK_SECRET).await, 200);
-    let about_no_object = event("evt_3", "balance.available", json!({ "object": "balance" }));
+    let about_no_object = event("evt_3", "balance.available", &json!({ "object": "balance" }));
     assert_eq!(deliver(&app, &about_no_object, DEFAULT_WEBHOOK_SECRET).await, 200);
     let unsigned = app.client.post("/api/v1/webhooks/stripe", &whole).send().await;
     assert_eq!((unsigned.status, unsigned.code().as_str()), (400, "WEBHOOK_SIGNATURE"));
