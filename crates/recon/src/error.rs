@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::model::TaskStatus;
-use crate::store::{file, record, schedule, task};
+use crate::store::{expected_file, file, record, schedule, task};
 
 pub(crate) fn task_not_found(id: Uuid) -> Error {
     Error::new(
@@ -81,6 +81,44 @@ pub(crate) fn schedule_exists(existing: &schedule::Model) -> Error {
         format!("计划 {} 已负责创建这些日期的任务，请修改或删除它", existing.id),
     )
     .with_data(json!({ "schedule_id": existing.id, "cron": existing.cron, "enabled": existing.enabled }))
+}
+
+pub(crate) fn expected_file_not_found(id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "EXPECTED_FILE_NOT_FOUND",
+        format!("there is no expected file {id}"),
+        format!("预期文件 {id} 不存在"),
+    )
+}
+
+pub(crate) fn expected_file_exists(existing: &expected_file::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "EXPECTED_FILE_EXISTS",
+        format!("expected file {} already watches these days; change or remove it", existing.id),
+        format!("预期文件 {} 已监控这些日期，请修改或删除它", existing.id),
+    )
+    .with_data(json!({ "expected_file_id": existing.id }))
+}
+
+/// What a file is expected of stays as it is: its gaps are about that.
+pub(crate) fn other_subject(field: &'static str) -> Error {
+    Error::invalid_field(
+        field,
+        "cannot be changed: remove this expected file and make another one",
+        "不能修改：请删除该预期文件并新建",
+    )
+}
+
+#[expect(dead_code, reason = "excuses follow")]
+pub(crate) fn nothing_to_excuse(day: NaiveDate, why: &str, why_zh: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "NOTHING_TO_EXCUSE",
+        format!("there is nothing to excuse on {day}: {why}"),
+        format!("{day} 无需豁免：{why_zh}"),
+    )
 }
 
 pub(crate) fn task_exists(task: &task::Model) -> Error {

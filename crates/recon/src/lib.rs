@@ -5,6 +5,8 @@
 //! work on, and does so again when a file is corrected: [`routes`] is its API, [`jobs::register`] its work.
 
 pub mod api;
+#[cfg_attr(not(test), expect(dead_code, reason = "the watch follows"))]
+mod completeness;
 pub mod engine;
 mod error;
 mod file_store;
@@ -43,6 +45,7 @@ pub const MIGRATIONS: &[Migration] = &[
         "0004_what_came_meanwhile",
         include_str!("../migrations/0004_what_came_meanwhile.sql"),
     ),
+    Migration::portable("0005_expected_files", include_str!("../migrations/0005_expected_files.sql")),
 ];
 
 /// What the service is told at its start.

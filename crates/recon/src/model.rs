@@ -86,6 +86,9 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Stripe, Self::Paypal, Self::Alipay, Self::Wechat, Self::Adyen];
+
     /// The channel's word on the wire and in numbers.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -155,6 +158,17 @@ pub enum FileRole {
     Platform,
 }
 
+impl FileRole {
+    /// The role's word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Settlement => "settlement",
+            Self::BalanceSummary => "balance_summary",
+            Self::Platform => "platform",
+        }
+    }
+}
+
 /// Where a file stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
@@ -198,4 +212,77 @@ pub enum FileFormat {
     PlatformCsv,
     /// The platform's feed, one JSON object a line.
     PlatformNdjson,
+}
+
+/// What is missing of the files that are expected.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum GapKind {
+    /// The day has no file.
+    Missing,
+    /// Numbers between those of other files.
+    Sequence,
+    /// Parts of the day: the file in force says that it is another one.
+    Part,
+    /// Nothing, but one number came with two contents.
+    Repeated,
+    /// The day's own file, perhaps: the name of the one in force says another day.
+    OtherDate,
+}
+
+/// How a gap was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum GapEnd {
+    /// What was missing came.
+    Arrived,
+    /// Somebody said that it need not come.
+    Excused,
+    /// It was told, and nothing was missing.
+    Noted,
+    /// The expectation was changed, and it is not expected any more.
+    NotExpected,
+}
+
+/// A day of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Weekday {
+    /// Monday.
+    Mon,
+    /// Tuesday.
+    Tue,
+    /// Wednesday.
+    Wed,
+    /// Thursday.
+    Thu,
+    /// Friday.
+    Fri,
+    /// Saturday.
+    Sat,
+    /// Sunday.
+    Sun,
+}
+
+impl Weekday {
+    /// All of them.
+    pub const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
+}
+
+impl From<Weekday> for chrono::Weekday {
+    fn from(day: Weekday) -> Self {
+        match day {
+            Weekday::Mon => Self::Mon,
+            Weekday::Tue => Self::Tue,
+            Weekday::Wed => Self::Wed,
+            Weekday::Thu => Self::Thu,
+            Weekday::Fri => Self::Fri,
+            Weekday::Sat => Self::Sat,
+            Weekday::Sun => Self::Sun,
+        }
+    }
 }

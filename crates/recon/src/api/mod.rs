@@ -1,5 +1,6 @@
 //! The HTTP API of reconciliation: extract, call an operation, answer.
 
+mod expected_files;
 mod files;
 mod overview;
 mod records;
@@ -63,6 +64,12 @@ fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliati
         .routes(routes!(overview::get_summary))
         .routes(routes!(schedules::create_schedule, schedules::list_schedules))
         .routes(routes!(schedules::get_schedule, schedules::replace_schedule, schedules::remove_schedule))
+        .routes(routes!(expected_files::create_expected_file, expected_files::list_expected_files))
+        .routes(routes!(
+            expected_files::get_expected_file,
+            expected_files::replace_expected_file,
+            expected_files::remove_expected_file
+        ))
         .routes(routes!(webhooks::receive_stripe_event))
         .merge(uploads)
 }

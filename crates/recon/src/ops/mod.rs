@@ -1,6 +1,7 @@
 //! The use cases: the only place where rules and store meet.
 
 pub mod days;
+pub mod expected_files;
 pub mod files;
 pub mod inputs;
 pub mod matching;

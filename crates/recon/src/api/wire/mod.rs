@@ -1,12 +1,14 @@
 //! What the API takes and gives. Field names follow the original system; times are RFC 3339 UTC, amounts are
 //! minor units of the currency beside them.
 
+mod expected_files;
 mod files;
 mod records;
 mod reports;
 mod schedules;
 mod tasks;
 
+pub use expected_files::*;
 pub use files::*;
 pub use records::*;
 pub use reports::*;
