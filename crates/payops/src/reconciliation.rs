@@ -13,6 +13,7 @@ use payops_platform::db::Db;
 use payops_platform::http::{ServiceHttp, service_router};
 use payops_platform::jobs::Runner;
 use payops_platform::telemetry::{Metrics, inject_traceparent};
+use payops_recon::alerts::{Destinations, TIME_OUT};
 use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
 
 use crate::services::{OpenService, Probes, gateway_access, rate_limiter};
@@ -32,12 +33,14 @@ pub(crate) async fn open(
     let options = Options {
         max_upload_bytes: settings.upload_bytes,
         stripe_webhook_secrets: settings.stripe.webhook_secrets.clone(),
+        alerts: Destinations::new(&settings.reconciliation_alerts, TIME_OUT)?,
         ..Options::default()
     };
     let folder = &settings.settlement_files;
     let app = Reconciliation::open(context.clone(), folder, sources(settings)?, options)
         .await
         .with_context(|| format!("SETTLEMENT_FILE_PATH {} cannot be used", folder.display()))?;
+    jobs::schedule(&context).await?;
     let probes = Probes::new()?;
     let http = ServiceHttp {
         limits: settings.http,

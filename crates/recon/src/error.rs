@@ -111,7 +111,6 @@ pub(crate) fn other_subject(field: &'static str) -> Error {
     )
 }
 
-#[expect(dead_code, reason = "excuses follow")]
 pub(crate) fn nothing_to_excuse(day: NaiveDate, why: &str, why_zh: &str) -> Error {
     Error::new(
         ErrorKind::Conflict,

@@ -1,15 +1,20 @@
 //! What reconciliation does outside of requests.
 
 use futures::FutureExt;
+use payops_core::time::Zone;
 use payops_platform::auth::Actor;
+use payops_platform::context::ServiceContext;
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
+use payops_platform::jobs::schedule::{self, NewSchedule, Timetable};
 use payops_platform::jobs::{Job, JobError, JobRef, Lease, Runner, Worker};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Reconciliation;
-use crate::ops::{inputs, run, schedules, webhooks};
+use crate::alerts::Destination;
+use crate::alerts::event::AlertEvent;
+use crate::ops::{inputs, run, schedules, watch, webhooks};
 
 /// How often a run is tried before its task has failed. The back-off doubles up to ten minutes, so that is about
 /// a day of a source being away.
@@ -75,6 +80,44 @@ impl Job for MakeTasks {
     const NAME: &'static str = "reconciliation.make_tasks";
 }
 
+/// Looks whether the files are there that are expected.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WatchFiles {}
+
+impl Job for WatchFiles {
+    const NAME: &'static str = "reconciliation.watch_files";
+}
+
+/// Sends an alert to one destination.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SendAlert {
+    /// What is told.
+    pub event: AlertEvent,
+    /// To whom.
+    pub destination: Destination,
+}
+
+impl Job for SendAlert {
+    const NAME: &'static str = "reconciliation.send_alert";
+}
+
+/// Makes sure of the service's schedules. Called once at the start.
+pub async fn schedule(context: &ServiceContext) -> Result<()> {
+    let shared = context.clone();
+    context
+        .db
+        .write("reconciliation.schedule", move |tx| {
+            let context = shared.clone();
+            async move {
+                let every_minute = Timetable::new("* * * * *", Zone::utc()).map_err(Error::internal)?;
+                let watch = NewSchedule { name: WatchFiles::NAME, timetable: &every_minute, enabled: true };
+                schedule::ensure(tx, &context, &watch, &WatchFiles {}).await
+            }
+            .boxed()
+        })
+        .await
+}
+
 /// The unfinished job of a kind with this key.
 pub(crate) fn by_key<J: Job>(key: &str) -> JobRef<'_> {
     JobRef::Key { name: J::NAME, dedup_key: key }
@@ -87,6 +130,8 @@ pub fn register(app: &Reconciliation, runner: Runner) -> Runner {
         .register::<FetchFile>(Works(app.clone()))
         .register::<HandleStripeEvent>(Works(app.clone()))
         .register::<MakeTasks>(Works(app.clone()))
+        .register::<WatchFiles>(Works(app.clone()))
+        .register::<SendAlert>(Works(app.clone()))
 }
 
 /// The service as a worker.
@@ -130,6 +175,18 @@ impl Worker<HandleStripeEvent> for Works {
 impl Worker<MakeTasks> for Works {
     async fn run(&self, job: MakeTasks, lease: Lease) -> Result<(), JobError> {
         schedules::make_tasks(&self.0, &job, &lease).await
+    }
+}
+
+impl Worker<WatchFiles> for Works {
+    async fn run(&self, _: WatchFiles, lease: Lease) -> Result<(), JobError> {
+        watch::look_at_all(&self.0, &lease).await
+    }
+}
+
+impl Worker<SendAlert> for Works {
+    async fn run(&self, job: SendAlert, _: Lease) -> Result<(), JobError> {
+        watch::send(&self.0, &job).await
     }
 }
 

@@ -4,8 +4,8 @@
 //! The service around it fetches the files of a business day, keeps what was found as records that people
 //! work on, and does so again when a file is corrected: [`routes`] is its API, [`jobs::register`] its work.
 
+pub mod alerts;
 pub mod api;
-#[cfg_attr(not(test), expect(dead_code, reason = "the watch follows"))]
 mod completeness;
 pub mod engine;
 mod error;
@@ -63,6 +63,8 @@ pub struct Options {
     pub settlement_report_type: String,
     /// The report that control totals come from.
     pub summary_report_type: String,
+    /// Who is told of files that are missing.
+    pub alerts: alerts::Destinations,
 }
 
 impl Default for Options {
@@ -74,6 +76,7 @@ impl Default for Options {
             stripe_webhook_secrets: Vec::new(),
             settlement_report_type: "balance_change_from_activity.itemized.3".to_owned(),
             summary_report_type: "balance.summary.1".to_owned(),
+            alerts: alerts::Destinations::default(),
         }
     }
 }

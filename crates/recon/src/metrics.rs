@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use payops_core::time::Timestamp;
 use payops_platform::telemetry::{HistogramFamily, Metrics};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::model::{Channel, Phase, TaskStatus};
+use crate::store::gap::OpenGaps;
 
 /// Upper bounds in seconds: a run takes from a blink to an hour.
 const PHASE_BUCKETS: &[f64] = &[0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0];
@@ -46,6 +48,8 @@ pub struct ReconciliationMetrics {
     rows: Family<PhaseLabel, Counter>,
     phase_seconds: HistogramFamily<PhaseLabel>,
     report_wait: Histogram,
+    open_gaps: Family<ChannelLabel, Gauge>,
+    oldest_gap: Family<ChannelLabel, Gauge>,
 }
 
 impl ReconciliationMetrics {
@@ -69,6 +73,16 @@ impl ReconciliationMetrics {
                 "reconciliation_report_wait_seconds",
                 "From asking the channel for a report to having it ready",
                 || Histogram::new(WAIT_BUCKETS.iter().copied()),
+            ),
+            open_gaps: metrics.family(
+                "reconciliation_open_gaps",
+                "Days, sequence numbers and parts of expected files that are missing",
+                Family::default,
+            ),
+            oldest_gap: metrics.family(
+                "reconciliation_oldest_gap_age_seconds",
+                "Since when the file of the oldest open gap is due; 0 without one",
+                Family::default,
             ),
         }
     }
@@ -110,6 +124,17 @@ impl ReconciliationMetrics {
         };
         self.rows.get_or_create(&PhaseLabel { phase }).inc_by(rows);
         self.phase_seconds.get_or_create(&PhaseLabel { phase }).observe(took.as_secs_f64());
+    }
+
+    /// What is missing now; of a channel that is not among it, nothing.
+    pub fn open_gaps(&self, open: &[OpenGaps], now: Timestamp) {
+        for channel in Channel::ALL {
+            let gaps = open.iter().find(|gaps| gaps.channel == channel);
+            let label = ChannelLabel { channel: channel.as_str() };
+            self.open_gaps.get_or_create(&label).set(gaps.map_or(0, |gaps| gaps.count));
+            let age = gaps.map_or(0, |gaps| (now - gaps.oldest).num_seconds().max(0));
+            self.oldest_gap.get_or_create(&label).set(age);
+        }
     }
 
     /// A report that was asked for became ready.

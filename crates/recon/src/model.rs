@@ -216,7 +216,18 @@ pub enum FileFormat {
 
 /// What is missing of the files that are expected.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    EnumIter,
+    DeriveActiveEnum,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -246,6 +257,24 @@ pub enum GapEnd {
     Noted,
     /// The expectation was changed, and it is not expected any more.
     NotExpected,
+}
+
+/// How a business day stands whose file is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DayState {
+    /// Its file is not there and need not be yet.
+    NotDue,
+    /// Its file came in time.
+    Arrived,
+    /// Its file is not there though it is due.
+    Late,
+    /// Its file came, but late.
+    ArrivedLate,
+    /// Its file is there, and names of files say that something else is missing.
+    Gap,
+    /// Its file is not there, and somebody said that it need not come.
+    Excused,
 }
 
 /// A day of the week.

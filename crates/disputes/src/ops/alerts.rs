@@ -5,9 +5,9 @@ use chrono::TimeDelta;
 use futures::FutureExt;
 use payops_core::time::Timestamp;
 use payops_platform::auth::Actor;
-use payops_platform::error::{Error, Result};
-use payops_platform::jobs::{self, EnqueueOptions, JobError};
-use payops_platform::outbound::Undelivered;
+use payops_platform::error::Result;
+use payops_platform::jobs::JobError;
+use payops_platform::outbound::alerts;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -22,8 +22,6 @@ use crate::store::submission::Model as Submission;
 
 /// How many disputes one look finds.
 const AT_ONCE: u64 = 200;
-/// How often an alert is tried: the back-off doubles up to ten minutes, so that is about a day.
-const MOST_ATTEMPTS: u32 = 150;
 /// A refusal with less time left is told to supervisors as well.
 const SHORT: TimeDelta = TimeDelta::days(3);
 
@@ -135,13 +133,8 @@ pub(super) async fn submission_refused(
 
 /// Has every destination told, in the transaction of what has happened.
 async fn tell(by: &By<'_>, event: &AlertEvent) -> Result<()> {
-    for destination in by.app.options.alerts.of(event) {
-        let key = format!("{}/{}", event.id, destination.word());
-        let job = SendAlert { event: event.clone(), destination };
-        let options = EnqueueOptions::default().unique(key).attempts(MOST_ATTEMPTS);
-        jobs::enqueue(by.tx, &by.app.context, &job, options).await?;
-    }
-    Ok(())
+    let job = |destination| SendAlert { event: event.clone(), destination };
+    alerts::tell(by.tx, &by.app.context, &by.app.options.alerts, event, job).await
 }
 
 fn data(dispute: &Dispute) -> AlertData {
@@ -165,12 +158,5 @@ fn data(dispute: &Dispute) -> AlertData {
 
 /// Sends an alert to one destination.
 pub(crate) async fn send(app: &Disputes, job: &SendAlert) -> Result<(), JobError> {
-    let sent = app.options.alerts.send(&job.destination, &job.event, app.context.now()).await;
-    let Err(why) = sent else { return Ok(()) };
-    tracing::warn!(event = job.event.id, error = %why, "an alert has not arrived");
-    let error = Error::unavailable(&why, std::time::Duration::ZERO);
-    match why {
-        Undelivered::Refused(_) => Err(JobError::Fail(error)),
-        Undelivered::Unreachable(_) | Undelivered::NotTaken(_) => Err(JobError::Retry { error, after: None }),
-    }
+    app.options.alerts.deliver(&job.destination, &job.event, app.context.now()).await
 }

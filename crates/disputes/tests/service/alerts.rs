@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use payops_disputes::alerts::{Destinations, TIME_OUT};
 use payops_platform::both_databases;
-use payops_platform::config::DisputeAlertSettings;
+use payops_platform::config::EscalatedAlertSettings;
 use payops_platform::db::testing::TestDb;
 use payops_platform::outbound::SmtpSecurity;
 use payops_platform::outbound::testing::Receiver;
@@ -124,7 +124,7 @@ async fn a_refusal_is_told_of_once_and_escalated_where_little_time_is_left(db: T
 async fn an_alert_is_mailed_to_operators_and_what_is_escalated_to_supervisors(db: TestDb) {
     let server = MailServer::start().await;
     let (desk, lead) = ("desk@shop.example", "lead@shop.example");
-    let settings = DisputeAlertSettings {
+    let settings = EscalatedAlertSettings {
         webhook: None,
         mail: Some(server.settings(SmtpSecurity::StartTls, &[desk])),
         supervisors: Some(server.settings(SmtpSecurity::StartTls, &[lead])),

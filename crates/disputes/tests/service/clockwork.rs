@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use payops_disputes::alerts::{Destinations, TIME_OUT};
 use payops_platform::both_databases;
-use payops_platform::config::DisputeAlertSettings;
+use payops_platform::config::EscalatedAlertSettings;
 use payops_platform::db::testing::TestDb;
 use payops_platform::outbound::testing::{Received, Receiver, Reply};
 use payops_sandbox::DisputeStatus;
@@ -23,8 +23,10 @@ both_databases!(payops_disputes::MIGRATIONS;
 
 impl App {
     pub async fn reminding(db: TestDb, receiver: &Receiver) -> Self {
-        let settings =
-            DisputeAlertSettings { webhook: Some(receiver.settings()), ..DisputeAlertSettings::default() };
+        let settings = EscalatedAlertSettings {
+            webhook: Some(receiver.settings()),
+            ..EscalatedAlertSettings::default()
+        };
         let destinations = Destinations::new(&settings, TIME_OUT).unwrap();
         let app = Self::start_as(db, |_| {}, |options| options.alerts = destinations).await;
         app.keep_schedules().await;

@@ -1,4 +1,4 @@
-//! Who is told that merchants come near their limits, and what must not be overlooked of disputes.
+//! Who is told that merchants come near their limits, and what must not be overlooked of disputes and settlement files.
 
 use std::path::PathBuf;
 
@@ -6,14 +6,14 @@ use secrecy::ExposeSecret;
 
 use super::load::list;
 use super::reader::Reader;
-use super::{AlertSettings, DisputeAlertSettings, MailSettings, parse};
+use super::{AlertSettings, EscalatedAlertSettings, MailSettings, parse};
 use crate::outbound::{SmtpCredentials, SmtpSecurity, SmtpSettings, WebhookSettings};
 
 /// Shortest secret of a webhook, in bytes.
 const SHORTEST_SECRET: usize = 16;
 
 /// What is of no use without what; of several, one is enough.
-const NEEDS: [(&str, &[&str]); 18] = [
+const NEEDS: [(&str, &[&str]); 23] = [
     ("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", &["PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET"]),
     ("PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET", &["PAYOPS_LIMIT_ALERT_WEBHOOK_URL"]),
     ("PAYOPS_LIMIT_ALERT_WEBHOOK_ALLOW_PRIVATE", &["PAYOPS_LIMIT_ALERT_WEBHOOK_URL"]),
@@ -23,6 +23,11 @@ const NEEDS: [(&str, &[&str]); 18] = [
     ("PAYOPS_DISPUTE_REMINDER_WEBHOOK_ALLOW_PRIVATE", &["PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL"]),
     ("PAYOPS_DISPUTE_REMINDER_MAIL_TO", &["PAYOPS_SMTP_HOST"]),
     ("PAYOPS_DISPUTE_SUPERVISOR_MAIL_TO", &["PAYOPS_SMTP_HOST"]),
+    ("PAYOPS_RECONCILIATION_ALERT_WEBHOOK_URL", &["PAYOPS_RECONCILIATION_ALERT_WEBHOOK_SECRET"]),
+    ("PAYOPS_RECONCILIATION_ALERT_WEBHOOK_SECRET", &["PAYOPS_RECONCILIATION_ALERT_WEBHOOK_URL"]),
+    ("PAYOPS_RECONCILIATION_ALERT_WEBHOOK_ALLOW_PRIVATE", &["PAYOPS_RECONCILIATION_ALERT_WEBHOOK_URL"]),
+    ("PAYOPS_RECONCILIATION_ALERT_MAIL_TO", &["PAYOPS_SMTP_HOST"]),
+    ("PAYOPS_RECONCILIATION_SUPERVISOR_MAIL_TO", &["PAYOPS_SMTP_HOST"]),
     ("PAYOPS_SMTP_HOST", &["PAYOPS_SMTP_FROM"]),
     (
         "PAYOPS_SMTP_HOST",
@@ -30,6 +35,8 @@ const NEEDS: [(&str, &[&str]); 18] = [
             "PAYOPS_LIMIT_ALERT_MAIL_TO",
             "PAYOPS_DISPUTE_REMINDER_MAIL_TO",
             "PAYOPS_DISPUTE_SUPERVISOR_MAIL_TO",
+            "PAYOPS_RECONCILIATION_ALERT_MAIL_TO",
+            "PAYOPS_RECONCILIATION_SUPERVISOR_MAIL_TO",
         ],
     ),
     ("PAYOPS_SMTP_PORT", &["PAYOPS_SMTP_HOST"]),
@@ -60,21 +67,35 @@ const DISPUTE_ALERTS: Names = Names {
     allow_private: "PAYOPS_DISPUTE_REMINDER_WEBHOOK_ALLOW_PRIVATE",
 };
 
-pub(super) fn read(reader: &mut Reader) -> (AlertSettings, DisputeAlertSettings) {
+const RECONCILIATION_ALERTS: Names = Names {
+    url: "PAYOPS_RECONCILIATION_ALERT_WEBHOOK_URL",
+    secret: "PAYOPS_RECONCILIATION_ALERT_WEBHOOK_SECRET",
+    allow_private: "PAYOPS_RECONCILIATION_ALERT_WEBHOOK_ALLOW_PRIVATE",
+};
+
+/// Of limits, of disputes, and of reconciliation.
+pub(super) fn read(reader: &mut Reader) -> (AlertSettings, EscalatedAlertSettings, EscalatedAlertSettings) {
     let server = mail_server(reader);
     let mail = |to: Option<Vec<String>>| Some(MailSettings { server: server.clone()?, to: to? });
     let mut to = |name| reader.optional(name, parse::mail_addresses);
     let alerted = to("PAYOPS_LIMIT_ALERT_MAIL_TO");
     let told = to("PAYOPS_DISPUTE_REMINDER_MAIL_TO");
     let supervisors = to("PAYOPS_DISPUTE_SUPERVISOR_MAIL_TO");
+    let missing = to("PAYOPS_RECONCILIATION_ALERT_MAIL_TO");
+    let still_missing = to("PAYOPS_RECONCILIATION_SUPERVISOR_MAIL_TO");
     let alerts = AlertSettings { webhook: webhook(reader, &LIMIT_ALERTS), mail: mail(alerted) };
-    let disputes = DisputeAlertSettings {
+    let disputes = EscalatedAlertSettings {
         webhook: webhook(reader, &DISPUTE_ALERTS),
         mail: mail(told),
         supervisors: mail(supervisors),
     };
+    let reconciliation = EscalatedAlertSettings {
+        webhook: webhook(reader, &RECONCILIATION_ALERTS),
+        mail: mail(missing),
+        supervisors: mail(still_missing),
+    };
     reader.refuse_useless(&NEEDS);
-    (alerts, disputes)
+    (alerts, disputes, reconciliation)
 }
 
 fn webhook(reader: &mut Reader, names: &Names) -> Option<WebhookSettings> {

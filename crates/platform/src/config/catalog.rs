@@ -316,6 +316,32 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Alerts of reconciliation",
+        settings: &[
+            open(
+                "PAYOPS_RECONCILIATION_ALERT_WEBHOOK_URL",
+                "Where alerts about missing settlement files are posted. `https` in production, unless private addresses are allowed.",
+            ),
+            secret(
+                "PAYOPS_RECONCILIATION_ALERT_WEBHOOK_SECRET",
+                "What they are signed with, at least 16 bytes; several, separated by commas, while one replaces the other.",
+            ),
+            plain(
+                "PAYOPS_RECONCILIATION_ALERT_WEBHOOK_ALLOW_PRIVATE",
+                "false",
+                "Whether the receiver may be in a private network or on this machine.",
+            ),
+            open(
+                "PAYOPS_RECONCILIATION_ALERT_MAIL_TO",
+                "Addresses that these are mailed to, separated by commas.",
+            ),
+            open(
+                "PAYOPS_RECONCILIATION_SUPERVISOR_MAIL_TO",
+                "Addresses that are mailed as well when a file is still missing after its expectation's `escalate_after_hours`.",
+            ),
+        ],
+    },
+    Group {
         title: "Mail",
         settings: &[
             open("PAYOPS_SMTP_HOST", "The mail server."),

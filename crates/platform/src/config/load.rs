@@ -69,13 +69,13 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
     let data_keys = data_keys::read(reader);
     let requests = requests(reader);
     let jobs = jobs(reader, drain);
-    let (limit_alerts, dispute_alerts) = alerts::read(reader);
+    let (limit_alerts, dispute_alerts, reconciliation_alerts) = alerts::read(reader);
     let submission_margin = reader.value("PAYOPS_DISPUTE_SUBMISSION_MARGIN", parse::duration(HOUR, WEEK));
     let telemetry = telemetry(reader, environment);
     let redis = redis(reader);
     if environment == Environment::Production {
         production::check(reader, services.as_ref(), stripe.as_ref(), gateway.as_ref(), identity.as_ref());
-        production::alerts(reader, &limit_alerts, &dispute_alerts);
+        production::alerts(reader, &limit_alerts, &dispute_alerts, &reconciliation_alerts);
         production::redis(reader, redis.as_ref());
         production::evidence(reader, evidence_files.as_ref());
         if matches!(scope, Scope::All | Scope::One(Service::Limits)) {
@@ -106,6 +106,7 @@ fn assemble(reader: &mut Reader, scope: Scope) -> Option<Settings> {
         jobs: jobs?,
         limit_alerts,
         dispute_alerts,
+        reconciliation_alerts,
         dispute_submission_margin: submission_margin?,
         telemetry: telemetry?,
         redis,

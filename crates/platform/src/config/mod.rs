@@ -133,7 +133,9 @@ pub struct Settings {
     /// Who is told that merchants come near their limits.
     pub limit_alerts: AlertSettings,
     /// Who is told of deadlines of disputes, and of what else must not be overlooked.
-    pub dispute_alerts: DisputeAlertSettings,
+    pub dispute_alerts: EscalatedAlertSettings,
+    /// Who is told of settlement files that are missing.
+    pub reconciliation_alerts: EscalatedAlertSettings,
     /// How long before its deadline an answer is sent that is held until then.
     pub dispute_submission_margin: Duration,
     /// Logs and traces.
@@ -184,9 +186,9 @@ pub struct AlertSettings {
     pub mail: Option<MailSettings>,
 }
 
-/// Who is told of deadlines of disputes, and of what else must not be overlooked; nobody unless it is set.
+/// Who is told of what must not be overlooked of a service; nobody unless it is set.
 #[derive(Debug, Clone, Default)]
-pub struct DisputeAlertSettings {
+pub struct EscalatedAlertSettings {
     /// The receiver of webhooks.
     pub webhook: Option<WebhookSettings>,
     /// Those who get mail of everything.

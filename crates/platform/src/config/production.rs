@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::reader::Reader;
 use super::{
-    AlertSettings, AuditKeySettings, DisputeAlertSettings, FilePlace, GatewaySettings, IdentitySettings,
+    AlertSettings, AuditKeySettings, EscalatedAlertSettings, FilePlace, GatewaySettings, IdentitySettings,
     ServiceSettings, StripeSettings, data_keys,
 };
 use crate::auth::TokenKeys;
@@ -64,10 +64,20 @@ pub(super) fn check(
 }
 
 /// What is said about merchants crosses no foreign network in the clear.
-pub(super) fn alerts(reader: &mut Reader, alerts: &AlertSettings, disputes: &DisputeAlertSettings) {
+pub(super) fn alerts(
+    reader: &mut Reader,
+    alerts: &AlertSettings,
+    disputes: &EscalatedAlertSettings,
+    reconciliation: &EscalatedAlertSettings,
+) {
     for (webhook, url, secret) in [
         (&alerts.webhook, "PAYOPS_LIMIT_ALERT_WEBHOOK_URL", "PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET"),
         (&disputes.webhook, "PAYOPS_DISPUTE_REMINDER_WEBHOOK_URL", "PAYOPS_DISPUTE_REMINDER_WEBHOOK_SECRET"),
+        (
+            &reconciliation.webhook,
+            "PAYOPS_RECONCILIATION_ALERT_WEBHOOK_URL",
+            "PAYOPS_RECONCILIATION_ALERT_WEBHOOK_SECRET",
+        ),
     ] {
         let Some(webhook) = webhook else { continue };
         if !webhook.url.starts_with("https:") && !webhook.allow_private {
@@ -76,7 +86,8 @@ pub(super) fn alerts(reader: &mut Reader, alerts: &AlertSettings, disputes: &Dis
         }
         not_default(reader, secret, webhook.secrets.iter());
     }
-    let mut mail = [&alerts.mail, &disputes.mail, &disputes.supervisors].into_iter().flatten();
+    let escalated = [disputes, reconciliation].into_iter().flat_map(|to| [&to.mail, &to.supervisors]);
+    let mut mail = [&alerts.mail].into_iter().chain(escalated).flatten();
     let credentials = mail.next().and_then(|mail| mail.server.credentials.as_ref());
     not_default(reader, "PAYOPS_SMTP_PASSWORD", credentials.iter().map(|credentials| &credentials.password));
 }

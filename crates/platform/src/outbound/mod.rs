@@ -1,6 +1,7 @@
 //! What payops sends to others on its own account: webhooks and mail.
 
 pub mod address;
+pub mod alerts;
 mod mail;
 pub mod testing;
 mod webhook;

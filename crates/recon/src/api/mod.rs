@@ -1,5 +1,6 @@
 //! The HTTP API of reconciliation: extract, call an operation, answer.
 
+mod completeness;
 mod expected_files;
 mod files;
 mod overview;
@@ -70,6 +71,8 @@ fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliati
             expected_files::replace_expected_file,
             expected_files::remove_expected_file
         ))
+        .routes(routes!(completeness::get_completeness))
+        .routes(routes!(completeness::excuse_day))
         .routes(routes!(webhooks::receive_stripe_event))
         .merge(uploads)
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
 use payops_core::time::{Timestamp, Zone};
 
+use crate::model::DayState;
+
 /// When the files of a channel account are due.
 #[derive(Debug, Clone)]
 pub struct Calendar {
@@ -49,6 +51,33 @@ impl Calendar {
     /// one or not.
     pub fn days_due(&self, from: NaiveDate, now: Timestamp, most: usize) -> Vec<NaiveDate> {
         from.iter_days().take_while(|day| self.is_due(*day, now)).take(most).collect()
+    }
+}
+
+/// What is known of a business day whose file is expected.
+#[derive(Debug, Clone, Copy)]
+pub struct DayFacts {
+    /// When its file is due.
+    pub due_at: Timestamp,
+    /// When its first file came, if one is in force.
+    pub arrived_at: Option<Timestamp>,
+    /// Since when something that names tell of is missing.
+    pub gap_since: Option<Timestamp>,
+    /// When somebody said that the file need not come.
+    pub excused_at: Option<Timestamp>,
+}
+
+impl DayFacts {
+    /// How the day stands at `now`, and since when; what is not due yet stands so since always.
+    pub fn state(&self, now: Timestamp) -> (DayState, Option<Timestamp>) {
+        match (self.arrived_at, self.gap_since, self.excused_at) {
+            (Some(_), Some(since), _) => (DayState::Gap, Some(since)),
+            (Some(at), None, _) if at > self.due_at => (DayState::ArrivedLate, Some(at)),
+            (Some(at), None, _) => (DayState::Arrived, Some(at)),
+            (None, _, Some(at)) => (DayState::Excused, Some(at)),
+            (None, _, None) if now < self.due_at => (DayState::NotDue, None),
+            (None, _, None) => (DayState::Late, Some(self.due_at)),
+        }
     }
 }
 
@@ -176,6 +205,23 @@ mod tests {
         assert_eq!((due("2026-03-28T06:59:59Z"), due("2026-03-28T07:00:00Z")), (0, 1));
         assert_eq!((due("2026-03-30T05:59:59Z"), due("2026-03-30T06:00:00Z")), (2, 3));
         assert_eq!(due("2027-01-01T00:00:00Z"), 10);
+    }
+
+    #[test]
+    fn a_day_stands_as_its_file_came() {
+        let due_at = at("2026-01-06T12:00:00Z");
+        let (before, after) = (at("2026-01-06T11:59:59Z"), at("2026-01-06T12:00:01Z"));
+        let facts = DayFacts { due_at, arrived_at: None, gap_since: None, excused_at: None };
+        assert_eq!(facts.state(before), (DayState::NotDue, None));
+        assert_eq!(facts.state(due_at), (DayState::Late, Some(due_at)));
+        let arrived = |at| DayFacts { arrived_at: Some(at), ..facts };
+        assert_eq!(arrived(due_at).state(after).0, DayState::Arrived);
+        assert_eq!(arrived(after).state(after), (DayState::ArrivedLate, Some(after)));
+        let excused = DayFacts { excused_at: Some(before), ..facts };
+        assert_eq!(excused.state(after), (DayState::Excused, Some(before)));
+        let gap = DayFacts { gap_since: Some(due_at), ..arrived(before) };
+        assert_eq!(gap.state(after), (DayState::Gap, Some(due_at)));
+        assert_eq!(DayFacts { arrived_at: Some(before), ..excused }.state(after).0, DayState::Arrived);
     }
 
     #[test]

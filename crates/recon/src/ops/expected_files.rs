@@ -144,7 +144,6 @@ pub async fn remove(
 }
 
 /// When the files of a row are due.
-#[expect(dead_code, reason = "the watch follows")]
 pub(crate) fn calendar(row: &ExpectedFile) -> Result<Calendar> {
     let impossible =
         |column: &'static str, why: String| Error::impossible_row("expected_files", column, row.id, why);

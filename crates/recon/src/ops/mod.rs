@@ -1,5 +1,6 @@
 //! The use cases: the only place where rules and store meet.
 
+pub mod completeness;
 pub mod days;
 pub mod expected_files;
 pub mod files;
@@ -13,4 +14,5 @@ pub mod save;
 pub mod schedules;
 pub mod tasks;
 pub mod uploads;
+pub mod watch;
 pub mod webhooks;

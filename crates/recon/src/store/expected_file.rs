@@ -108,7 +108,6 @@ pub async fn replace(tx: &Tx, old: Locked<Model>, row: Model, now: Timestamp) ->
     Ok(row.into_active_model().reset_all().update(tx.conn()).await?)
 }
 
-#[expect(dead_code, reason = "the watch follows")]
 /// Notes that every business day before `next_date` was looked at when its file was due.
 pub async fn advance(tx: &Tx, expected: &Locked<Model>, next_date: NaiveDate) -> Result<()> {
     let row = ActiveModel {
@@ -140,7 +139,6 @@ pub async fn list(
     fetch_page(conn, all, rows, request, |expected| expected.id).await
 }
 
-#[expect(dead_code, reason = "the watch follows")]
 /// All expected files that fit, by channel, account and role.
 pub async fn all(conn: &impl ConnectionTrait, filter: &Filter) -> Result<Vec<Model>> {
     let order = [Column::Channel, Column::Account, Column::Role, Column::Timezone];

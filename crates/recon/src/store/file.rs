@@ -1,12 +1,14 @@
 //! `channel_settlement_files`: every file that a reconciliation reads.
 
+use std::ops::RangeInclusive;
+
 use chrono::NaiveDate;
 use payops_core::page::{Page, PageRequest, Slice};
 use payops_core::time::Timestamp;
 use payops_platform::db::{Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ActiveValue, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -177,6 +179,48 @@ pub async fn waiting_for(conn: &impl ConnectionTrait, external_id: &str) -> Resu
     Ok(files)
 }
 
+/// What the watch for expected files has to know of a file.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct Kept {
+    /// The business day.
+    pub settlement_date: NaiveDate,
+    /// In force or superseded.
+    pub status: FileStatus,
+    /// As the sender called it.
+    pub file_name: Option<String>,
+    /// What tells its content from another one.
+    pub file_hash: Option<String>,
+    /// When it was there, whole.
+    pub downloaded_at: Option<Timestamp>,
+}
+
+/// The files of some days, of the role, channel, account and zone of `like`, that are in force or were: the first day first,
+/// and of a day those first that came first.
+pub async fn kept(
+    conn: &impl ConnectionTrait,
+    like: &Subject,
+    days: RangeInclusive<NaiveDate>,
+) -> Result<Vec<Kept>> {
+    let known = [FileStatus::Stored, FileStatus::Superseded];
+    let kept = of_account(like)
+        .filter(Column::SettlementDate.between(*days.start(), *days.end()))
+        .filter(Column::Status.is_in(known))
+        .order_by_asc(Column::SettlementDate)
+        .order_by_asc(Column::DownloadedAt)
+        .select_only()
+        .columns([
+            Column::SettlementDate,
+            Column::Status,
+            Column::FileName,
+            Column::FileHash,
+            Column::DownloadedAt,
+        ])
+        .into_model::<Kept>()
+        .all(conn)
+        .await?;
+    Ok(kept)
+}
+
 /// A page of files, newest first.
 pub async fn list(
     conn: &impl ConnectionTrait,
@@ -203,10 +247,14 @@ pub async fn lock_subject(tx: &Tx, subject: &Subject) -> Result<()> {
 }
 
 fn about(subject: &Subject) -> Select<Entity> {
+    of_account(subject).filter(Column::SettlementDate.eq(subject.date))
+}
+
+/// Files of every day.
+fn of_account(subject: &Subject) -> Select<Entity> {
     Entity::find()
         .filter(Column::Role.eq(subject.role))
         .filter(Column::Channel.eq(subject.channel))
         .filter(Column::Account.eq(subject.account.as_str()))
-        .filter(Column::SettlementDate.eq(subject.date))
         .filter(Column::Timezone.eq(subject.timezone.as_str()))
 }

@@ -2,7 +2,6 @@
 
 pub mod expected_file;
 pub mod file;
-#[expect(dead_code, reason = "the watch follows")]
 pub mod gap;
 pub mod record;
 pub mod run;

@@ -1,6 +1,7 @@
 //! What the API takes and gives. Field names follow the original system; times are RFC 3339 UTC, amounts are
 //! minor units of the currency beside them.
 
+mod completeness;
 mod expected_files;
 mod files;
 mod records;
@@ -8,6 +9,7 @@ mod reports;
 mod schedules;
 mod tasks;
 
+pub use completeness::*;
 pub use expected_files::*;
 pub use files::*;
 pub use records::*;
