@@ -16,7 +16,7 @@ use payops_platform::jobs::{Runner, RunnerOptions};
 use payops_platform::telemetry::{Metrics, inject_traceparent};
 use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
 use payops_sandbox::days::Variant;
-use payops_sandbox::{DEFAULT_WEBHOOK_SECRET, Fault, RunningSandbox, Sandbox, SandboxConfig};
+use payops_sandbox::{DEFAULT_WEBHOOK_SECRET, Fault, RunningSandbox, Sandbox, SandboxConfig, VirtualClock};
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -34,6 +34,7 @@ pub struct App {
     pub sandbox: RunningSandbox,
     pub files: tempfile::TempDir,
     pub db: TestDb,
+    pub clock: Arc<VirtualClock>,
     service: Reconciliation,
     context: ServiceContext,
     instances: Mutex<Instances>,
@@ -88,10 +89,11 @@ impl App {
         config.report_delay = chrono::TimeDelta::zero();
         change(&mut config);
         let sandbox = Sandbox::start(config).unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = Arc::new(VirtualClock::new(Arc::new(SystemClock)));
+        let shared: Arc<dyn Clock> = Arc::<VirtualClock>::clone(&clock);
         let metrics = Metrics::new("reconciliation-service");
         let context =
-            ServiceContext::new("reconciliation-service", db.db(), clock, Arc::new(SystemRandom), metrics);
+            ServiceContext::new("reconciliation-service", db.db(), shared, Arc::new(SystemRandom), metrics);
         let files = tempfile::tempdir().unwrap();
         let mut options = Options {
             stripe_webhook_secrets: vec![SecretString::from(DEFAULT_WEBHOOK_SECRET)],
@@ -110,7 +112,8 @@ impl App {
         };
         let router = service_router(http);
         let client = TestClient::new(router, authenticator, context.now());
-        let started = Self { client, sandbox, files, db, service: app, context, instances: Mutex::default() };
+        let instances = Mutex::default();
+        let started = Self { client, sandbox, files, db, clock, service: app, context, instances };
         started.run_jobs();
         started
     }
@@ -121,6 +124,26 @@ impl App {
         let mut instances = self.instances.lock().unwrap();
         let running = tokio::spawn(runner.run(instances.stop.clone()));
         instances.running.push(running);
+    }
+
+    /// Has the service do what it does by the clock.
+    pub async fn keep_schedules(&self) {
+        jobs::schedule(&self.context).await.unwrap();
+    }
+
+    /// Has all instances end as if their processes were killed: their leases run out with the clock.
+    pub async fn crash(&self) {
+        let workers = std::mem::take(&mut self.instances.lock().unwrap().running);
+        for worker in workers {
+            worker.abort();
+            // It ends by that, which is no success.
+            assert!(worker.await.is_err());
+        }
+    }
+
+    /// What the service works with.
+    pub fn context(&self) -> &ServiceContext {
+        &self.context
     }
 
     /// A client of the same service with other limits.
@@ -153,13 +176,24 @@ impl App {
 
     /// Uploads a file as a form whose last part it is.
     pub async fn upload(&self, kind: &str, parts: &[(&str, &str)], file: &[u8]) -> TestAnswer {
+        self.upload_named(kind, parts, "../../etc/passwd", file).await
+    }
+
+    /// The same for a file of this name.
+    pub async fn upload_named(
+        &self,
+        kind: &str,
+        parts: &[(&str, &str)],
+        name: &str,
+        file: &[u8],
+    ) -> TestAnswer {
         let boundary = "----payops-test";
         let mut form = Vec::new();
         for (name, value) in parts {
             let head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
             form.extend_from_slice(format!("{head}{value}\r\n").as_bytes());
         }
-        let head = "Content-Disposition: form-data; name=\"file\"; filename=\"../../etc/passwd\"";
+        let head = format!("Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"");
         form.extend_from_slice(format!("--{boundary}\r\n{head}\r\n\r\n").as_bytes());
         form.extend_from_slice(file);
         form.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
