@@ -316,6 +316,19 @@ fn alerts_go_where_the_settings_say_or_nowhere() {
     assert_eq!(mail.to, ["ops@shop.example", "risk@shop.example"]);
     assert_eq!((mail.server.port, mail.server.security), (587, crate::outbound::SmtpSecurity::StartTls));
     assert!(mail.server.credentials.is_some());
+    assert!(
+        settings.reconciliation_alerts.webhook.is_none() && settings.reconciliation_alerts.mail.is_none()
+    );
+    given.extend([
+        ("PAYOPS_RECONCILIATION_ALERT_WEBHOOK_URL", "https://hooks.shop.example/files"),
+        ("PAYOPS_RECONCILIATION_ALERT_WEBHOOK_SECRET", "a-secret-of-files-01"),
+        ("PAYOPS_RECONCILIATION_ALERT_MAIL_TO", "files@shop.example"),
+        ("PAYOPS_RECONCILIATION_SUPERVISOR_MAIL_TO", "lead@shop.example"),
+    ]);
+    let files = Settings::load(&production(&given), Scope::All).unwrap().reconciliation_alerts;
+    assert_eq!(files.webhook.unwrap().url, "https://hooks.shop.example/files");
+    let to = [files.mail, files.supervisors].map(|mail| mail.unwrap().to);
+    assert_eq!(to, [["files@shop.example"], ["lead@shop.example"]]);
 }
 
 /// Whose settings, what was given, which setting is named, and what is said of it.
@@ -379,6 +392,12 @@ const BAD_ENVIRONMENTS: &[Bad] = &[
         &[("PAYOPS_LIMIT_ALERT_WEBHOOK_URL", "https://a.example")],
         "PAYOPS_LIMIT_ALERT_WEBHOOK_URL",
         "is of no use without PAYOPS_LIMIT_ALERT_WEBHOOK_SECRET",
+    ),
+    (
+        Scope::All,
+        &[("PAYOPS_RECONCILIATION_ALERT_WEBHOOK_URL", "https://a.example")],
+        "PAYOPS_RECONCILIATION_ALERT_WEBHOOK_URL",
+        "is of no use without PAYOPS_RECONCILIATION_ALERT_WEBHOOK_SECRET",
     ),
     (
         Scope::All,

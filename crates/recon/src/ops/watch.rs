@@ -159,13 +159,17 @@ impl Look<'_> {
         let back = today.checked_sub_days(Days::new(NAMES_FOR)).unwrap_or(today);
         let days = self.calendar.counts_from.max(back)..=today;
         let mut open = gap::open(conn, self.expected.id).await?;
-        open.retain(|gap| gap.kind != GapKind::Missing && *days.start() <= gap.settlement_date);
-        let Some(pattern) = self.expected.name_pattern.as_deref().map(Pattern::new).transpose()? else {
-            for gap in open {
-                self.close(gap, GapEnd::NotExpected).await?;
-            }
-            return Ok(());
-        };
+        open.retain(|gap| gap.kind != GapKind::Missing);
+        let pattern = self.expected.name_pattern.as_deref().map(Pattern::new).transpose()?;
+        let counts_from = self.calendar.counts_from;
+        let unwanted = |gap: &Gap| pattern.is_none() || gap.settlement_date < counts_from;
+        let (unwanted, mut open): (Vec<Gap>, Vec<Gap>) = open.into_iter().partition(unwanted);
+        for gap in unwanted {
+            self.close(gap, GapEnd::NotExpected).await?;
+        }
+        let Some(pattern) = pattern else { return Ok(()) };
+        // What lies further back is not compared any more, and stays as it is until somebody excuses it.
+        open.retain(|gap| *days.start() <= gap.settlement_date);
         let kept = file::kept(conn, &self.expected.subject(today), days.clone()).await?;
         let found = findings(&seen(&pattern, kept), self.expected.sequence_restarts);
         let due = found.into_iter().filter(|(day, _)| self.calendar.is_due(*day, self.now));
