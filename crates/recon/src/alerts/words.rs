@@ -35,7 +35,7 @@ pub(super) fn body(event: &AlertEvent) -> String {
     let (channel, zone) = (data.channel.as_str(), one_line(&data.timezone, LONGEST));
     let (role_en, role_zh) = role(data.role);
     let lines = |language: fn(&AlertGap, &AlertData) -> String| -> String {
-        data.gaps.iter().map(|gap| format!("- {}\n", language(gap, data))).collect()
+        data.gaps.iter().flat_map(|gap| ["- ".to_owned(), language(gap, data), "\n".to_owned()]).collect()
     };
     let (gaps_en, gaps_zh, id) = (lines(gap_en), lines(gap_zh), &event.id);
     format!(
