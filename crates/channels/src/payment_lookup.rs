@@ -90,7 +90,10 @@ impl PaymentLookup {
         let body = bounded_body(&mut response, LARGEST).await?;
         serde_json::from_slice(&body).map(Some).map_err(|error| {
             // Not a word of it: it may be about the customer, and this is logged.
-            let message = format!("the gateway's answer of {} bytes is no payment: {error}", body.len());
+            let (bytes, line, column) = (body.len(), error.line(), error.column());
+            let message = format!(
+                "the gateway's answer of {bytes} bytes is no payment from line {line}, column {column} on"
+            );
             RemoteError::new(RemoteErrorKind::UnexpectedAnswer, message)
         })
     }
