@@ -4,6 +4,7 @@
 //! reader never fails whole: what it cannot read becomes a [`row::Reject`] with its line, and the rest is read.
 
 mod amount;
+pub mod bank;
 mod control;
 pub mod decode;
 pub mod fast;

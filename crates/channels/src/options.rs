@@ -17,6 +17,8 @@ pub struct Limits {
     pub max_unpack_ratio: u64,
     /// For how many payouts a file's rows are summed; rows of further payouts are only counted.
     pub max_payout_groups: usize,
+    /// How many entries of bank statements are read from one file. They are held in memory, unlike rows.
+    pub max_bank_entries: u64,
 }
 
 impl Default for Limits {
@@ -27,6 +29,7 @@ impl Default for Limits {
             max_file_bytes: 64 << 30,
             max_unpack_ratio: 250,
             max_payout_groups: 100_000,
+            max_bank_entries: 1_000_000,
         }
     }
 }

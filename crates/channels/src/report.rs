@@ -95,7 +95,8 @@ impl ControlReport {
 /// One control total beside what the rows give.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlCheck {
-    /// What is counted or summed: `count`, `sum`, or `rows_after_trailer`.
+    /// What is counted or summed: `count`, `sum`, or `rows_after_trailer`; bank statements have more, which
+    /// `docs/bank-statements.md` lists.
     pub name: String,
     /// The currency of a sum, in minor units; `None` for a count.
     pub currency: Option<Currency>,

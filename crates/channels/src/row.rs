@@ -221,6 +221,12 @@ pub enum RejectReason {
     Corrupt,
     /// A row that may stand once stands again with another value.
     DuplicateRow,
+    /// The file is of no format that is read here.
+    UnknownFormat,
+    /// An XML document is not well-formed, or wants more than text and elements, such as entities of its own.
+    BadXml,
+    /// A record of a bank statement is not of the form that its format has, or stands where it may not.
+    BadRecord,
 }
 
 /// Something that could not be read. The rest of the file is read all the same.

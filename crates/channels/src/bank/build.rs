@@ -1,0 +1,205 @@
+//! Puts a file together from what a reader of one format finds, within the limits.
+
+use payops_core::currency::{Currency, Exponents};
+use payops_core::money::AmountError;
+
+use super::proof::{Totals, balance_checks, follow, gaps};
+use super::{Balance, BankEntry, BankFile, BankFormat, BankStatement};
+use crate::amount::parse_money;
+use crate::control::Statement;
+use crate::fault::Fault;
+use crate::options::ReadOptions;
+use crate::report::{ControlCheck, ControlReport};
+use crate::row::{Reject, RejectReason};
+
+/// How many rejects are kept.
+const KEPT_REJECTS: usize = 1000;
+
+/// The file as far as it is read.
+#[derive(Debug)]
+pub(super) struct Builder {
+    max_entries: u64,
+    entries: u64,
+    statements: Vec<BankStatement>,
+    rejects: Vec<Reject>,
+    rejects_left_out: u64,
+    checks: Vec<ControlCheck>,
+}
+
+impl Builder {
+    pub(super) fn new(options: &ReadOptions) -> Self {
+        Self {
+            max_entries: options.limits.max_bank_entries,
+            entries: 0,
+            statements: Vec::new(),
+            rejects: Vec::new(),
+            rejects_left_out: 0,
+            checks: Vec::new(),
+        }
+    }
+
+    pub(super) fn reject(&mut self, reject: Reject) {
+        if self.rejects.len() < KEPT_REJECTS { self.rejects.push(reject) } else { self.rejects_left_out += 1 }
+    }
+
+    /// Refuses something that stands on a line.
+    pub(super) fn refuse(&mut self, line: u64, fault: Fault) {
+        let reject = fault.at(crate::row::Position { line, ..Default::default() });
+        self.reject(reject);
+    }
+
+    /// The ordinal of the entry that begins on `line`. An error when there are more than are read: it is the
+    /// last word about the file.
+    pub(super) fn next_ordinal(&mut self, line: u64) -> Result<u64, Reject> {
+        let ordinal = self.entries;
+        if ordinal >= self.max_entries {
+            return Err(too_many("entries", self.max_entries, line));
+        }
+        self.entries += 1;
+        Ok(ordinal)
+    }
+
+    /// A statement is read. One without anything to tell its currency by is refused.
+    pub(super) fn statement(&mut self, draft: Draft) -> Result<(), Reject> {
+        let line = draft.line;
+        if self.statements.len() as u64 >= self.max_entries {
+            return Err(too_many("statements", self.max_entries, line));
+        }
+        match draft.finish() {
+            Ok(statement) => self.statements.push(statement),
+            Err(fault) => self.refuse(line, fault),
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, format: Option<BankFormat>) -> BankFile {
+        self.checks.extend(follow(&self.statements));
+        BankFile {
+            format,
+            gaps: gaps(&self.statements),
+            statements: self.statements,
+            rejects: self.rejects,
+            rejects_left_out: self.rejects_left_out,
+            control: ControlReport::of(self.checks),
+        }
+    }
+}
+
+fn too_many(what: &str, most: u64, line: u64) -> Reject {
+    let message = format!("the file has more than {most} {what}: the rest of it is not read");
+    Reject { line, column: None, reason: RejectReason::TooLarge, message }
+}
+
+/// A statement as far as it is read.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) line: u64,
+    pub(super) account: String,
+    pub(super) id: String,
+    pub(super) number: Option<u64>,
+    pub(super) currency: Option<Currency>,
+    pub(super) opening: Statement<Balance>,
+    pub(super) closing: Statement<Balance>,
+    pub(super) entries: Vec<BankEntry>,
+    /// What all delivered entries add up to.
+    pub(super) totals: Totals,
+    /// What the format states besides balances.
+    pub(super) checks: Vec<ControlCheck>,
+}
+
+impl Draft {
+    /// Takes the currency that a part of the statement is in. The first one is the statement's; a second one
+    /// is refused, since its amounts cannot be added to the others.
+    pub(super) fn agree(&mut self, currency: Currency, column: &str) -> Result<(), Fault> {
+        match self.currency {
+            Some(known) if known != currency => {
+                let message = format!("{column} is in {currency}, the statement in {known}");
+                Err(Fault::new(RejectReason::BadCurrency, Some(column), message))
+            }
+            _ => {
+                self.currency = Some(currency);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn push(&mut self, entry: BankEntry, credit: bool) {
+        self.totals.add(credit, entry.amount);
+        self.entries.push(entry);
+    }
+
+    fn finish(self) -> Result<BankStatement, Fault> {
+        let Some(currency) = self.currency else {
+            let message = "the statement has no currency, no balance and no entry that can be read";
+            return Err(Fault::new(RejectReason::BadCurrency, None, message));
+        };
+        let mut checks = balance_checks(&self.opening, &self.closing, &self.entries, currency);
+        checks.extend(self.checks);
+        Ok(BankStatement {
+            line: self.line,
+            account: self.account,
+            id: self.id,
+            number: self.number,
+            currency,
+            opening: made(&self.opening),
+            closing: made(&self.closing),
+            entries: self.entries,
+            control: ControlReport::of(checks),
+        })
+    }
+}
+
+fn made(balance: &Statement<Balance>) -> Option<Balance> {
+    match balance {
+        Statement::Made(balance) => Some(*balance),
+        Statement::NotMade | Statement::Unreadable => None,
+    }
+}
+
+/// Notes a balance, or that it cannot be read. It may stand twice only with the same value.
+pub(super) fn state(
+    place: &mut Statement<Balance>,
+    read: Result<Balance, Fault>,
+    name: &str,
+) -> Result<(), Fault> {
+    let outcome = match (&*place, &read) {
+        (Statement::Made(known), Ok(new)) if known != new => {
+            let message = format!("the balance {name} stands twice, with different values");
+            Err(Fault::new(RejectReason::DuplicateRow, Some(name), message))
+        }
+        (Statement::Unreadable, Ok(_)) => return Ok(()),
+        _ => read,
+    };
+    match outcome {
+        Ok(balance) => {
+            *place = Statement::Made(balance);
+            Ok(())
+        }
+        Err(fault) => {
+            *place = Statement::Unreadable;
+            Err(fault)
+        }
+    }
+}
+
+/// A currency code.
+pub(super) fn currency(text: &[u8], column: &str) -> Result<Currency, Fault> {
+    let what = "is not a currency code of three letters";
+    Currency::parse(text).map_err(|_| Fault::value(RejectReason::BadCurrency, column, what, text))
+}
+
+/// An amount in major units that must have no sign, since its direction stands beside it.
+pub(super) fn unsigned(text: &[u8], currency: Currency, mark: u8, column: &str) -> Result<i64, Fault> {
+    let text = text.trim_ascii();
+    if text.first().is_some_and(|first| matches!(first, b'-' | b'+')) {
+        return Err(Fault::amount(column, AmountError::Malformed, text));
+    }
+    let exponent = Exponents::Iso4217.of(currency);
+    parse_money(text, exponent, mark).map_err(|error| Fault::amount(column, error, text))
+}
+
+/// The amount as the account sees it.
+pub(super) fn signed(amount: i64, credit: bool) -> i64 {
+    // It was read without a sign, so its negative exists.
+    if credit { amount } else { -amount }
+}

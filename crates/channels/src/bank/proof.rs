@@ -1,0 +1,128 @@
+//! What statements state about themselves, held against their entries.
+
+use std::collections::BTreeMap;
+
+use payops_core::currency::Currency;
+
+use super::{Balance, BankEntry, BankStatement, EntryStatus, SequenceGap};
+use crate::control::Statement;
+use crate::report::ControlCheck;
+
+/// Counts and sums of entries by direction. Sums have no sign.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Totals {
+    pub(super) credits: i128,
+    pub(super) credit_sum: i128,
+    pub(super) debits: i128,
+    pub(super) debit_sum: i128,
+}
+
+impl Totals {
+    /// Adds an entry. An amount of zero has a direction all the same.
+    pub(super) fn add(&mut self, credit: bool, amount: i64) {
+        let size = i128::from(amount.unsigned_abs());
+        if credit {
+            self.credits += 1;
+            self.credit_sum += size;
+        } else {
+            self.debits += 1;
+            self.debit_sum += size;
+        }
+    }
+}
+
+/// A total and what was found, where the total is stated at all.
+pub(super) fn check(
+    name: &str,
+    currency: Option<Currency>,
+    stated: &Statement<i128>,
+    found: i128,
+) -> Option<ControlCheck> {
+    let stated = match stated {
+        Statement::NotMade => return None,
+        Statement::Unreadable => None,
+        Statement::Made(stated) => Some(*stated),
+    };
+    Some(ControlCheck { name: name.to_owned(), currency, stated, found })
+}
+
+/// Opening balance + booked entries = closing balance, where both are stated.
+pub(super) fn balance_checks(
+    opening: &Statement<Balance>,
+    closing: &Statement<Balance>,
+    entries: &[BankEntry],
+    currency: Currency,
+) -> Vec<ControlCheck> {
+    let booked = |entry: &&BankEntry| entry.status == EntryStatus::Booked;
+    let moved: i128 = entries.iter().filter(booked).map(|entry| i128::from(entry.amount)).sum();
+    let made = |name: &str, stated, found| ControlCheck {
+        name: name.to_owned(),
+        currency: Some(currency),
+        stated,
+        found,
+    };
+    match (opening, closing) {
+        (Statement::Made(opening), Statement::Made(closing)) => {
+            vec![made("balance", Some(closing.amount.into()), i128::from(opening.amount) + moved)]
+        }
+        (Statement::Made(opening), Statement::Unreadable) => {
+            vec![made("balance", None, i128::from(opening.amount) + moved)]
+        }
+        (Statement::Unreadable, _) => vec![made("opening", None, 0)],
+        (Statement::NotMade, Statement::Unreadable) => vec![made("closing", None, moved)],
+        (Statement::NotMade, _) | (_, Statement::NotMade) => Vec::new(),
+    }
+}
+
+/// The statements of each account that have a number, in their order.
+fn chains(statements: &[BankStatement]) -> Vec<Vec<(u64, &BankStatement)>> {
+    let mut chains: BTreeMap<(&str, Currency), Vec<(u64, &BankStatement)>> = BTreeMap::new();
+    for statement in statements {
+        if let Some(number) = statement.number {
+            chains.entry((&statement.account, statement.currency)).or_default().push((number, statement));
+        }
+    }
+    let mut chains: Vec<_> = chains.into_values().collect();
+    for chain in &mut chains {
+        // Numbers begin anew, mostly with the year, so dates come first.
+        chain.sort_by_key(|(number, statement)| {
+            (statement.closing.or(statement.opening).map(|balance| balance.date), *number)
+        });
+    }
+    chains
+}
+
+/// A statement opens with what the one numbered before it closed.
+pub(super) fn follow(statements: &[BankStatement]) -> Vec<ControlCheck> {
+    let mut checks = Vec::new();
+    for chain in chains(statements) {
+        for ((number, before), (next, behind)) in chain.iter().zip(chain.iter().skip(1)) {
+            if let (Some(closed), Some(opened), true) =
+                (before.closing, behind.opening, number.checked_add(1) == Some(*next))
+            {
+                checks.push(ControlCheck {
+                    name: "opening_follows".to_owned(),
+                    currency: Some(behind.currency),
+                    stated: Some(opened.amount.into()),
+                    found: closed.amount.into(),
+                });
+            }
+        }
+    }
+    checks
+}
+
+/// Numbers that are left out between two statements of one account. A number that falls back is a new count,
+/// which begins with 1.
+pub(super) fn gaps(statements: &[BankStatement]) -> Vec<SequenceGap> {
+    let mut gaps = Vec::new();
+    for chain in chains(statements) {
+        for ((after, statement), (before, _)) in chain.iter().zip(chain.iter().skip(1)) {
+            let expected = if before < after { 0 } else { *after };
+            if *before > expected.saturating_add(1) {
+                gaps.push(SequenceGap { account: statement.account.clone(), after: *after, before: *before });
+            }
+        }
+    }
+    gaps
+}
