@@ -8,7 +8,8 @@ use crate::files::root;
 
 /// Which crates of the workspace a crate may name, in its build and, after that, only in its tests.
 ///
-/// `core ← platform ← services ← payops`. The three services never name each other: they meet over HTTP. The sandbox
+/// `core ← platform ← services ← payops`. The three services never name each other: they meet over HTTP. What the documents of
+/// services are set with stands alone. The sandbox
 /// stands in for other people's systems, so it shares nothing with the platform it is there to test; its gateway uses the
 /// client that is made for gateways.
 const MAY_NAME: &[(&str, &[&str], &[&str])] = &[
@@ -16,9 +17,18 @@ const MAY_NAME: &[(&str, &[&str], &[&str])] = &[
     ("payops-platform", &["payops-core"], &[]),
     ("payops-channels", &["payops-core"], &["payops-sandbox"]),
     ("payops-sandbox", &["payops-core", "payops-channels", "payops-client"], &[]),
-    ("payops-recon", &["payops-core", "payops-platform", "payops-channels"], &["payops-sandbox"]),
+    ("payops-typeset", &[], &[]),
+    (
+        "payops-recon",
+        &["payops-core", "payops-platform", "payops-channels", "payops-typeset"],
+        &["payops-sandbox"],
+    ),
     ("payops-limits", &["payops-core", "payops-platform"], &[]),
-    ("payops-disputes", &["payops-core", "payops-platform", "payops-channels"], &["payops-sandbox"]),
+    (
+        "payops-disputes",
+        &["payops-core", "payops-platform", "payops-channels", "payops-typeset"],
+        &["payops-sandbox"],
+    ),
     ("payops-client", &["payops-core"], &["payops-platform", "payops-limits"]),
     (
         "payops",

@@ -10,7 +10,6 @@ pub mod packet;
 pub mod pages;
 mod reader;
 mod refusal;
-mod typeset;
 
 pub use refusal::Refusal;
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use payops_platform::error::Language;
+use payops_typeset::{Cell, Finished, Typesetter, WIDTH};
 use sha2::{Digest, Sha256};
 
 use super::Refusal;
 use super::kind::Format;
 use super::merge::{MergeError, Source, merge};
-use super::typeset::{Cell, Typesetter, WIDTH};
 use crate::evidence::{EvidenceKind, TextField};
 
 /// One fact of the dispute, in words: what it is called and what it is.
@@ -76,8 +76,8 @@ pub enum PacketError {
 
 /// Makes the packet: the text first, then every file on pages of its own.
 pub fn packet(contents: &Contents<'_>) -> Result<Packet, PacketError> {
-    let (text, missing_characters) = text_pages(contents).map_err(PacketError::Text)?;
-    let text = Source { format: Format::Pdf, bytes: &text };
+    let Finished { bytes, missing_characters } = text_pages(contents).map_err(PacketError::Text)?;
+    let text = Source { format: Format::Pdf, bytes: &bytes };
     let files = contents.files.iter().map(|file| Source { format: file.format, bytes: file.bytes });
     let sources: Vec<_> = [text].into_iter().chain(files).collect();
     let merged = merge(&sources).map_err(|error| match error.index {
@@ -125,7 +125,7 @@ const BODY: f32 = 10.0;
 const SMALL: f32 = 8.0;
 const LABEL_WIDTH: f32 = 140.0;
 
-fn text_pages(contents: &Contents<'_>) -> Result<(Vec<u8>, BTreeSet<char>), String> {
+fn text_pages(contents: &Contents<'_>) -> Result<Finished, String> {
     let headings = match contents.language {
         Language::English => ENGLISH,
         Language::Chinese => CHINESE,
@@ -156,7 +156,7 @@ fn text_pages(contents: &Contents<'_>) -> Result<(Vec<u8>, BTreeSet<char>), Stri
             let value = format!("{}\n{} {pages}, {size} {bytes}", file.name, file.pages);
             labelled(&mut page, &label, &value);
             let digest = format!("SHA-256 {}", hex::encode(Sha256::digest(file.bytes)));
-            page.row(&[Cell { left: LABEL_WIDTH, width: WIDTH - LABEL_WIDTH, text: &digest }], SMALL);
+            page.row(&[Cell::new(LABEL_WIDTH, WIDTH - LABEL_WIDTH, &digest)], SMALL);
             page.space(SMALL / 2.0);
         }
     }
@@ -170,7 +170,7 @@ fn heading(page: &mut Typesetter, text: &str) {
 }
 
 fn labelled(page: &mut Typesetter, label: &str, value: &str) {
-    let label = Cell { left: 0.0, width: LABEL_WIDTH - BODY, text: label };
-    let value = Cell { left: LABEL_WIDTH, width: WIDTH - LABEL_WIDTH, text: value };
+    let label = Cell::new(0.0, LABEL_WIDTH - BODY, label);
+    let value = Cell::new(LABEL_WIDTH, WIDTH - LABEL_WIDTH, value);
     page.row(&[label, value], BODY);
 }
