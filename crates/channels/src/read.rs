@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use payops_core::time::NoSuchDay;
 
 use crate::mapping::Mapping;
@@ -14,6 +15,7 @@ use crate::report::FileReport;
 use crate::row::{Position, Reject, RejectReason, RowSink};
 use crate::rows::{Binding, RowReader, drive, read_header, records, refuse};
 use crate::stripe::itemized::{self, ItemizedReader};
+use crate::time::TimeFormat;
 
 /// The formats that rows are read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +93,18 @@ pub struct BoundFormat(Arc<Bound>);
 impl BoundFormat {
     pub(crate) fn new(bound: Arc<Bound>) -> Self {
         Self(bound)
+    }
+
+    /// The business day of a time as the file prints it: in the zone of the day asked about, else in the file's own.
+    /// `None` when it is no time, or the format has none.
+    pub fn date_of(&self, text: &str, options: &ReadOptions) -> Option<NaiveDate> {
+        let (format, zone) = match &*self.0 {
+            Bound::Stripe(binding) => (TimeFormat::Iso8601, itemized::zone(binding, options)),
+            Bound::Mapped(mapping, _) => (mapping.rules().time.clone(), mapping.rules().zone.clone()),
+            Bound::Ndjson => return None,
+        };
+        let target = options.window.as_ref().map_or(&zone, |window| &window.zone);
+        format.date(text.as_bytes(), &zone, target)
     }
 }
 

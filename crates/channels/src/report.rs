@@ -165,6 +165,13 @@ pub struct PayoutGroup {
     pub net: i128,
     /// The net of the payout's own rows; `None` when the file has none.
     pub payout_net: Option<i128>,
+    /// When the payout left, as its own row says it; else the time of the last row that it carried. Of several the
+    /// greatest text, which for ISO 8601 is the latest. Empty where the file has no times.
+    #[serde(skip)]
+    pub occurred_at: String,
+    /// Whether that time, or that of another of these rows, lies on the day asked about.
+    #[serde(skip)]
+    pub in_window: bool,
     /// Whether the payout's own rows are as large as what it carried. Stripe prints a payout as negative, its
     /// payout reports as positive: only the size is compared.
     pub tie: Proof,

@@ -50,6 +50,32 @@ struct Group {
     rows: u64,
     net: i128,
     payout_net: Option<i128>,
+    /// Of the rows it carried, and of its own.
+    times: [GroupTime; 2],
+}
+
+impl Group {
+    fn time(&self) -> Option<&GroupTime> {
+        self.times.get(usize::from(self.payout_net.is_some()))
+    }
+}
+
+/// When rows of a payout happened.
+#[derive(Debug, Default)]
+struct GroupTime {
+    /// The greatest text.
+    last: Vec<u8>,
+    in_window: bool,
+}
+
+impl GroupTime {
+    fn add(&mut self, occurred_at: &[u8], in_window: bool) {
+        self.in_window |= in_window;
+        if occurred_at > self.last.as_slice() {
+            self.last.clear();
+            self.last.extend_from_slice(occurred_at);
+        }
+    }
 }
 
 /// The sums of one file.
@@ -161,6 +187,9 @@ impl Tally {
                     (Some(ours), Some(theirs)) => Some(ours + theirs),
                     (ours, theirs) => ours.or(theirs),
                 };
+                for (ours, theirs) in ours.times.iter_mut().zip(&group.times) {
+                    ours.add(&theirs.last, theirs.in_window);
+                }
             }
         }
     }
@@ -175,7 +204,9 @@ impl Tally {
             self.ungrouped += 1;
             return;
         };
-        if row.kind == Kind::Payout {
+        let is_own = row.kind == Kind::Payout;
+        group.times[usize::from(is_own)].add(row.occurred_at, row.in_window);
+        if is_own {
             group.payout_net = Some(group.payout_net.unwrap_or(0) + net);
         } else {
             group.rows += 1;
@@ -251,8 +282,13 @@ fn groups(groups: AHashMap<Vec<u8>, Vec<(Currency, Group)>>) -> Vec<PayoutGroup>
             rows: group.rows,
             net: group.net,
             payout_net: group.payout_net,
+            occurred_at:
+                group.time().map_or_else(String::new, |time| String::from_utf8_lossy(&time.last).into()),
+            in_window: group.time().is_some_and(|time| time.in_window),
             tie: match group.payout_net {
                 None => Proof::NotProvable,
+                // A payout that nobody itemises, such as one made by hand.
+                Some(_) if group.rows == 0 => Proof::NotProvable,
                 Some(paid) if paid.abs() == group.net.abs() => Proof::Proven,
                 Some(_) => Proof::Failed,
             },

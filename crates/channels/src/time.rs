@@ -70,6 +70,17 @@ impl TimeFormat {
         written.is_ok() && self.read(text.as_bytes()).is_some()
     }
 
+    /// The date that `text` falls on in `target`, where times without an offset are of `zone`; `None` when it cannot
+    /// be read.
+    pub(crate) fn date(&self, text: &[u8], zone: &Zone, target: &Zone) -> Option<NaiveDate> {
+        let instant = match self.read(text.trim_ascii())? {
+            Reading::Wall(wall) if zone == target => return Some(wall.date()),
+            Reading::Wall(wall) => zone.instant_of(wall)?,
+            Reading::Instant(seconds) => DateTime::from_timestamp(seconds, 0)?,
+        };
+        Some(target.date_of(instant))
+    }
+
     fn read(&self, text: &[u8]) -> Option<Reading> {
         match self {
             Self::Iso8601 => iso8601(text),

@@ -17,6 +17,7 @@ mod lifecycle;
 mod metrics;
 pub mod model;
 mod ops;
+pub mod payouts;
 mod report;
 mod store;
 

@@ -42,8 +42,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) kind: Option<Kind>,
     /// `None` where the format states no status.
     pub(crate) statuses: Option<&'a Words<Status>>,
-    /// A payout without a payout id is its own.
-    pub(crate) payouts_name_themselves: bool,
     pub(crate) day: Option<DayTest>,
     pub(crate) longest_id: usize,
     /// What the first field of a line of totals holds.
@@ -285,7 +283,7 @@ impl<'a> ShortWay<'a> {
         let text = |column| if S::TAKES_ALL_TEXTS { line.get(column) } else { &[] };
         let refund_no = if kind == Kind::Refund { text(columns.refund_no) } else { &[] };
         let payout_id = match line.get(columns.payout_id) {
-            [] if self.plan.payouts_name_themselves && kind == Kind::Payout => channel_trade_no,
+            [] if kind == Kind::Payout => channel_trade_no,
             payout_id => payout_id,
         };
         let row = Row {

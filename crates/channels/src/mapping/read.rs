@@ -94,7 +94,6 @@ impl<'a> MappedReader<'a> {
             kinds: KindWords::Mapped(&rules.kinds),
             kind: rules.kind,
             statuses: self.binding.has(Field::Status as usize).then_some(&rules.statuses),
-            payouts_name_themselves: false,
             day: self.day.clone(),
             longest_id: self.longest_id,
             totals_marker: rules.proof.as_ref().map(|proof| proof.marker.as_bytes()),
@@ -272,9 +271,14 @@ impl RowReader for MappedReader<'_> {
         let refund_no = if kind == Kind::Refund { id(Field::RefundNo)? } else { &[] };
         let row_id = if refund_no.is_empty() { id(Field::RowId)? } else { refund_no };
         let occurred_at = self.binding.get(record, Field::OccurredAt as usize);
+        let channel_trade_no = self.trade_no(record, kind, status, row_id)?;
+        let payout_id = match id(Field::PayoutId)? {
+            [] if kind == Kind::Payout => channel_trade_no,
+            payout_id => payout_id,
+        };
         let row = Row {
             kind,
-            channel_trade_no: self.trade_no(record, kind, status, row_id)?,
+            channel_trade_no,
             charge_id: id(Field::ChargeId)?,
             payment_intent_id: id(Field::PaymentIntentId)?,
             row_id,
@@ -284,7 +288,7 @@ impl RowReader for MappedReader<'_> {
             raw_status,
             fee: fee.map(|fee| fee.minor),
             net,
-            payout_id: id(Field::PayoutId)?,
+            payout_id,
             merchant_id: id(Field::MerchantId)?,
             occurred_at,
             in_window: self.in_window(occurred_at)?,

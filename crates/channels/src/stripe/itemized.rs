@@ -50,6 +50,16 @@ pub(crate) const WANTED: [(&str, bool); 12] = [
     ("created", false),
 ];
 
+/// The column that tells when a row happened.
+fn created(binding: &Binding) -> usize {
+    if binding.has(CREATED_UTC) { CREATED_UTC } else { CREATED }
+}
+
+/// The zone of the times in that column.
+pub(crate) fn zone(binding: &Binding, options: &ReadOptions) -> Zone {
+    if created(binding) == CREATED_UTC { Zone::utc() } else { options.printed_zone.clone() }
+}
+
 /// Reads the rows of an itemised report.
 #[derive(Debug)]
 pub(crate) struct ItemizedReader<'a> {
@@ -64,11 +74,8 @@ pub(crate) struct ItemizedReader<'a> {
 
 impl<'a> ItemizedReader<'a> {
     pub(crate) fn new(binding: &'a Binding, options: &ReadOptions) -> Result<Self, NoSuchDay> {
-        let (created, zone) = if binding.has(CREATED_UTC) {
-            (CREATED_UTC, Zone::utc())
-        } else {
-            (CREATED, options.printed_zone.clone())
-        };
+        let created = created(binding);
+        let zone = zone(binding, options);
         let window = options.window.as_ref().filter(|_| binding.has(created));
         Ok(Self {
             binding,
@@ -112,7 +119,6 @@ impl<'a> ItemizedReader<'a> {
             kinds: KindWords::Stripe,
             kind: None,
             statuses: None,
-            payouts_name_themselves: true,
             day: self.day.clone(),
             longest_id: self.longest_id,
             totals_marker: None,

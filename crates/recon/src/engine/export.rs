@@ -2,10 +2,13 @@
 
 use std::io::{self, Write};
 
+use payops_channels::row::Kind;
+use payops_core::currency::Currency;
 use serde::Serialize;
 
 use super::differences::{Difference, ListedRow};
 use super::tolerance::Tolerance;
+use crate::payouts::{PayoutDetail, PayoutDifference};
 
 /// The columns of a differences file, in order.
 pub const COLUMNS: [&str; 13] = [
@@ -85,6 +88,42 @@ pub fn write_csv_line(out: &mut impl Write, difference: &Difference<'_>, columns
     out.write_all(b"\n")
 }
 
+/// Writes one difference between payouts and bank in the same columns: the channel's are the payouts' (ids with blanks
+/// between, and their sum), the platform's are the bank's (text, sum, and the line of the first entry).
+pub fn write_payout_csv_line(
+    out: &mut impl Write,
+    difference: &PayoutDifference<'_>,
+    columns: Columns,
+) -> io::Result<()> {
+    let line = JsonLine::of_payouts(difference);
+    write!(out, "{},{},", line.diff_type, line.kind)?;
+    write_text(out, line.channel_trade_no.as_deref().unwrap_or_default().as_bytes())?;
+    out.write_all(b",")?;
+    write_text(out, line.payment_no.as_deref().unwrap_or_default().as_bytes())?;
+    out.write_all(b",")?;
+    for amount in [line.platform_amount, line.channel_amount] {
+        out.write_all(b",")?;
+        amount.map_or(Ok(()), |amount| write!(out, "{amount}"))?;
+    }
+    for currency in [line.platform_currency, line.channel_currency] {
+        out.write_all(b",")?;
+        currency.map_or(Ok(()), |currency| out.write_all(currency.as_str().as_bytes()))?;
+    }
+    out.write_all(b",,,")?;
+    line.platform_line.map_or(Ok(()), |line| write!(out, "{line}"))?;
+    out.write_all(b",")?;
+    if columns == Columns::WithTolerance {
+        out.write_all(b",,,,")?;
+    }
+    out.write_all(b"\n")
+}
+
+/// Writes one difference between payouts and bank as a JSON object on one line, without a line end: the members are
+/// those of [`write_payout_csv_line`], and `payout` has the payouts and deposits one by one.
+pub fn write_payout_json_object(out: &mut impl Write, difference: &PayoutDifference<'_>) -> io::Result<()> {
+    serde_json::to_writer(out, &JsonLine::of_payouts(difference)).map_err(io::Error::from)
+}
+
 /// The adjustment and its rule; how many candidates there are, and the lines of the first, with blanks between.
 fn write_tolerance(out: &mut impl Write, difference: &Difference<'_>) -> io::Result<()> {
     match difference.adjustment {
@@ -130,10 +169,10 @@ struct JsonLine<'a> {
     channel_trade_no: Option<String>,
     payment_no: Option<String>,
     channel_row_id: Option<String>,
-    platform_amount: Option<i64>,
-    channel_amount: Option<i64>,
-    platform_currency: Option<&'a str>,
-    channel_currency: Option<&'a str>,
+    platform_amount: Option<i128>,
+    channel_amount: Option<i128>,
+    platform_currency: Option<Currency>,
+    channel_currency: Option<Currency>,
     platform_status: Option<String>,
     channel_status: Option<String>,
     platform_line: Option<u64>,
@@ -146,6 +185,35 @@ struct JsonLine<'a> {
     candidates: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     candidate_lines: Vec<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payout: Option<PayoutDetail<'a>>,
+}
+
+impl<'a> JsonLine<'a> {
+    fn of_payouts(difference: &'a PayoutDifference<'_>) -> Self {
+        let text = |text: String| Some(text).filter(|text| !text.is_empty());
+        let (arrived, paid_out) = (difference.arrived(), difference.paid_out());
+        Self {
+            diff_type: difference.outcome.as_str(),
+            kind: Kind::Payout.as_str(),
+            channel_trade_no: text(difference.payout_ids()),
+            payment_no: text(difference.bank_texts()),
+            channel_row_id: None,
+            platform_amount: arrived,
+            channel_amount: paid_out,
+            platform_currency: arrived.and(difference.currency()),
+            channel_currency: paid_out.and(difference.currency()),
+            platform_status: None,
+            channel_status: None,
+            platform_line: difference.deposits.first().map(|deposit| deposit.line),
+            channel_line: None,
+            adjustment: None,
+            rule: None,
+            candidates: None,
+            candidate_lines: Vec::new(),
+            payout: Some(difference.detail()),
+        }
+    }
 }
 
 /// Writes one difference as a JSON object on one line, without a line end. Bytes that are no UTF-8 are
@@ -160,10 +228,10 @@ pub fn write_json_object(out: &mut impl Write, difference: &Difference<'_>) -> i
         channel_trade_no: text(difference.channel_trade_no()),
         payment_no: text(difference.payment_no()),
         channel_row_id: text(difference.channel_row_id()),
-        platform_amount: platform.map(|row| row.row.amount),
-        channel_amount: channel.map(|row| row.row.amount),
-        platform_currency: platform.map(|row| row.row.currency.as_str()),
-        channel_currency: channel.map(|row| row.row.currency.as_str()),
+        platform_amount: platform.map(|row| row.row.amount.into()),
+        channel_amount: channel.map(|row| row.row.amount.into()),
+        platform_currency: platform.map(|row| row.row.currency),
+        channel_currency: channel.map(|row| row.row.currency),
         platform_status: status(platform),
         channel_status: status(channel),
         platform_line: platform.map(|row| row.position.line),
@@ -172,6 +240,7 @@ pub fn write_json_object(out: &mut impl Write, difference: &Difference<'_>) -> i
         rule: difference.adjustment.map(|adjustment| adjustment.rule),
         candidates: Some(difference.candidate_count).filter(|count| *count > 0),
         candidate_lines: difference.candidates.iter().map(|row| row.position.line).collect(),
+        payout: None,
     };
     serde_json::to_writer(out, &line).map_err(io::Error::from)
 }

@@ -84,6 +84,8 @@ use partitions::{Budget, half_filled_bytes, partition_bits};
 use row_index::RowIndex;
 use side::{SideRows, SideSettings};
 
+use crate::payouts::{Bank, Payout, PayoutDifference, PayoutRules, ThirdLeg, payouts_of};
+
 const ENTRY_BYTES: usize = ENTRY_WORDS * 8;
 
 /// One of the two files: plain UTF-8 text, as `payops_channels::decode::spool` leaves it.
@@ -142,9 +144,28 @@ pub struct Outcome {
     pub summary: Summary,
     listed: Listed,
     threads: usize,
+    payouts: Vec<Payout>,
+    third_leg: Option<ThirdLeg>,
 }
 
 impl Outcome {
+    /// The payouts that the channel's file tells of.
+    pub fn payouts(&self) -> &[Payout] {
+        &self.payouts
+    }
+
+    /// Compares the payouts with a bank's file and judges again.
+    pub fn tie_to_bank(&mut self, bank: Bank, rules: &PayoutRules) {
+        let (third_leg, summary) = ThirdLeg::of(self.payouts.clone(), bank, rules);
+        self.summary.add_payouts(summary);
+        self.third_leg = Some(third_leg);
+    }
+
+    /// The differences between payouts and bank. They follow those of the two sides wherever both are listed.
+    pub fn payout_differences(&self) -> impl Iterator<Item = PayoutDifference<'_>> {
+        self.third_leg.iter().flat_map(ThirdLeg::differences)
+    }
+
     /// How many rows and pairs are listed one by one: differences and `timing`, and with
     /// [`Settings::keep_matched`] everything.
     pub fn listed(&self) -> u64 {
@@ -244,6 +265,8 @@ fn reconcile_by(
     });
     Ok(Outcome {
         summary,
+        payouts: payouts_of(&their_report, &channel.options),
+        third_leg: None,
         listed: Listed {
             refs: found.listed,
             candidates: found.candidates,

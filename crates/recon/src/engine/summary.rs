@@ -15,6 +15,7 @@ use super::tally::Tally;
 use super::tie::Tie;
 use super::tolerance::Tolerance;
 use super::verdict::{self, Evidence, Reason, Verdict};
+use crate::payouts::PayoutSummary;
 
 /// One value per currency, in the order of the codes. Amounts are minor units; sums may exceed 64 bits.
 pub type ByCurrency<T> = BTreeMap<Currency, T>;
@@ -42,10 +43,20 @@ pub struct Summary {
     pub channel: SideSummary,
     /// Whether the channel's balance moved by what its rows say.
     pub tie: Tie,
+    /// What became of the payouts at the bank; `None` where no bank statement was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payouts: Option<PayoutSummary>,
 }
 
 impl Summary {
-    /// How many differences there are.
+    /// Adds the third leg and judges again.
+    pub(super) fn add_payouts(&mut self, payouts: PayoutSummary) {
+        self.reasons.extend(verdict::of_payouts(&payouts));
+        self.verdict = verdict::weightiest(&self.reasons);
+        self.payouts = Some(payouts);
+    }
+
+    /// How many differences there are between the two sides.
     pub fn differences(&self) -> u64 {
         let open = self.types.iter().filter(|(diff_type, _)| diff_type.is_difference());
         open.map(|(_, totals)| totals.count).sum()
@@ -192,7 +203,7 @@ impl SideSummary {
 pub struct PayoutTotals {
     /// Payouts whose rows add up.
     pub proven: u64,
-    /// Payouts that the file names without stating their own amount.
+    /// Payouts that the file names without stating their own amount, or without the rows they carried.
     pub not_provable: u64,
     /// Payouts whose rows do not add up.
     pub failed: u64,
@@ -250,5 +261,6 @@ pub(super) fn summarise(parts: Parts<'_>) -> Summary {
         platform,
         channel,
         tie: parts.tie,
+        payouts: None,
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::entry::Side;
 use super::summary::SideSummary;
 use super::tie::Tie;
+use crate::payouts::{PayoutSummary, ThreeWayProof};
 
 /// How a run ends. A part of the truth that is missing weighs more than differences in the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,6 +98,20 @@ pub enum Reason {
         /// Whose file.
         side: Side,
     },
+    /// Parts of the bank's file could not be read.
+    BankRejects {
+        /// How many.
+        count: u64,
+    },
+    /// The bank's file contradicts its own balances or totals.
+    BankTotalsFailed,
+    /// Payouts and the bank's deposits differ.
+    PayoutDifferences {
+        /// How many.
+        count: u64,
+    },
+    /// Rows, payouts and deposits do not contradict each other, and a part of the proof is missing.
+    ThreeWayNotProvable,
     /// No row of either file lies on the day asked about, though the files have rows.
     NothingOnTheDay,
 }
@@ -105,8 +120,9 @@ impl Reason {
     /// The verdict that this reason alone leads to.
     pub fn verdict(self) -> Verdict {
         match self {
-            Self::Differences { .. } => Verdict::Differences,
+            Self::Differences { .. } | Self::PayoutDifferences { .. } => Verdict::Differences,
             Self::SummaryMissing
+            | Self::ThreeWayNotProvable
             | Self::TrailerMissing
             | Self::TotalsMissing { .. }
             | Self::NothingOnTheDay => Verdict::NotProvable,
@@ -150,6 +166,17 @@ impl fmt::Display for Reason {
             }
             Self::TotalsMissing { side } => {
                 write!(f, "the {} file lacks the row of totals that its mapping speaks of", side.as_str())
+            }
+            Self::BankRejects { count } => {
+                write!(f, "the bank's file could not be read in {}", of(count, "place", "places"))
+            }
+            Self::BankTotalsFailed => f.write_str("the bank's file contradicts its own balances or totals"),
+            Self::PayoutDifferences { count } => {
+                let differences = of(count, "difference", "differences");
+                write!(f, "{differences} between payouts and the bank")
+            }
+            Self::ThreeWayNotProvable => {
+                f.write_str("rows, payouts and bank cannot be proven to be the same money")
             }
             Self::NothingOnTheDay => f.write_str("no row of either file lies on the day asked about"),
         }
@@ -207,8 +234,25 @@ pub(super) fn judge(evidence: Evidence<'_>) -> (Verdict, Vec<Reason>) {
     if rows > 0 && rows == evidence.platform.rows_outside_window + evidence.channel.rows_outside_window {
         reasons.push(Reason::NothingOnTheDay);
     }
+    (weightiest(&reasons), reasons)
+}
+
+/// What the third leg adds to the reasons.
+pub(super) fn of_payouts(payouts: &PayoutSummary) -> Vec<Reason> {
+    let (rejects, differences) = (payouts.bank.rejects.count, payouts.differences());
+    let reasons = [
+        (rejects > 0, Reason::BankRejects { count: rejects }),
+        (payouts.bank.proof == Proof::Failed, Reason::BankTotalsFailed),
+        (differences > 0, Reason::PayoutDifferences { count: differences }),
+        (payouts.proof == ThreeWayProof::NotProvable, Reason::ThreeWayNotProvable),
+    ];
+    reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()
+}
+
+/// The verdict that all reasons together lead to.
+pub(super) fn weightiest(reasons: &[Reason]) -> Verdict {
     let weightiest = [Verdict::Incomplete, Verdict::Differences, Verdict::NotProvable];
     let verdict =
         weightiest.into_iter().find(|verdict| reasons.iter().any(|reason| reason.verdict() == *verdict));
-    (verdict.unwrap_or(Verdict::Reconciled), reasons)
+    verdict.unwrap_or(Verdict::Reconciled)
 }

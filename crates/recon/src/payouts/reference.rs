@@ -1,0 +1,52 @@
+//! Payouts that the bank's texts name.
+
+use std::collections::HashMap;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use super::{Deposit, Payout};
+
+/// From how many letters and digits on an id is recognised inside of other text, whatever stands between them. A
+/// shorter one must be a word of its own.
+const LONG: usize = 8;
+
+/// Which payouts are named by which deposits of their currency, by places.
+pub(super) fn links(payouts: &[(usize, &Payout)], deposits: &[(usize, &Deposit)]) -> Vec<(usize, usize)> {
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (place, (_, payout)) in payouts.iter().enumerate() {
+        let id = bare(&payout.id);
+        if !id.is_empty() {
+            places.entry(id).or_default().push(place);
+        }
+    }
+    let mut long: Vec<&String> = places.keys().filter(|id| id.len() >= LONG).collect();
+    long.sort_unstable();
+    // Of two ids of which one is the beginning of the other, the longer one is meant where it stands.
+    let inside = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&long).ok();
+    let mut links = Vec::new();
+    for (deposit_place, (_, deposit)) in deposits.iter().enumerate() {
+        let mut link = |id: &str| {
+            let named = places.get(id).into_iter().flatten();
+            let in_currency = named.filter(|place| payouts[**place].1.currency == deposit.currency);
+            links.extend(in_currency.map(|place| (*place, deposit_place)));
+        };
+        for text in &deposit.texts {
+            text.split(is_no_part_of_a_word).map(bare).for_each(|word| link(&word));
+            let text = bare(text);
+            let found = inside.iter().flat_map(|ids| ids.find_iter(&text));
+            found.for_each(|found| link(&text[found.range()]));
+        }
+    }
+    links.sort_unstable();
+    links.dedup();
+    links
+}
+
+fn is_no_part_of_a_word(letter: char) -> bool {
+    !letter.is_alphanumeric() && !matches!(letter, '_' | '-' | '.')
+}
+
+/// A text as banks may leave it: without anything but letters and digits, in lower case.
+fn bare(text: &str) -> String {
+    text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}

@@ -1,0 +1,60 @@
+//! What is left when nothing more can be matched: whether it is late, not due, or not to be judged.
+
+use chrono::NaiveDate;
+
+use super::{Group, Matcher, Payout, PayoutOutcome};
+
+impl Matcher<'_> {
+    pub(super) fn rest(&mut self) {
+        let mut left = Vec::new();
+        for (index, payout) in self.payouts.iter().zip(&self.payout_is_free).filter_map(free) {
+            let (outcome, age_days) = self.absent(payout);
+            left.push(Group { payouts: vec![index], ..single(outcome, age_days) });
+        }
+        let deposits = self.deposits.iter().zip(&self.deposit_is_free).zip(&self.looks_like_channel);
+        for ((index, deposit), looks_like_channel) in
+            deposits.filter_map(|(deposit, looks)| Some((free(deposit)?, *looks)))
+        {
+            let outcome = match () {
+                () if !looks_like_channel || deposit.amount == 0 => PayoutOutcome::OtherMovement,
+                () if self.is_covered(deposit.date) => PayoutOutcome::PayoutUnknown,
+                () => PayoutOutcome::NotCovered,
+            };
+            left.push(Group { deposits: vec![index], ..single(outcome, None) });
+        }
+        self.groups.extend(left);
+    }
+
+    /// A payout that nothing at the bank belongs to, and how old it was at the end of the statement.
+    fn absent(&self, payout: &Payout) -> (PayoutOutcome, Option<i64>) {
+        if payout.amount == 0 {
+            return (PayoutOutcome::Matched, None);
+        }
+        let Some(days) = self.question.statement_days.filter(|_| payout.is_asked_about) else {
+            return (PayoutOutcome::NotCovered, None);
+        };
+        let Some(date) = payout.date else { return (PayoutOutcome::PayoutMissing, None) };
+        let age = Some(days.last.signed_duration_since(date).num_days().max(0));
+        match () {
+            () if date < days.first => (PayoutOutcome::NotCovered, None),
+            () if self.question.rules.due(date) > days.last => (PayoutOutcome::InTransit, age),
+            () => (PayoutOutcome::PayoutMissing, age),
+        }
+    }
+
+    /// Whether a deposit of this day should have its payout among ours.
+    fn is_covered(&self, date: NaiveDate) -> bool {
+        let rules = self.question.rules;
+        self.question
+            .payout_days
+            .is_some_and(|days| (rules.earliest(days.first)..=rules.due(days.last)).contains(&date))
+    }
+}
+
+fn free<'a, T>((one, is_free): (&(usize, &'a T), &bool)) -> Option<(usize, &'a T)> {
+    is_free.then_some(*one)
+}
+
+fn single(outcome: PayoutOutcome, age_days: Option<i64>) -> Group {
+    Group { outcome, by: None, payouts: Vec::new(), deposits: Vec::new(), solutions: None, age_days }
+}

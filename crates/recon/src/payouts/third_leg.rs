@@ -1,0 +1,147 @@
+//! A finished comparison of payouts with the bank, and its differences one by one.
+
+use payops_core::currency::Currency;
+use serde::Serialize;
+
+use super::{
+    Bank, Days, Deposit, Group, MatchedBy, Payout, PayoutOutcome, PayoutRules, PayoutSummary, Question,
+    Solutions, meet,
+};
+
+/// What became of the payouts of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThirdLeg {
+    payouts: Vec<Payout>,
+    deposits: Vec<Deposit>,
+    groups: Vec<Group>,
+}
+
+impl ThirdLeg {
+    /// Compares the payouts with a bank's file: each deposit of the days that the payouts are of must be explained.
+    pub fn of(payouts: Vec<Payout>, bank: Bank, rules: &PayoutRules) -> (Self, PayoutSummary) {
+        let groups = meet(Question {
+            payouts: &payouts,
+            payout_days: Days::spanning(payouts.iter().filter_map(|payout| payout.date)),
+            deposits: &bank.deposits,
+            statement_days: bank.summary.days,
+            rules,
+        });
+        let summary = PayoutSummary::new(&groups, &payouts, &bank.deposits, bank.summary);
+        (Self { payouts, deposits: bank.deposits, groups }, summary)
+    }
+
+    /// Everything that somebody has to explain: payouts by day and id, then what only the bank has.
+    pub fn differences(&self) -> impl Iterator<Item = PayoutDifference<'_>> {
+        let open = self.groups.iter().filter(|group| group.outcome.is_difference());
+        open.map(|group| PayoutDifference {
+            outcome: group.outcome,
+            by: group.by,
+            solutions: group.solutions,
+            age_days: group.age_days,
+            payouts: group.payouts.iter().filter_map(|index| self.payouts.get(*index)).collect(),
+            deposits: group.deposits.iter().filter_map(|index| self.deposits.get(*index)).collect(),
+        })
+    }
+}
+
+/// One difference between payouts and bank. All its members have one currency, and there is at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayoutDifference<'a> {
+    /// What it is.
+    pub outcome: PayoutOutcome,
+    /// What brought its members together.
+    pub by: Option<MatchedBy>,
+    /// In how many ways they could belong together, where that was asked.
+    pub solutions: Option<Solutions>,
+    /// How old a missing payout was, in days, at the end of the statement.
+    pub age_days: Option<i64>,
+    /// The payouts.
+    pub payouts: Vec<&'a Payout>,
+    /// The deposits.
+    pub deposits: Vec<&'a Deposit>,
+}
+
+impl PayoutDifference<'_> {
+    /// The ids of the payouts, with blanks between.
+    pub fn payout_ids(&self) -> String {
+        let ids: Vec<&str> = self.payouts.iter().map(|payout| payout.id.as_str()).collect();
+        ids.join(" ")
+    }
+
+    /// The first text of each deposit, by which a person finds it at the bank.
+    pub fn bank_texts(&self) -> String {
+        let texts: Vec<&str> =
+            self.deposits.iter().filter_map(|deposit| deposit.texts.first()).map(String::as_str).collect();
+        texts.join(" / ")
+    }
+
+    /// The currency of all members.
+    pub fn currency(&self) -> Option<Currency> {
+        let payout = self.payouts.first().map(|payout| payout.currency);
+        payout.or(self.deposits.first().map(|deposit| deposit.currency))
+    }
+
+    /// What was paid out; `None` without a payout.
+    pub fn paid_out(&self) -> Option<i128> {
+        let sum = self.payouts.iter().map(|payout| i128::from(payout.amount)).sum();
+        (!self.payouts.is_empty()).then_some(sum)
+    }
+
+    /// What arrived; `None` without a deposit.
+    pub fn arrived(&self) -> Option<i128> {
+        let sum = self.deposits.iter().map(|deposit| i128::from(deposit.amount)).sum();
+        (!self.deposits.is_empty()).then_some(sum)
+    }
+
+    /// The members one by one, for reports that have room for them.
+    pub fn detail(&self) -> PayoutDetail<'_> {
+        PayoutDetail {
+            by: self.by,
+            solutions: self.solutions.map(|solutions| solutions.to_string()),
+            age_days: self.age_days,
+            payouts: self.payouts.iter().map(|payout| PayoutLine::of(payout)).collect(),
+            deposits: self.deposits.iter().map(|deposit| DepositLine::of(deposit)).collect(),
+        }
+    }
+}
+
+/// A difference with its members, as it is written.
+#[derive(Debug, Serialize)]
+pub struct PayoutDetail<'a> {
+    by: Option<MatchedBy>,
+    /// `unique`, the number of ways, `more than` a number, or `limit reached`.
+    solutions: Option<String>,
+    age_days: Option<i64>,
+    payouts: Vec<PayoutLine<'a>>,
+    deposits: Vec<DepositLine<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct PayoutLine<'a> {
+    id: &'a str,
+    amount: i64,
+    currency: Currency,
+    date: Option<chrono::NaiveDate>,
+}
+
+impl<'a> PayoutLine<'a> {
+    fn of(payout: &'a Payout) -> Self {
+        Self { id: &payout.id, amount: payout.amount, currency: payout.currency, date: payout.date }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct DepositLine<'a> {
+    line: u64,
+    amount: i64,
+    currency: Currency,
+    date: chrono::NaiveDate,
+    texts: &'a [String],
+}
+
+impl<'a> DepositLine<'a> {
+    fn of(deposit: &'a Deposit) -> Self {
+        let Deposit { line, amount, currency, date, texts, .. } = deposit;
+        Self { line: *line, amount: *amount, currency: *currency, date: *date, texts }
+    }
+}
