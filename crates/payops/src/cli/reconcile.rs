@@ -14,9 +14,11 @@ use std::process::ExitCode;
 
 use chrono::NaiveDate;
 use clap::{Args, ValueEnum};
+use payops_core::currency::Exponents;
 use payops_core::random::{Random, SystemRandom};
 use payops_core::time::{Zone, business_date};
 use payops_recon::engine::{self, EngineError, Outcome, Settings, Side, Verdict};
+use payops_recon::payouts::PayoutRules;
 
 use inputs::Inputs;
 use language::Language;
@@ -41,6 +43,21 @@ pub(crate) struct ReconcileArgs {
     /// The channel's balance summary, which proves that the settlement file is complete.
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+    /// A statement of the bank that payouts arrive at (camt.053, MT940 or BAI2): payouts are matched to its entries.
+    #[arg(long, value_name = "FILE")]
+    bank: Option<PathBuf>,
+    /// How many days after its own date a payout may be booked before it is missing.
+    #[arg(
+        long,
+        value_name = "DAYS",
+        default_value_t = 5,
+        requires = "bank",
+        value_parser = clap::value_parser!(u16).range(0..=90)
+    )]
+    payout_window: u16,
+    /// The words by which the bank's texts name the channel, instead of its name. An empty one means every entry.
+    #[arg(long, value_name = "WORD,...", requires = "bank", value_delimiter = ',')]
+    payout_words: Option<Vec<String>>,
     /// How to read the settlement file, as TOML.
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
@@ -96,6 +113,15 @@ impl Channel {
             Self::Wechat => "wechat",
             Self::Adyen => "adyen",
             Self::Generic => "generic",
+        }
+    }
+
+    /// How many decimals its amounts have.
+    fn exponents(self) -> Exponents {
+        match self {
+            Self::Stripe => Exponents::Stripe,
+            Self::Paypal => Exponents::PayPal,
+            _ => Exponents::Iso4217,
         }
     }
 }
@@ -158,17 +184,30 @@ fn reconcile(args: &ReconcileArgs, language: Language) -> Result<Verdict, Failur
 
     let display = Display::new(language);
     let balance = inputs.balance.as_ref();
-    let outcome = display
+    let mut outcome = display
         .observe(|observer| {
             engine::reconcile(&inputs.platform, &inputs.channel, balance, &settings, observer)
         })
         .map_err(|error| engine_failure(args, &error))?;
 
+    if let Some(bank) = inputs.bank {
+        outcome.tie_to_bank(bank, &payout_rules(args));
+    }
     display.writing(outcome.listed());
     outputs.write(args, &outcome)?;
     display.finish();
     print(args, &outcome, language).map_err(|error| Failure::File(format!("standard output: {error}")))?;
     Ok(outcome.summary.verdict)
+}
+
+fn payout_rules(args: &ReconcileArgs) -> PayoutRules {
+    let mut rules = PayoutRules::of_channel(args.channel.as_str());
+    rules.days_after = args.payout_window;
+    if let Some(words) = &args.payout_words {
+        rules.words =
+            words.iter().map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect();
+    }
+    rules
 }
 
 /// The error in the words of the command line: with the file's name.

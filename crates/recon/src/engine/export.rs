@@ -120,7 +120,10 @@ pub fn write_payout_csv_line(
 
 /// Writes one difference between payouts and bank as a JSON object on one line, without a line end: the members are
 /// those of [`write_payout_csv_line`], and `payout` has the payouts and deposits one by one.
-pub fn write_payout_json_object(out: &mut impl Write, difference: &PayoutDifference<'_>) -> io::Result<()> {
+pub fn write_payout_json_object(
+    out: &mut (impl Write + ?Sized),
+    difference: &PayoutDifference<'_>,
+) -> io::Result<()> {
     serde_json::to_writer(out, &JsonLine::of_payouts(difference)).map_err(io::Error::from)
 }
 
@@ -218,7 +221,7 @@ impl<'a> JsonLine<'a> {
 
 /// Writes one difference as a JSON object on one line, without a line end. Bytes that are no UTF-8 are
 /// replaced.
-pub fn write_json_object(out: &mut impl Write, difference: &Difference<'_>) -> io::Result<()> {
+pub fn write_json_object(out: &mut (impl Write + ?Sized), difference: &Difference<'_>) -> io::Result<()> {
     let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned());
     let status = |row: Option<&ListedRow<'_>>| row.and_then(|row| text(row.row.raw_status));
     let (platform, channel) = (difference.platform.as_ref(), difference.channel.as_ref());

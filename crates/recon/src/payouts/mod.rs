@@ -373,8 +373,12 @@ impl<'a> Matcher<'a> {
         deposits: &[usize],
         solutions: Option<Solutions>,
     ) {
-        payouts.iter().for_each(|place| self.payout_is_free[*place] = false);
-        deposits.iter().for_each(|place| self.deposit_is_free[*place] = false);
+        for place in payouts {
+            self.payout_is_free[*place] = false;
+        }
+        for place in deposits {
+            self.deposit_is_free[*place] = false;
+        }
         self.groups.push(Group {
             outcome,
             by: Some(by),

@@ -49,7 +49,7 @@ fn solve(target: i64, items: &[i64], work: &mut Work) -> Option<Found> {
     let amounts: Vec<i64> = order.iter().map(|item| items[*item]).collect();
     let bounds = bounds(&amounts)?;
     let middle = amounts.len() / 2;
-    let Some(tails) = tails(&amounts, middle, work) else { return None };
+    let tails = tails(&amounts, middle, work)?;
 
     // At `layers[i]` stand the rests that the items before `i` leave of the target and that those from `i` on
     // may still make up.

@@ -3,7 +3,8 @@
 use chrono::NaiveDate;
 use payops_channels::bank::{BankEntry, BankFile, EntryStatus};
 use payops_channels::report::ControlCheck;
-use payops_channels::row::{Proof, Reject};
+use payops_channels::row::{Proof, Reject, RejectReason};
+use payops_core::currency::{Currency, Exponents};
 use serde::{Deserialize, Serialize};
 
 use super::{Days, Deposit};
@@ -39,8 +40,9 @@ pub struct BankSummary {
 
 impl Bank {
     /// Takes the booked entries of a bank's file. What was `damage`d while it was unpacked is among its rejects.
-    /// An entry without a day counts as of the day on which its statement closes.
-    pub fn of(file: BankFile, damage: &[Reject]) -> Self {
+    /// An entry without a day counts as of the day on which its statement closes. `exponents` are the channel's:
+    /// banks count in the minor units of ISO 4217, some channels in others.
+    pub fn of(file: BankFile, damage: &[Reject], exponents: Exponents) -> Self {
         let proof = file.proof();
         let mut rejects = Rejects::default();
         damage.iter().chain(&file.rejects).for_each(|reject| rejects.add(reject.clone()));
@@ -65,9 +67,13 @@ impl Bank {
             let closes_on = statement.closing.map(|balance| balance.date);
             for entry in statement.entries {
                 let date = entry.booked_on.or(entry.value_on).or(closes_on);
-                match date.filter(|_| entry.status == EntryStatus::Booked) {
-                    Some(date) => deposits.push(deposit(entry, date)),
-                    None => summary.not_booked += 1,
+                let Some(date) = date.filter(|_| entry.status == EntryStatus::Booked) else {
+                    summary.not_booked += 1;
+                    continue;
+                };
+                match in_units_of(exponents, entry.currency, entry.amount) {
+                    Some(amount) => deposits.push(deposit(entry, amount, date)),
+                    None => summary.rejects.add(beyond_units(&entry)),
                 }
             }
         }
@@ -78,11 +84,27 @@ impl Bank {
     }
 }
 
-fn deposit(entry: BankEntry, date: NaiveDate) -> Deposit {
+/// An amount of the bank's in the channel's minor units; `None` when it is no whole number of them.
+fn in_units_of(exponents: Exponents, currency: Currency, amount: i64) -> Option<i64> {
+    let (bank, channel) = (Exponents::Iso4217.of(currency), exponents.of(currency));
+    let factor = 10_i64.checked_pow(bank.abs_diff(channel).into())?;
+    if channel >= bank {
+        return amount.checked_mul(factor);
+    }
+    (amount % factor == 0).then_some(amount / factor)
+}
+
+fn beyond_units(entry: &BankEntry) -> Reject {
+    let message =
+        format!("the channel has no amount such as {} minor units of {}", entry.amount, entry.currency);
+    Reject { line: entry.line, column: None, reason: RejectReason::SurplusDigits, message }
+}
+
+fn deposit(entry: BankEntry, amount: i64, date: NaiveDate) -> Deposit {
     Deposit {
         ordinal: entry.ordinal,
         line: entry.line,
-        amount: entry.amount,
+        amount,
         currency: entry.currency,
         date,
         texts: entry.references.into_iter().map(|reference| reference.text).collect(),

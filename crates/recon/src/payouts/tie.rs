@@ -11,7 +11,7 @@ use crate::engine::ByCurrency;
 
 /// Whether rows, payouts and deposits are the same money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "snake_case")]
 pub enum ThreeWayProof {
     /// They are: what has not arrived is not due.
     Ties,
@@ -27,6 +27,8 @@ pub enum ThreeWayProof {
 pub struct PayoutTypeTotals {
     /// How many groups.
     pub count: u64,
+    /// How many in each currency.
+    pub groups: ByCurrency<u64>,
     /// How many payouts are in them.
     pub payouts: u64,
     /// How many deposits are in them.
@@ -92,6 +94,12 @@ impl PayoutSummary {
         for group in groups {
             let totals = types.entry(group.outcome).or_default();
             totals.count += 1;
+            let payout = group.payouts.first().and_then(|index| payouts.get(*index));
+            let deposit = group.deposits.first().and_then(|index| deposits.get(*index));
+            let currency = payout.map(|payout| payout.currency).or(deposit.map(|deposit| deposit.currency));
+            if let Some(currency) = currency {
+                *totals.groups.entry(currency).or_default() += 1;
+            }
             if let (PayoutOutcome::Matched, Some(by)) = (group.outcome, group.by) {
                 *matched_by.entry(by).or_default() += 1;
             }

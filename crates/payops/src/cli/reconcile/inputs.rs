@@ -6,12 +6,15 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use payops_channels::Mapping;
+use payops_channels::bank::read_bank_file;
 use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_channels::read::Format;
 use payops_channels::stripe::balance_summary::read_balance_summary;
 use payops_core::time::Zone;
 use payops_recon::engine::{Input, RuleSet, StatedBalances, Tolerance};
+
+use payops_recon::payouts::Bank;
 
 use super::{Channel, Failure, ReconcileArgs};
 
@@ -20,6 +23,7 @@ pub(super) struct Inputs {
     pub(super) platform: Input,
     pub(super) channel: Input,
     pub(super) balance: Option<StatedBalances>,
+    pub(super) bank: Option<Bank>,
     pub(super) tolerance: Tolerance,
     _copies: [PlainFile; 2],
 }
@@ -34,7 +38,7 @@ impl Inputs {
             None => Tolerance::default(),
         };
         let options = read_options(args)?;
-        for path in [&args.platform, &args.settlement].into_iter().chain(&args.summary) {
+        for path in [&args.platform, &args.settlement].into_iter().chain(&args.summary).chain(&args.bank) {
             check_readable(path)?;
         }
         if same_file(&args.platform, &args.settlement) {
@@ -52,10 +56,15 @@ impl Inputs {
             Some(path) => Some(read_summary(path, temp_dir, &options)?),
             None => None,
         };
+        let bank = match &args.bank {
+            Some(path) => Some(read_bank(path, args.channel, temp_dir, &options)?),
+            None => None,
+        };
         Ok(Self {
             platform: input(&platform, platform_format, &options),
             channel: input(&settlement, channel_format, &options),
             balance,
+            bank,
             tolerance,
             _copies: [platform, settlement],
         })
@@ -137,6 +146,12 @@ fn read_summary(path: &Path, temp_dir: &Path, options: &ReadOptions) -> Result<S
     let plain = open_plain(path, temp_dir)?;
     let file = plain.open().map_err(|error| unreadable(path, error))?;
     Ok(StatedBalances::of(read_balance_summary(file, options), &plain.damage))
+}
+
+fn read_bank(path: &Path, channel: Channel, temp_dir: &Path, options: &ReadOptions) -> Result<Bank, Failure> {
+    let plain = open_plain(path, temp_dir)?;
+    let file = plain.open().map_err(|error| unreadable(path, error))?;
+    Ok(Bank::of(read_bank_file(file, options), &plain.damage, channel.exponents()))
 }
 
 fn input(plain: &PlainFile, format: Format, options: &ReadOptions) -> Input {

@@ -4,6 +4,7 @@ use std::env;
 
 use payops_channels::row::{Kind, Proof};
 use payops_recon::engine::{DiffType, Reason, Side, Verdict};
+use payops_recon::payouts::{PayoutOutcome, ThreeWayProof};
 
 /// English, or Chinese where the environment asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,31 @@ impl Language {
         }
     }
 
+    pub(super) fn payout_outcome(self, outcome: PayoutOutcome) -> &'static str {
+        self.pick(
+            outcome.as_str(),
+            match outcome {
+                PayoutOutcome::Matched => "已到账",
+                PayoutOutcome::PayoutShort => "到账不足",
+                PayoutOutcome::PayoutExcess => "到账超额",
+                PayoutOutcome::PayoutAmbiguous => "无法唯一匹配",
+                PayoutOutcome::PayoutMissing => "未到账",
+                PayoutOutcome::PayoutUnknown => "来源不明的入账",
+                PayoutOutcome::InTransit => "在途",
+                PayoutOutcome::NotCovered => "不在所查日期内",
+                PayoutOutcome::OtherMovement => "其他收支",
+            },
+        )
+    }
+
+    pub(super) fn three_way(self, proof: ThreeWayProof) -> &'static str {
+        match proof {
+            ThreeWayProof::Ties => self.pick("ties", "相符"),
+            ThreeWayProof::NotProvable => self.pick("not provable", "无法证明"),
+            ThreeWayProof::Broken => self.pick("BROKEN", "不符"),
+        }
+    }
+
     pub(super) fn side(self, side: Side) -> &'static str {
         match side {
             Side::Platform => self.pick("platform", "平台"),
@@ -107,6 +133,10 @@ impl Language {
             Reason::SummaryMissing => "渠道报表自身不含总数，且未提供余额汇总".to_owned(),
             Reason::TotalsMissing { side } => format!("{}文件缺少映射所述的合计行", self.side(side)),
             Reason::TrailerMissing => "平台数据缺少结尾的笔数与金额合计".to_owned(),
+            Reason::BankRejects { count } => format!("银行对账单有 {count} 处无法读取"),
+            Reason::BankTotalsFailed => "银行对账单与其自身的余额或合计不符".to_owned(),
+            Reason::PayoutDifferences { count } => format!("打款与银行入账有 {count} 笔差异"),
+            Reason::ThreeWayNotProvable => "无法证明明细、打款与银行入账为同一笔资金".to_owned(),
             Reason::NothingOnTheDay => "两个文件中没有任何一行属于所查日期".to_owned(),
         }
     }

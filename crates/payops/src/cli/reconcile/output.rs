@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use payops_recon::engine::{Certificate, CertifiedInput, Difference, EngineError, Hashed, Outcome, export};
+use payops_recon::engine::{Certificate, CertifiedInput, EngineError, Hashed, Outcome, export};
 use tempfile::NamedTempFile;
 
 use super::{Failure, ReconcileArgs, engine_failure};
@@ -91,7 +91,8 @@ impl Outputs {
             .for_each_difference(|difference| {
                 line.clear();
                 let _ = export::write_csv_line(&mut line, difference, columns);
-                self.give_out(&line, Some((difference, index)), &mut hash)?;
+                let object = |out: &mut dyn Write| export::write_json_object(out, difference);
+                self.give_out(&line, Some((&object, index)), &mut hash)?;
                 index += 1;
                 Ok::<(), Stop>(())
             })
@@ -99,16 +100,24 @@ impl Outputs {
                 Stop::Engine(error) => engine_failure(args, &error),
                 Stop::Output(failure) => failure,
             })?;
+        for difference in outcome.payout_differences() {
+            line.clear();
+            let _ = export::write_payout_csv_line(&mut line, &difference, columns);
+            let object = |out: &mut dyn Write| export::write_payout_json_object(out, &difference);
+            self.give_out(&line, Some((&object, index)), &mut hash)?;
+            index += 1;
+        }
         if let Some((file, ReportFormat::Json)) = &mut self.report {
             file.out.write_all(b"]}\n").map_err(|error| file.failure(&error))?;
         }
         Ok(hash.finish().1)
     }
 
+    /// Gives one line to every output that wants it; of a difference also the JSON object, with its number.
     fn give_out(
         &mut self,
         line: &[u8],
-        difference: Option<(&Difference<'_>, u64)>,
+        difference: Option<(WriteObject<'_>, u64)>,
         hash: &mut Hashed<io::Sink>,
     ) -> Result<(), Failure> {
         if self.certificate.is_some() {
@@ -121,17 +130,18 @@ impl Outputs {
             (Some((file, ReportFormat::Csv)), _) => {
                 file.out.write_all(line).map_err(|error| file.failure(&error))
             }
-            (Some((file, ReportFormat::Json)), Some((difference, index))) => {
+            (Some((file, ReportFormat::Json)), Some((write_object, index))) => {
                 let comma: &[u8] = if index > 0 { b",\n" } else { b"\n" };
                 let begun = file.out.write_all(comma);
-                begun
-                    .and_then(|()| export::write_json_object(&mut file.out, difference))
-                    .map_err(|error| file.failure(&error))
+                begun.and_then(|()| write_object(&mut file.out)).map_err(|error| file.failure(&error))
             }
             _ => Ok(()),
         }
     }
 }
+
+/// Writes a difference as a JSON object.
+type WriteObject<'a> = &'a dyn Fn(&mut dyn Write) -> io::Result<()>;
 
 /// Why the streaming of differences ended early.
 enum Stop {
@@ -157,6 +167,7 @@ fn check_apart(args: &ReconcileArgs) -> Result<(), Failure> {
         ("--platform", Some(&args.platform)),
         ("--settlement", Some(&args.settlement)),
         ("--summary", args.summary.as_ref()),
+        ("--bank", args.bank.as_ref()),
         ("--mapping", args.mapping.as_ref()),
         ("--platform-mapping", args.platform_mapping.as_ref()),
         ("--rules", args.rules.as_ref()),
@@ -270,6 +281,7 @@ fn certify(args: &ReconcileArgs, output_sha256: String) -> Result<Certificate, F
         ("platform", Some(&args.platform)),
         ("channel", Some(&args.settlement)),
         ("balance_summary", args.summary.as_ref()),
+        ("bank", args.bank.as_ref()),
         ("mapping", args.mapping.as_ref()),
         ("platform_mapping", args.platform_mapping.as_ref()),
         ("rules", args.rules.as_ref()),
@@ -284,6 +296,11 @@ fn certify(args: &ReconcileArgs, output_sha256: String) -> Result<Certificate, F
         let zone = args.timezone.as_ref().map_or("Etc/UTC", |zone| zone.name());
         parameters.push(("date".to_owned(), date.to_string()));
         parameters.push(("timezone".to_owned(), zone.to_owned()));
+    }
+    if args.bank.is_some() {
+        let rules = super::payout_rules(args);
+        parameters.push(("payout_window".to_owned(), rules.days_after.to_string()));
+        parameters.push(("payout_words".to_owned(), rules.words.join(",")));
     }
     Ok(Certificate::new(inputs, parameters, output_sha256))
 }

@@ -1,5 +1,7 @@
 //! The result as people read it.
 
+mod payouts;
+
 use std::path::Path;
 
 use payops_channels::report::ControlCheck;
@@ -9,29 +11,23 @@ use payops_recon::engine::{
     ByCurrency, CurrencyTie, DiffType, MoneyTotals, Side, SideSummary, StatedBalance, Summary, Verdict,
 };
 
+use super::ReconcileArgs;
 use super::language::Language;
-use super::{Channel, ReconcileArgs};
 
 /// How many rejects of a file are shown.
 const SHOWN_REJECTS: usize = 20;
 
 /// The whole result, ending with the verdict.
 pub(super) fn render(args: &ReconcileArgs, summary: &Summary, language: Language) -> String {
-    let page = Page { args, summary, language, exponents: exponents(args.channel) };
+    let page = Page { args, summary, language, exponents: args.channel.exponents() };
     let mut sections = vec![page.title(), page.files()];
     sections.extend(page.currencies());
-    sections.extend([page.not_booked(), page.proofs(), page.rejects(), page.verdict()]);
+    sections.extend([page.not_booked(), page.proofs()]);
+    sections.extend(page.payouts());
+    sections.extend([page.rejects(), page.verdict()]);
     let sections: Vec<String> =
         sections.into_iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n") + "\n").collect();
     sections.join("\n")
-}
-
-fn exponents(channel: Channel) -> Exponents {
-    match channel {
-        Channel::Stripe => Exponents::Stripe,
-        Channel::Paypal => Exponents::PayPal,
-        _ => Exponents::Iso4217,
-    }
 }
 
 struct Page<'a> {
@@ -83,18 +79,18 @@ impl Page<'_> {
     }
 
     fn failed_check(&self, side: Side, check: &ControlCheck) -> String {
+        format!("  {} {}", self.language.side(side), self.unmet(check))
+    }
+
+    /// A control total that its file does not meet.
+    fn unmet(&self, check: &ControlCheck) -> String {
         let amount = |value: i128| match check.currency {
             Some(currency) => format!("{currency} {}", self.amount(currency, value)),
             None => value.to_string(),
         };
         let stated = check.stated.map_or_else(|| "?".to_owned(), amount);
         let [says, found] = self.language.pick(["the file states", "its rows give"], ["声明", "实际"]);
-        format!(
-            "  {} {}: {says} {stated}, {found} {}",
-            self.language.side(side),
-            check.name,
-            amount(check.found)
-        )
+        format!("{}: {says} {stated}, {found} {}", check.name, amount(check.found))
     }
 
     /// One table per currency: what came out, by type.
@@ -245,8 +241,12 @@ impl Page<'_> {
     fn rejects(&self) -> Vec<String> {
         let summary = (self.language.pick("summary", "余额汇总"), &self.summary.tie.rejects);
         let files = self.sides().map(|(side, file)| (self.language.side(side), &file.rejects));
+        let bank = self.summary.payouts.as_ref();
+        let bank = bank.map(|payouts| (self.language.pick("bank", "银行"), &payouts.bank.rejects));
         let mut lines = Vec::new();
-        for (name, rejects) in files.into_iter().chain([summary]).filter(|(_, rejects)| rejects.count > 0) {
+        for (name, rejects) in
+            files.into_iter().chain([summary]).chain(bank).filter(|(_, rejects)| rejects.count > 0)
+        {
             lines.push(format!("{} ({name}): {}", self.language.pick("rejects", "拒收"), rejects.count));
             let shown = rejects.first.iter().take(SHOWN_REJECTS);
             lines.extend(shown.map(|reject| format!("  {}", self.reject(reject))));

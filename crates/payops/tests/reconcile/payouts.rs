@@ -1,0 +1,155 @@
+//! The third leg: payouts against the bank.
+
+use serde_json::{Value, json};
+
+use crate::harness::Folder;
+
+const ALL: &str = "reconcile --channel stripe --platform agreeing_platform.csv --settlement paid.csv \
+                   --summary agreeing_summary.csv --bank bank.xml";
+
+/// A statement of March 2026 over these entries: cents, day, text.
+fn statement(entries: &[(i64, u32, &str)]) -> String {
+    let amount = |cents: i64| format!("{}.{:02}", cents.abs() / 100, cents.abs() % 100);
+    let sign = |cents: i64| if cents < 0 { "DBIT" } else { "CRDT" };
+    let balance = |code: &str, cents: i64, day: u32| {
+        format!(
+            "<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp><Amt Ccy=\"USD\">{}</Amt><CdtDbtInd>{}</CdtDbtInd>\
+             <Dt><Dt>2026-03-{day:02}</Dt></Dt></Bal>",
+            amount(cents),
+            sign(cents)
+        )
+    };
+    let head = "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02\"><BkToCstmrStmt><GrpHdr>\
+                <MsgId>m</MsgId><CreDtTm>2026-03-21T00:00:00</CreDtTm></GrpHdr><Stmt><Id>s</Id>\
+                <CreDtTm>2026-03-21T00:00:00</CreDtTm><Acct><Id><Othr><Id>1234</Id></Othr></Id><Ccy>USD</Ccy></Acct>";
+    let entry = |(cents, day, text): &(i64, u32, &str)| {
+        format!(
+            "<Ntry><Amt Ccy=\"USD\">{}</Amt><CdtDbtInd>{}</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>2026-03-{day:02}</Dt>\
+             </BookgDt><BkTxCd><Prtry><Cd>x</Cd></Prtry></BkTxCd><AddtlNtryInf>{text}</AddtlNtryInf></Ntry>\n",
+            amount(*cents),
+            sign(*cents)
+        )
+    };
+    let sum: i64 = entries.iter().map(|(cents, ..)| cents).sum();
+    let (opening, closing) = (balance("OPBD", 100_000, 1), balance("CLBD", 100_000 + sum, 20));
+    let entries: Vec<String> = entries.iter().map(entry).collect();
+    format!("{head}{opening}{closing}{}</Stmt></BkToCstmrStmt></Document>", entries.concat())
+}
+
+/// The agreeing files, with one payout that carries all rows and others that nobody itemises.
+fn folder(payouts: &[(i64, u32, &str)], entries: &[(i64, u32, &str)]) -> Folder {
+    let folder = Folder::new();
+    let text = folder.read("agreeing_settlement.csv");
+    let mut lines: Vec<String> = text.lines().map(|line| format!("{line},po_rows")).collect();
+    lines[0] = lines[0].replace("po_rows", "automatic_payout_id");
+    for (number, (cents, day, id)) in payouts.iter().enumerate() {
+        let amount =
+            format!("{}{}.{:02}", if *cents > 0 { "-" } else { "" }, cents.abs() / 100, cents.abs() % 100);
+        lines.push(format!(
+            "txn_p{number},2026-03-{day:02} 08:00:00,usd,{amount},0.00,{amount},payout,{id},,,{id}"
+        ));
+    }
+    folder.write("paid.csv", lines.join("\n"));
+    folder.write("bank.xml", statement(entries));
+    folder
+}
+
+fn figures(folder: &Folder, more: &str) -> (i32, Value) {
+    let ran = folder.run(&format!("{ALL} --json {more}"));
+    let figures = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    (ran.code, figures)
+}
+
+fn codes(figures: &Value) -> Vec<&str> {
+    let reasons = figures["reasons"].as_array().into_iter().flatten();
+    reasons.filter_map(|reason| reason["code"].as_str()).collect()
+}
+
+#[test]
+fn rows_payouts_and_deposits_that_are_one_sum_are_reconciled() {
+    let folder = folder(&[(2353, 3, "po_rows")], &[(2353, 5, "STRIPE TRANSFER"), (-9900, 6, "rent")]);
+    let (code, figures) = figures(&folder, "--certificate c.json");
+    assert_eq!((code, &figures["verdict"]), (0, &json!("reconciled")), "{figures}");
+    let tie = &figures["payouts"]["currencies"]["USD"];
+    assert_eq!(tie["proof"], "ties");
+    assert_eq!((&tie["rows"], &tie["payouts"], &tie["deposits"]), (&json!(2353), &json!(2353), &json!(2353)));
+    assert_eq!(figures["payouts"]["types"]["other_movement"]["deposits"], 1);
+    let certificate: Value = serde_json::from_str(&folder.read("c.json")).unwrap();
+    let inputs = certificate["inputs"].as_array().unwrap();
+    assert!(inputs.iter().any(|input| input["role"] == "bank"), "{certificate}");
+    assert_eq!(certificate["parameters"]["payout_window"], "5");
+    assert_eq!(certificate["parameters"]["payout_words"], "stripe");
+}
+
+#[test]
+fn what_does_not_tie_is_told_payout_by_payout() {
+    let folder = folder(
+        &[
+            (2353, 3, "po_rows"),
+            (5000, 4, "po_short"),
+            (777, 5, "po_lost"),
+            (1000, 6, "po_b1"),
+            (2500, 6, "po_b2"),
+            (400, 7, "po_twin1"),
+            (400, 8, "po_twin2"),
+            (610, 18, "po_young"),
+        ],
+        &[
+            (2353, 5, "STRIPE po_rows"),
+            (4975, 6, "STRIPE po_short less charges"),
+            (3500, 8, "Stripe Payments"),
+            (400, 9, "STRIPE"),
+            (123, 10, "STRIPE"),
+        ],
+    );
+    let ran = folder.run(&format!("{ALL} --diffs d.csv --report r.json"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
+    insta::assert_snapshot!("payouts", ran.stdout);
+    insta::assert_snapshot!("payout_differences", folder.read("d.csv"));
+    let report: Value = serde_json::from_str(&folder.read("r.json")).unwrap();
+    let missing =
+        report["differences"].as_array().unwrap().iter().find(|one| one["diff_type"] == "payout_missing");
+    assert_eq!(missing.unwrap()["payout"]["age_days"], 15, "{report}");
+    let chinese = folder.run_with(ALL, &[("LANG", "zh_CN.UTF-8")]);
+    insta::assert_snapshot!("payouts_zh", chinese.stdout);
+    let (_, figures) = figures(&folder, "");
+    assert_eq!(codes(&figures), ["payout_differences"]);
+    assert_eq!(figures["payouts"]["matched_by"], json!({ "reference": 1, "bundle": 1 }));
+}
+
+#[test]
+fn the_window_and_the_words_are_the_callers() {
+    let folder = folder(&[(2353, 3, "po_rows")], &[(2353, 11, "ACME LTD")]);
+    let (_, late) = figures(&folder, "");
+    assert_eq!(codes(&late), ["payout_differences"]);
+    assert_eq!(late["payouts"]["types"]["payout_missing"]["count"], 1);
+    let (code, found) = figures(&folder, "--payout-window 8");
+    assert_eq!((code, &found["verdict"]), (0, &json!("reconciled")));
+    let (_, unknown) = figures(&folder, "--payout-window 7 --payout-words acme");
+    assert_eq!(unknown["payouts"]["types"]["payout_missing"]["count"], 1);
+    let (_, every) = figures(&folder, "--payout-words=");
+    assert_eq!(every["payouts"]["types"]["other_movement"]["count"], 0);
+}
+
+#[test]
+fn a_bank_file_that_is_broken_or_proves_nothing_is_no_proof() {
+    let folder = folder(&[(2353, 3, "po_rows")], &[(2353, 5, "STRIPE po_rows")]);
+    folder.edit("bank.xml", "1023.53", "1023.54");
+    let (code, figures_of) = figures(&folder, "");
+    assert_eq!((code, &figures_of["verdict"]), (1, &json!("incomplete")), "{figures_of}");
+    assert_eq!(codes(&figures_of), ["bank_totals_failed", "three_way_not_provable"]);
+    folder.write("bank.xml", "no statement");
+    let (code, unreadable) = figures(&folder, "");
+    assert_eq!((code, &unreadable["verdict"]), (1, &json!("incomplete")));
+    assert_eq!(codes(&unreadable)[0], "bank_rejects");
+}
+
+#[test]
+fn a_payout_without_rows_of_its_own_is_matched_and_not_proven() {
+    let folder =
+        folder(&[(2353, 3, "po_rows"), (600, 3, "po_manual")], &[(2353, 5, "STRIPE"), (600, 5, "STRIPE")]);
+    let (code, figures) = figures(&folder, "");
+    assert_eq!((code, &figures["verdict"]), (1, &json!("not_provable")));
+    assert_eq!(codes(&figures), ["three_way_not_provable"]);
+    assert_eq!(figures["payouts"]["currencies"]["USD"]["not_itemised"], 1);
+}
