@@ -1,16 +1,18 @@
 //! When is a difference of a new run the same as one of the run before? When it states the same facts, wherever
 //! in its file it stands. Its resolution then stands too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
 use crate::engine::{Difference, ListedRow};
 
-/// Names the differences of one run.
+/// Names the differences of one run. It remembers eight bytes of each, since there may be millions; the few that are not
+/// the first with theirs are numbered by all sixteen.
 #[derive(Debug, Default)]
 pub struct Identities {
-    seen: HashMap<[u8; 16], u32>,
+    seen: HashSet<u64>,
+    repeated: HashMap<[u8; 16], u32>,
 }
 
 impl Identities {
@@ -18,8 +20,15 @@ impl Identities {
     /// equal rows stay two.
     pub fn next(&mut self, difference: &Difference<'_>) -> String {
         let facts = facts(difference);
-        let number = self.seen.entry(facts).or_default();
-        *number += 1;
+        let mut start = [0; 8];
+        start.copy_from_slice(&facts[..8]);
+        let number = if self.seen.insert(u64::from_le_bytes(start)) {
+            1
+        } else {
+            let number = self.repeated.entry(facts).or_insert(1);
+            *number += 1;
+            *number
+        };
         format!("{}-{number}", hex::encode(facts))
     }
 }

@@ -47,6 +47,13 @@ pub const MIGRATIONS: &[Migration] = &[
         include_str!("../migrations/0004_what_came_meanwhile.sql"),
     ),
     Migration::portable("0005_expected_files", include_str!("../migrations/0005_expected_files.sql")),
+    Migration::portable("0006_records_in_steps", include_str!("../migrations/0006_records_in_steps.sql")),
+    Migration::portable("0007_record_lists", include_str!("../migrations/0007_record_lists.sql")),
+    Migration {
+        name: "0008_record_statistics",
+        sqlite: include_str!("../migrations/0008_record_statistics.sqlite.sql"),
+        postgres: include_str!("../migrations/0008_record_statistics.postgres.sql"),
+    },
 ];
 
 /// What the service is told at its start.

@@ -26,6 +26,8 @@ enum Subject {
     Limits,
     /// Two files reconciled on the command line, beside DuckDB and Polars.
     Recon,
+    /// The service: a task beside the command line, several at once, its memory, and lists of a full store.
+    Reconciliation,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -34,5 +36,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Subject::Http => http::run(&arguments.options),
         Subject::Limits => service::run("payops-limits", "limits", &arguments.options),
         Subject::Recon => recon::run(&arguments.options),
+        Subject::Reconciliation => service::run("payops-recon", "service", &arguments.options),
     }
 }

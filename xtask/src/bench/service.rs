@@ -1,4 +1,4 @@
-//! `cargo xtask bench limits` and `disputes`: a service's own benchmark, with a PostgreSQL of its own.
+//! `cargo xtask bench limits`, `disputes` and `reconciliation`: a service's own benchmark, with a PostgreSQL of its own.
 
 use std::process::Command;
 

@@ -16,3 +16,4 @@ pub mod tasks;
 pub mod uploads;
 pub mod watch;
 pub mod webhooks;
+pub mod write;

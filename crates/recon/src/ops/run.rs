@@ -21,6 +21,7 @@ use crate::ops::days;
 use crate::ops::inputs::{self, Inputs};
 use crate::ops::matching;
 use crate::ops::save::{self, Changes, Findings};
+use crate::ops::write;
 use crate::store::task::{self, Model as Task, Step};
 
 /// Why a run pauses or ends before it is done.
@@ -59,6 +60,7 @@ pub struct Running<'a> {
 pub async fn run(app: &Reconciliation, job: &RunTask, lease: &Lease) -> Result<(), JobError> {
     let task = task::find(app.context.db.read(), job.task_id).await?;
     if task.status != TaskStatus::Processing || task.run_no != job.run_no {
+        write::clear(app, job.task_id, job.run_no).await?;
         return Ok(());
     }
     let span = tracing::info_span!(
@@ -76,7 +78,9 @@ pub async fn run(app: &Reconciliation, job: &RunTask, lease: &Lease) -> Result<(
         Ok(()) => return Ok(()),
         Err(stop) => stop,
     };
-    running.pause(stop).instrument(span).await
+    let paused = running.pause(stop).instrument(span).await;
+    write::clear(app, job.task_id, job.run_no).await?;
+    paused
 }
 
 /// Ends a task whose run was given up, in the transaction that marks the job.
@@ -135,9 +139,7 @@ impl Running<'_> {
 
     /// Shows how far the run is; `done` is in hundredths of the phase.
     pub async fn report(&self, phase: Phase, done: i32, message: Option<String>) -> Result<(), Stop> {
-        let (from, to) = phase.progress();
-        let progress = from + (to - from) * done.clamp(0, 100) / 100;
-        let step = Step { task_id: self.task.id, run_no: self.task.run_no, phase, progress, message };
+        let step = self.step(phase, done, message);
         let now = self.app.context.now();
         let wanted = self
             .app
@@ -149,6 +151,13 @@ impl Running<'_> {
             })
             .await?;
         if wanted { Ok(()) } else { Err(Stop::Unwanted) }
+    }
+
+    /// How far the run is; `done` is in hundredths of the phase.
+    pub fn step(&self, phase: Phase, done: i32, message: Option<String>) -> Step {
+        let (from, to) = phase.progress();
+        let progress = from + (to - from) * done.clamp(0, 100) / 100;
+        Step { task_id: self.task.id, run_no: self.task.run_no, phase, progress, message }
     }
 
     /// Shows that this process leaves the run to another one. A run whose lease was lost shows nothing: the task
@@ -177,6 +186,7 @@ impl Running<'_> {
     }
 
     async fn save(&self, findings: &Arc<Findings>) -> Result<Changes, Stop> {
+        let written = write::write_down(self, findings).await?;
         let shared = Arc::new((self.app.clone(), self.lease.clone(), Arc::clone(findings)));
         let changes = self
             .app
@@ -184,7 +194,7 @@ impl Running<'_> {
             .db
             .write("reconciliation.save_run", move |tx| {
                 let shared = Arc::clone(&shared);
-                async move { save::save(&shared.0, tx, &shared.1, &shared.2).await }.boxed()
+                async move { save::save(&shared.0, tx, &shared.1, &shared.2, written).await }.boxed()
             })
             .await?;
         changes.ok_or(Stop::Unwanted)

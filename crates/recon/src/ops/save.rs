@@ -1,7 +1,4 @@
-//! Writing what a run found: in one transaction, so that a run is there as a whole or not at all.
-
-use std::collections::HashMap;
-use std::sync::Arc;
+//! The last transaction of a run: with it, all that the run found is to be seen, and what it no longer found is not.
 
 use payops_core::currency::Currency;
 use payops_platform::audit;
@@ -11,22 +8,18 @@ use payops_platform::error::{Error, Result};
 use payops_platform::jobs::Lease;
 use sea_orm::ActiveValue::Set;
 use serde_json::json;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::Reconciliation;
-use crate::engine::{ByCurrency, Certificate, DiffType, Difference, ListedRow, Outcome, Summary};
+use crate::engine::{ByCurrency, Certificate, DiffType, Outcome, Summary};
 use crate::formats::Inspection;
-use crate::identity::Identities;
 use crate::lifecycle::{TaskEvent, task_step};
-use crate::model::RecordStatus;
+use crate::ops::write::Written;
 use crate::ops::{days, files};
-use crate::store::record::{self, Known, Model as Record, event};
+use crate::store::found;
+use crate::store::record::{self, event};
 use crate::store::run::{self, Model as Run};
 use crate::store::task::{self, Model as Task};
-
-/// How many batches of records wait for the database before the reader of the files pauses.
-const BATCHES_AHEAD: usize = 2;
 
 /// What a run changed among the records of its task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,13 +45,15 @@ pub struct Findings {
     pub readings: Vec<(Uuid, Inspection)>,
 }
 
-/// Replaces the records of the task, keeps the resolutions of differences that are still the same, and ends
-/// the run. Refused when the lease was lost or the task was cancelled meanwhile: then nothing is stored.
+/// Shows the records that the run has written, hides those that it no longer has, keeps the resolutions of differences that
+/// are still the same, and ends the run. Refused when the lease was lost or the task was cancelled meanwhile: then nothing
+/// is shown.
 pub async fn save(
     app: &Reconciliation,
     tx: &Tx,
     lease: &Lease,
-    findings: &Arc<Findings>,
+    findings: &Findings,
+    written: Written,
 ) -> Result<Option<Changes>> {
     lease.still_mine(tx).await?;
     let task = task::lock(tx, findings.task.id).await?;
@@ -67,7 +62,7 @@ pub async fn save(
     else {
         return Ok(None);
     };
-    let changes = replace_records(app, tx, findings).await?;
+    let changes = settle_records(app, tx, &task, written).await?;
     for (file, reading) in &findings.readings {
         files::note_reading(app, tx, *file, reading).await?;
     }
@@ -100,6 +95,7 @@ pub async fn save(
         row.summary = Set(Some(stored_summary));
         row.certificate = Set(Some(certificate));
         row.completed_at = Set(Some(now));
+        row.saving_run = Set(None);
         totals.write(row);
     })
     .await?;
@@ -111,50 +107,36 @@ pub async fn save(
     Ok(Some(changes))
 }
 
-async fn replace_records(app: &Reconciliation, tx: &Tx, findings: &Arc<Findings>) -> Result<Changes> {
-    let mut known = record::known(tx, findings.task.id).await?;
-    let mut changes = Changes::default();
-    let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
-    let (reader_app, reader_findings) = (app.clone(), Arc::clone(findings));
-    let reader = tokio::task::spawn_blocking(move || read(&reader_app, &reader_findings, &sender));
-    while let Some(batch) = batches.recv().await {
-        place(app, tx, batch, &mut known, &mut changes).await?;
+/// Hides what the run no longer has, and shows what it has again.
+async fn settle_records(app: &Reconciliation, tx: &Tx, task: &Task, written: Written) -> Result<Changes> {
+    let mut changes = Changes { added: written.new, ..Changes::default() };
+    if !written.had_records {
+        return Ok(changes);
     }
-    reader.await.map_err(Error::internal)??;
-    let gone: Vec<Uuid> =
-        known.into_values().filter(|record| record.gone_at.is_none()).map(|record| record.id).collect();
-    changes.gone = count(gone.len());
-    record::mark_gone(tx, &gone, app.context.now()).await?;
-    note(app, tx, gone, "gone").await?;
+    let now = app.context.now();
+    let mut after = Uuid::nil();
+    loop {
+        let returned = record::returned(tx, task.id, after).await?;
+        let Some(last) = returned.last() else { break };
+        after = *last;
+        changes.added += count(returned.len());
+        changes.kept -= count(returned.len());
+        note(app, tx, returned, "returned").await?;
+    }
+    changes.kept += written.found;
+    record::take_places(tx, task.id, now).await?;
+    let mut after = String::new();
+    loop {
+        let gone = record::not_found(tx, task.id, task.run_no, &after).await?;
+        let Some(last) = gone.last() else { break };
+        after.clone_from(&last.identity);
+        let gone: Vec<Uuid> = gone.into_iter().map(|record| record.id).collect();
+        changes.gone += count(gone.len());
+        record::mark_gone(tx, &gone, now).await?;
+        note(app, tx, gone, "gone").await?;
+    }
+    found::remove(tx, task.id).await?;
     Ok(changes)
-}
-
-/// Inserts what is new and gives what is known its new place.
-async fn place(
-    app: &Reconciliation,
-    tx: &Tx,
-    batch: Vec<Record>,
-    known: &mut HashMap<String, Known>,
-    changes: &mut Changes,
-) -> Result<()> {
-    let mut new = Vec::with_capacity(batch.len());
-    let mut returned = Vec::new();
-    for found in batch {
-        let Some(before) = known.remove(&found.identity) else {
-            new.push(found);
-            continue;
-        };
-        if before.gone_at.is_some() {
-            returned.push(before.id);
-            changes.added += 1;
-        } else {
-            changes.kept += 1;
-        }
-        record::keep(tx, &before, &found, app.context.now()).await?;
-    }
-    changes.added += count(new.len());
-    record::insert_all(tx, new).await?;
-    note(app, tx, returned, "returned").await
 }
 
 async fn note(app: &Reconciliation, tx: &Tx, records: Vec<Uuid>, action: &str) -> Result<()> {
@@ -168,93 +150,6 @@ async fn note(app: &Reconciliation, tx: &Tx, records: Vec<Uuid>, action: &str) -
         created_at: app.context.now(),
     };
     record::insert_events(tx, records.into_iter().map(event).collect()).await
-}
-
-/// Reads the differences with their text and hands them over in batches. Ends early when nobody takes them.
-fn read(app: &Reconciliation, findings: &Findings, sender: &mpsc::Sender<Vec<Record>>) -> Result<()> {
-    let mut identities = Identities::default();
-    let mut differences = findings.outcome.differences();
-    while let Some(batch) = differences.next_batch().map_err(Error::internal)? {
-        let ordinals = batch.first_index()..;
-        let records = ordinals.zip(batch.iter()).map(|(ordinal, difference)| {
-            let identity = identities.next(&difference);
-            row(app, &findings.task, ordinal, identity, &difference)
-        });
-        if sender.blocking_send(records.collect()).is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-fn row(
-    app: &Reconciliation,
-    task: &Task,
-    ordinal: u64,
-    identity: String,
-    difference: &Difference<'_>,
-) -> Record {
-    let (platform, channel) = (difference.platform.as_ref(), difference.channel.as_ref());
-    let currency = |side: Option<&ListedRow<'_>>| side.map(|listed| listed.row.currency);
-    let amount = |side: Option<&ListedRow<'_>>| side.map(|listed| listed.row.amount);
-    let line =
-        |side: Option<&ListedRow<'_>>| side.and_then(|listed| i64::try_from(listed.position.line).ok());
-    let status = |side: Option<&ListedRow<'_>>| side.and_then(|listed| text(listed.row.raw_status));
-    let now = app.context.now();
-    Record {
-        id: app.context.new_id(),
-        task_id: task.id,
-        task_no: task.task_no.clone(),
-        task_date: task.task_date,
-        channel: task.channel,
-        ordinal: i64::try_from(ordinal).unwrap_or(i64::MAX),
-        identity,
-        diff_type: difference.diff_type.as_str().to_owned(),
-        kind: difference.kind().as_str().to_owned(),
-        payment_no: text(difference.payment_no()),
-        channel_trade_no: text(difference.channel_trade_no()),
-        channel_row_id: text(difference.channel_row_id()),
-        merchant_id: platform.and_then(|listed| text(listed.row.merchant_id)),
-        payout_id: channel.and_then(|listed| text(listed.row.payout_id)),
-        platform_amount: amount(platform),
-        channel_amount: amount(channel),
-        diff_amount: gap(difference),
-        platform_currency: currency(platform).map(|code| code.to_string()),
-        channel_currency: currency(channel).map(|code| code.to_string()),
-        platform_status: status(platform),
-        channel_status: status(channel),
-        platform_line: line(platform),
-        channel_line: line(channel),
-        occurred_at: platform.or(channel).and_then(|listed| text(listed.row.occurred_at)),
-        status: RecordStatus::Open,
-        assigned_to: None,
-        assigned_at: None,
-        reason_code: None,
-        resolution_note: None,
-        resolved_by: None,
-        resolved_at: None,
-        gone_at: None,
-        version: 1,
-        created_at: now,
-        updated_at: now,
-    }
-}
-
-/// The channel's amount less the platform's; a side that is absent counts as nothing. `None` when the
-/// currencies differ, or the gap is beyond 64 bits.
-fn gap(difference: &Difference<'_>) -> Option<i64> {
-    match (&difference.platform, &difference.channel) {
-        (Some(ours), Some(theirs)) if ours.row.currency != theirs.row.currency => None,
-        (Some(ours), Some(theirs)) => theirs.row.amount.checked_sub(ours.row.amount),
-        (Some(ours), None) => ours.row.amount.checked_neg(),
-        (None, Some(theirs)) => Some(theirs.row.amount),
-        (None, None) => None,
-    }
-}
-
-/// A text of a source as a column: absent when empty. PostgreSQL has no NUL; readers refuse rows with one.
-fn text(bytes: &[u8]) -> Option<String> {
-    (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).replace('\0', ""))
 }
 
 fn count(items: usize) -> i64 {

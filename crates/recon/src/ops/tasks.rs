@@ -230,5 +230,6 @@ fn blank() -> Task {
         deleted_at: None,
         inputs_changed: false,
         timing_count: None,
+        saving_run: None,
     }
 }

@@ -1,7 +1,9 @@
 //! The tables of reconciliation: rows, finders and filters. No rule lives here.
 
+pub mod bulk;
 pub mod expected_file;
 pub mod file;
+pub mod found;
 pub mod gap;
 pub mod record;
 pub mod run;

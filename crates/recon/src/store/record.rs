@@ -1,24 +1,26 @@
 //! `reconciliation_records` and their history.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
 use payops_core::page::{Page, PageRequest, Slice};
 use payops_core::time::Timestamp;
-use payops_platform::db::{Locked, Tx, fetch_page};
-use payops_platform::error::Result;
+use payops_platform::db::{Locked, Tx, count_rows};
+use payops_platform::error::{Error, Result};
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Cond, ExprTrait, Func};
 use sea_orm::{ActiveValue, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
+use super::bulk;
 use crate::engine::DiffType;
 use crate::error;
 use crate::model::{Channel, ReasonCode, RecordStatus};
 
-/// How many rows one INSERT carries: 33 columns each stay below the 32,766 parameters that SQLite takes.
-const ROWS_PER_INSERT: usize = 500;
+/// How many records one statement hides, or reads to be told of.
+const ROWS_AT_ONCE: usize = 2_000;
 
 /// One difference (or matched pair); the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -60,6 +62,7 @@ pub struct Model {
     pub version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    pub added_run: i64,
 }
 
 /// Records name their task; nothing is joined.
@@ -122,6 +125,19 @@ pub struct Filter {
     pub currency: Option<String>,
 }
 
+impl Filter {
+    /// Whether nothing but a task is filtered by.
+    fn is_plain(&self) -> bool {
+        let Self { task_id: _, task_date, channel, diff_type, kind, status, .. } = self;
+        let Self { assigned_to, payment_no, channel_trade_no, currency, .. } = self;
+        let texts = [diff_type, kind, assigned_to, payment_no, channel_trade_no, currency];
+        task_date.is_none()
+            && channel.is_none()
+            && status.is_none()
+            && texts.iter().all(|text| text.is_none())
+    }
+}
+
 /// Where a list of records goes on: after this record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -129,67 +145,96 @@ pub struct Cursor {
     ordinal: i64,
 }
 
-/// What a new run needs to know of the records that are there: the keys by which differences are the same.
+/// A record that a new run has found again.
 #[derive(Debug, Clone, FromQueryResult)]
 pub struct Known {
-    identity: String,
+    /// What the difference states.
+    pub identity: String,
     /// The record's id.
     pub id: Uuid,
-    /// Its place in the output of the run before.
-    pub ordinal: i64,
-    platform_line: Option<i64>,
-    channel_line: Option<i64>,
-    payout_id: Option<String>,
-    merchant_id: Option<String>,
-    occurred_at: Option<String>,
-    /// When a run no longer had it.
-    pub gone_at: Option<Timestamp>,
 }
 
-/// The records of a task by identity, those included that are gone.
-pub async fn known(tx: &Tx, task_id: Uuid) -> Result<HashMap<String, Known>> {
-    let rows: Vec<Known> = Entity::find()
-        .select_only()
-        .columns([Column::Identity, Column::Id, Column::Ordinal, Column::PlatformLine, Column::ChannelLine])
-        .columns([Column::PayoutId, Column::MerchantId, Column::OccurredAt, Column::GoneAt])
-        .filter(Column::TaskId.eq(task_id))
-        .into_model()
-        .all(tx.conn())
-        .await?;
-    Ok(rows.into_iter().map(|record| (record.identity.clone(), record)).collect())
+/// Whether a task has any records, those included that are gone.
+pub async fn any(tx: &Tx, task_id: Uuid) -> Result<bool> {
+    let one = Entity::find().select_only().column(Column::Id).filter(Column::TaskId.eq(task_id)).limit(1);
+    Ok(one.into_tuple::<Uuid>().one(tx.conn()).await?.is_some())
+}
+
+/// The records of a task with these identities, those included that are gone.
+pub async fn known(
+    tx: &Tx,
+    task_id: Uuid,
+    identities: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Uuid>> {
+    let identities: Vec<&str> = identities.into_iter().collect();
+    let list =
+        tx.backend().pick("SELECT value FROM json_each($2)", "SELECT json_array_elements_text($2::json)");
+    let sql = format!(
+        "SELECT identity, id FROM reconciliation_records WHERE task_id = $1 AND identity IN ({list})"
+    );
+    let identities = serde_json::to_string(&identities).map_err(Error::internal)?;
+    let statement = tx.statement(&sql, [task_id.into(), identities.into()]);
+    let rows = Known::find_by_statement(statement).all(tx.conn()).await?;
+    Ok(rows.into_iter().map(|record| (record.identity, record.id)).collect())
 }
 
 /// Adds records.
 pub async fn insert_all(tx: &Tx, records: Vec<Model>) -> Result<()> {
-    let mut rows = records.into_iter().map(|record| record.into_active_model().reset_all()).peekable();
-    while rows.peek().is_some() {
-        let batch: Vec<ActiveModel> = rows.by_ref().take(ROWS_PER_INSERT).collect();
-        Entity::insert_many(batch).exec_without_returning(tx.conn()).await?;
-    }
+    bulk::insert(tx, records.into_iter().map(|record| record.into_active_model().reset_all())).await
+}
+
+/// Removes some of the records that a run has added which was never completed; gives how many.
+pub async fn remove_added(tx: &Tx, task_id: Uuid, run_no: i64, most: u64) -> Result<u64> {
+    let some = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::TaskId.eq(task_id))
+        .filter(Column::AddedRun.eq(run_no))
+        .order_by_asc(Column::Ordinal)
+        .limit(most)
+        .into_query();
+    let removed = Entity::delete_many().filter(Column::Id.in_subquery(some)).exec(tx.conn()).await?;
+    Ok(removed.rows_affected)
+}
+
+/// Some of the records that a run has found again and that were gone, by id after `after`.
+pub async fn returned(tx: &Tx, task_id: Uuid, after: Uuid) -> Result<Vec<Uuid>> {
+    let sql = format!(
+        "SELECT record.id AS id FROM reconciliation_found AS found \
+         JOIN reconciliation_records AS record ON record.id = found.record_id \
+         WHERE found.task_id = $1 AND found.record_id > $2 AND record.gone_at IS NOT NULL \
+         ORDER BY found.record_id LIMIT {ROWS_AT_ONCE}"
+    );
+    let rows = tx.query_all_raw(tx.statement(&sql, [task_id.into(), after.into()])).await?;
+    Ok(rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?)
+}
+
+/// Gives the records that a run has found again their new places; what people did about them stands.
+pub async fn take_places(tx: &Tx, task_id: Uuid, now: Timestamp) -> Result<()> {
+    const PLACE: [&str; 6] =
+        ["ordinal", "platform_line", "channel_line", "payout_id", "merchant_id", "occurred_at"];
+    let set = PLACE.map(|column| format!("{column} = found.{column}")).join(", ");
+    let moved = PLACE.map(|column| format!("record.{column} IS DISTINCT FROM found.{column}")).join(" OR ");
+    let sql = format!(
+        "UPDATE reconciliation_records AS record SET {set}, gone_at = NULL, updated_at = $2 \
+         FROM reconciliation_found AS found WHERE found.task_id = $1 AND record.id = found.record_id \
+         AND (record.gone_at IS NOT NULL OR {moved})"
+    );
+    tx.execute_raw(tx.statement(&sql, [task_id.into(), now.into()])).await?;
     Ok(())
 }
 
-/// Gives a record that a new run has again its new place; what people did about it stands.
-pub async fn keep(tx: &Tx, before: &Known, found: &Model, now: Timestamp) -> Result<()> {
-    let found_at = (found.ordinal, found.platform_line, found.channel_line, &found.payout_id);
-    let stands = (before.ordinal, before.platform_line, before.channel_line, &before.payout_id) == found_at
-        && (&before.merchant_id, &before.occurred_at) == (&found.merchant_id, &found.occurred_at);
-    if before.gone_at.is_none() && stands {
-        return Ok(());
-    }
-    Entity::update_many()
-        .col_expr(Column::Ordinal, Expr::value(found.ordinal))
-        .col_expr(Column::PlatformLine, Expr::value(found.platform_line))
-        .col_expr(Column::ChannelLine, Expr::value(found.channel_line))
-        .col_expr(Column::PayoutId, Expr::value(found.payout_id.clone()))
-        .col_expr(Column::MerchantId, Expr::value(found.merchant_id.clone()))
-        .col_expr(Column::OccurredAt, Expr::value(found.occurred_at.clone()))
-        .col_expr(Column::GoneAt, Expr::value(Option::<Timestamp>::None))
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .filter(Column::Id.eq(before.id))
-        .exec(tx.conn())
-        .await?;
-    Ok(())
+/// Some of the records that are there and that the run has neither found again nor added, by identity after `after`.
+pub async fn not_found(tx: &Tx, task_id: Uuid, run_no: i64, after: &str) -> Result<Vec<Known>> {
+    let sql = format!(
+        "SELECT record.identity AS identity, record.id AS id FROM reconciliation_records AS record \
+         WHERE record.task_id = $1 AND record.identity > $3 AND record.gone_at IS NULL AND record.added_run <> $2 \
+         AND NOT EXISTS (SELECT 1 FROM reconciliation_found AS found \
+         WHERE found.task_id = record.task_id AND found.record_id = record.id) \
+         ORDER BY record.identity LIMIT {ROWS_AT_ONCE}"
+    );
+    let statement = tx.statement(&sql, [task_id.into(), run_no.into(), after.into()]);
+    Ok(Known::find_by_statement(statement).all(tx.conn()).await?)
 }
 
 /// Hides every record of a task that was called off.
@@ -206,7 +251,7 @@ pub async fn mark_all_gone(tx: &Tx, task_id: Uuid, now: Timestamp) -> Result<()>
 
 /// Hides records that a new run no longer has.
 pub async fn mark_gone(tx: &Tx, ids: &[Uuid], now: Timestamp) -> Result<()> {
-    for batch in ids.chunks(ROWS_PER_INSERT) {
+    for batch in ids.chunks(ROWS_AT_ONCE) {
         Entity::update_many()
             .col_expr(Column::GoneAt, Expr::value(Some(now)))
             .col_expr(Column::UpdatedAt, Expr::value(now))
@@ -249,12 +294,7 @@ pub async fn update(
 
 /// Adds to the history of records.
 pub async fn insert_events(tx: &Tx, events: Vec<event::Model>) -> Result<()> {
-    let mut rows = events.into_iter().map(|event| event.into_active_model().reset_all()).peekable();
-    while rows.peek().is_some() {
-        let batch: Vec<event::ActiveModel> = rows.by_ref().take(ROWS_PER_INSERT).collect();
-        event::Entity::insert_many(batch).exec_without_returning(tx.conn()).await?;
-    }
-    Ok(())
+    bulk::insert(tx, events.into_iter().map(|event| event.into_active_model().reset_all())).await
 }
 
 /// The history of a record, the first first.
@@ -274,9 +314,55 @@ pub async fn list(
     filter: &Filter,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<Model>> {
-    let all = filtered(filter);
-    let rows = ordered(all.clone(), &request.slice);
-    fetch_page(conn, all, rows, request, cursor_of).await
+    let lists = lists(filter);
+    let mut counted = 0;
+    for list in &lists {
+        // In its order: PostgreSQL would walk through the whole table to find what it thinks is everywhere.
+        counted += count_rows(conn, ordered(list.clone())).await?;
+    }
+    let (offset, most) = (request.offset(), request.size + 1);
+    let mut places = match &lists[..] {
+        [list] => places(conn, list, &request.slice, (offset, most)).await?,
+        several => {
+            let mut places_of_all = Vec::new();
+            for list in several {
+                places_of_all.extend(places(conn, list, &request.slice, (0, offset + most)).await?);
+            }
+            places_of_all.sort_unstable_by_key(|(task_id, ordinal, _)| (Reverse(*task_id), *ordinal));
+            places_of_all.drain(..places_of_all.len().min(usize::try_from(offset).unwrap_or(usize::MAX)));
+            places_of_all
+        }
+    };
+    places.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    let page = Entity::find().filter(Column::Id.is_in(places.into_iter().map(|(.., id)| id)));
+    Ok(Page::build(request, ordered(page).all(conn).await?, counted, cursor_of))
+}
+
+/// Where a record is in the list, and its id.
+type Place = (Uuid, i64, Uuid);
+
+/// A slice of a list, which an index holds: the rows of the table are wide. What follows a cursor is read from its own
+/// task first and then from the others, each of which is one step in the index.
+async fn places(
+    conn: &impl ConnectionTrait,
+    list: &Select<Entity>,
+    slice: &Slice<Cursor>,
+    (offset, most): (u64, u64),
+) -> Result<Vec<Place>> {
+    let read = async |rows: Select<Entity>, offset, most| {
+        let rows = ordered(rows).select_only().columns([Column::TaskId, Column::Ordinal, Column::Id]);
+        rows.offset(offset).limit(most).into_tuple::<Place>().all(conn).await
+    };
+    let Slice::After(Cursor { task_id, ordinal }) = slice else {
+        return Ok(read(list.clone(), offset, most).await?);
+    };
+    let rest = list.clone().filter(Column::TaskId.eq(*task_id)).filter(Column::Ordinal.gt(*ordinal));
+    let mut places = read(rest, 0, most).await?;
+    let missing = most.saturating_sub(places.len() as u64);
+    if missing > 0 {
+        places.extend(read(list.clone().filter(Column::TaskId.lt(*task_id)), 0, missing).await?);
+    }
+    Ok(places)
 }
 
 /// The next `size` records of a task after `ordinal`, for exports that walk to the end.
@@ -345,7 +431,7 @@ pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Ve
         .expr_as(risk(&format!("/ {BILLION}")), "billions")
         .expr_as(risk(&format!("% {BILLION}")), "rest")
         .filter(Column::TaskId.is_in(tasks.iter().copied()))
-        .filter(Column::GoneAt.is_null())
+        .filter(shown())
         .group_by(Column::TaskId)
         .group_by(Column::DiffType)
         .group_by(Column::Status)
@@ -364,32 +450,43 @@ pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Ve
     Ok(rows.into_iter().map(standing).collect())
 }
 
+/// Which records are to be seen: those that are not gone, and not of a run that is still being written down.
+fn shown() -> Cond {
+    let unfinished = "NOT EXISTS (SELECT 1 FROM reconciliation_tasks AS unfinished \
+         WHERE unfinished.saving_run IS NOT NULL AND unfinished.id = reconciliation_records.task_id \
+         AND unfinished.saving_run = reconciliation_records.added_run)";
+    Cond::all().add(Column::GoneAt.is_null()).add(Expr::cust(unfinished))
+}
+
 fn cursor_of(record: &Model) -> Cursor {
     Cursor { task_id: record.task_id, ordinal: record.ordinal }
 }
 
-fn ordered(rows: Select<Entity>, slice: &Slice<Cursor>) -> Select<Entity> {
-    let rows = rows.order_by_desc(Column::TaskId).order_by_asc(Column::Ordinal);
-    match slice {
-        Slice::Page { .. } => rows,
-        Slice::After(Cursor { task_id, ordinal }) => rows.filter(
-            Cond::any()
-                .add(Column::TaskId.lt(*task_id))
-                .add(Cond::all().add(Column::TaskId.eq(*task_id)).add(Column::Ordinal.gt(*ordinal))),
-        ),
-    }
+fn ordered(rows: Select<Entity>) -> Select<Entity> {
+    rows.order_by_desc(Column::TaskId).order_by_asc(Column::Ordinal)
 }
 
+/// What a filter shows, as lists that have no record in common: one, or with a currency those with it on the platform's side
+/// and those with it on the channel's side alone.
+fn lists(filter: &Filter) -> Vec<Select<Entity>> {
+    let rows = filtered(filter);
+    let Some(currency) = &filter.currency else { return vec![rows] };
+    let other = "platform_currency IS NULL OR platform_currency <> channel_currency";
+    vec![
+        rows.clone().filter(Column::PlatformCurrency.eq(currency)),
+        rows.filter(Column::ChannelCurrency.eq(currency)).filter(Expr::cust(format!("({other})"))),
+    ]
+}
+
+/// All that a filter says but the currency.
 fn filtered(filter: &Filter) -> Select<Entity> {
-    let currency = |currency: String| {
-        Cond::any()
-            .add(Column::PlatformCurrency.eq(currency.clone()))
-            .add(Column::ChannelCurrency.eq(currency))
-    };
     let filter = filter.clone();
     let names_type = filter.diff_type.is_some();
+    let is_plain = filter.is_plain();
     Entity::find()
-        .filter(Column::GoneAt.is_null())
+        .filter(shown())
+        // The index of lists without a filter is for them alone; see its migration.
+        .apply_if(is_plain.then_some("version > 0"), |rows, always| rows.filter(Expr::cust(always)))
         .apply_if(filter.task_id, |rows, id| rows.filter(Column::TaskId.eq(id)))
         .apply_if(filter.task_date, |rows, date| rows.filter(Column::TaskDate.eq(date)))
         .apply_if(filter.channel, |rows, channel| rows.filter(Column::Channel.eq(channel)))
@@ -402,5 +499,4 @@ fn filtered(filter: &Filter) -> Select<Entity> {
         .apply_if(filter.assigned_to, |rows, owner| rows.filter(Column::AssignedTo.eq(owner)))
         .apply_if(filter.payment_no, |rows, number| rows.filter(Column::PaymentNo.eq(number)))
         .apply_if(filter.channel_trade_no, |rows, number| rows.filter(Column::ChannelTradeNo.eq(number)))
-        .apply_if(filter.currency, |rows, code| rows.filter(currency(code)))
 }

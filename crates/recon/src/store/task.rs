@@ -59,6 +59,7 @@ pub struct Model {
     pub deleted_at: Option<Timestamp>,
     pub inputs_changed: bool,
     pub timing_count: Option<i64>,
+    pub saving_run: Option<i64>,
 }
 
 /// Tasks stand alone; their records name them.
@@ -159,6 +160,16 @@ pub async fn update(
     row.version = ActiveValue::Set(version);
     row.updated_at = ActiveValue::Set(now);
     Ok(row.update(tx.conn()).await?)
+}
+
+/// Notes whose records are being written down, or that none are.
+pub async fn note_saving(tx: &Tx, task: &Locked<Model>, run_no: Option<i64>) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::SavingRun, Expr::value(run_no))
+        .filter(Column::Id.eq(task.id))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// Moves a running task on: phase, progress (which never falls) and what it waits for. Does nothing once the

@@ -12,5 +12,6 @@ mod in_force;
 mod outside;
 mod records;
 mod reports;
+mod saving;
 mod schedules;
 mod stories;

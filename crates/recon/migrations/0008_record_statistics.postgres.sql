@@ -1,0 +1,1 @@
+-- SQLite alone is told about its indexes: PostgreSQL finds out by itself.
