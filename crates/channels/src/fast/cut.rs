@@ -17,13 +17,21 @@ use crate::row::Position;
 /// A piece of the file that begins with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Whole lines, each a record, in the first `length` bytes of the buffer. The last has its line end even
-    /// where the file lacks it.
-    Clean { start: Position, length: usize, ascii: bool },
+    /// Whole lines, each a record.
+    Clean(CleanPart),
     /// To be read by the plain reader until it stands at or behind `end`.
     Special { start: Position, end: u64 },
     /// There is nothing left.
     End,
+}
+
+/// Whole lines in the first `length` bytes of the buffer. The last has its line end even where the file lacks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CleanPart {
+    pub(super) start: Position,
+    pub(super) length: usize,
+    pub(super) lines: u64,
+    pub(super) ascii: bool,
 }
 
 /// Where the next part begins.
@@ -71,7 +79,7 @@ impl Cutter {
             return Ok(Part::Special { start, end });
         }
         self.next = Position { offset: end, line: start.line + lines, ordinal: start.ordinal + lines };
-        Ok(Part::Clean { start, length, ascii })
+        Ok(Part::Clean(CleanPart { start, length, lines, ascii }))
     }
 }
 

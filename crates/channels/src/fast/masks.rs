@@ -40,13 +40,11 @@ pub(super) fn survey(text: &[u8]) -> Survey {
     Survey { lines: count, special, ascii: all.to_bitmask() == 0 }
 }
 
-/// Where the fields and the lines of a text end.
+/// Where the fields of a text end, those that end a line included.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     ends: Vec<u32>,
-    ends_length: usize,
-    lines: Vec<u32>,
-    lines_length: usize,
+    length: usize,
 }
 
 impl Index {
@@ -55,44 +53,54 @@ impl Index {
         if self.ends.len() < text.len() + 2 * BLOCK {
             // Zeroed memory costs nothing before it is written, and few of the places are.
             self.ends = vec![0; text.len() + 2 * BLOCK];
-            self.lines = vec![0; text.len() + 2 * BLOCK];
         }
         let (delimiter, newline) = (splat(delimiter), splat(b'\n'));
         // The text begins as if a line end stood before it.
         self.ends[0] = u32::MAX;
-        (self.ends_length, self.lines_length) = (1, 0);
+        let mut length = 1;
         blocks(text, |base, block| {
-            let lanes = lanes(block);
-            let newlines = bits(lanes, |lane| lane.simd_eq(newline));
-            let delimiters = bits(lanes, |lane| lane.simd_eq(delimiter));
-            self.ends_length += places(&mut self.ends[self.ends_length..], delimiters | newlines, base);
-            self.lines_length += places(&mut self.lines[self.lines_length..], newlines, base);
+            let ends = bits(lanes(block), |lane| lane.simd_eq(newline) | lane.simd_eq(delimiter));
+            if let Some(out) = self.ends.get_mut(length..).and_then(<[u32]>::first_chunk_mut) {
+                places(out, ends, base);
+            }
+            length += ends.count_ones() as usize;
         });
+        self.length = length;
     }
 
     /// The ends of all fields; first the end before the text, which is -1 as a wrapped number.
     pub(super) fn ends(&self) -> &[u32] {
-        &self.ends[..self.ends_length]
+        &self.ends[..self.length]
     }
 
-    /// The ends of all lines.
-    pub(super) fn lines(&self) -> &[u32] {
-        &self.lines[..self.lines_length]
+    /// Whether each of the text's `lines` lines has `width` fields.
+    pub(super) fn is_even(&self, text: &[u8], lines: u64, width: usize) -> bool {
+        // There are no more line ends than lines, so if one stands at each of these places, none stands between.
+        let ends = self.ends();
+        lines.checked_mul(width as u64) == Some(ends.len() as u64 - 1)
+            && ends[1..].chunks_exact(width).all(|line| is_line_end(text, line[width - 1]))
     }
 }
 
-/// Writes the place of each bit and returns how many there were.
+/// Whether a field ends there with its line.
 #[inline]
-fn places(out: &mut [u32], mut bits: u64, base: u32) -> usize {
-    let count = bits.count_ones() as usize;
-    let Some(out) = out.first_chunk_mut::<BLOCK>() else { return 0 };
-    let mut index = 0;
-    while bits != 0 {
-        out[index % BLOCK] = base + bits.trailing_zeros();
-        bits &= bits - 1;
-        index += 1;
+pub(super) fn is_line_end(text: &[u8], end: u32) -> bool {
+    text.get(end as usize) == Some(&b'\n')
+}
+
+/// Writes the place of each bit. What stands behind them afterwards means nothing: eight are written at once, since
+/// a block has eight or fewer as a rule, and a processor does not foresee how many.
+#[inline]
+fn places(out: &mut [u32; BLOCK], mut bits: u64, base: u32) {
+    for eight in out.as_chunks_mut::<8>().0 {
+        for place in eight {
+            *place = base + bits.trailing_zeros();
+            bits &= bits.wrapping_sub(1);
+        }
+        if bits == 0 {
+            return;
+        }
     }
-    count
 }
 
 #[inline]
@@ -158,11 +166,20 @@ mod tests {
 
             let mut index = Index::default();
             index.fill(&text, b',');
-            let all = |wanted: &[u8]| -> Vec<u32> {
-                (0..).zip(&text).filter(|(_, byte)| wanted.contains(byte)).map(|(at, _)| at).collect()
-            };
-            prop_assert_eq!(&index.ends()[1..], all(b",\n"));
-            prop_assert_eq!(index.lines(), all(b"\n"));
+            let ends: Vec<u32> =
+                (0..).zip(&text).filter(|(_, byte)| matches!(byte, b',' | b'\n')).map(|(at, _)| at).collect();
+            prop_assert_eq!(&index.ends()[1..], &ends);
+
+            // A part ends with a line end.
+            let whole = memchr::memrchr(b'\n', &text).map_or(0, |last| last + 1);
+            index.fill(&text[..whole], b',');
+            let lines: Vec<&[u8]> = text[..whole].split_inclusive(|byte| *byte == b'\n').collect();
+            for width in 1..4 {
+                let fits = |line: &&[u8]| {
+                    line.ends_with(b"\n") && memchr::memchr_iter(b',', line).count() + 1 == width
+                };
+                prop_assert_eq!(index.is_even(&text, found.lines, width), lines.iter().all(fits));
+            }
         }
     }
 }

@@ -44,9 +44,9 @@ use crate::report::FileReport;
 use crate::row::{Position, Reject, RowSink};
 use crate::rows::{RowReader, refuse};
 use crate::stripe::itemized::ItemizedReader;
-use cut::{Cutter, Part};
+use cut::{CleanPart, Cutter, Part};
 use line::{Line, ShortWay};
-use masks::Index;
+use masks::{Index, is_line_end};
 
 /// What is read behind a part's text without being looked at.
 const PADDING: usize = 64;
@@ -306,10 +306,10 @@ impl<'s, T: RowReader> Csv<'s, T> {
         let part = state.cutter.cut(file.source, file.options.chunk_bytes.max(1), &mut buffer.text)?;
         match part {
             Part::End => return Ok(None),
-            Part::Clean { start, length, ascii } => {
+            Part::Clean(part) => {
                 state.cutter.taken += 1;
                 drop(state);
-                self.read_clean(file.options, file.delimiter(), (start, length, ascii), buffer, sink, report);
+                self.read_clean(file, part, buffer, sink, report);
             }
             Part::Special { start, end } => {
                 state.cutter.taken += 1;
@@ -322,34 +322,37 @@ impl<'s, T: RowReader> Csv<'s, T> {
         Ok(Some(number))
     }
 
-    fn read_clean<S: RowSink>(
+    fn read_clean<A: ReadAt + ?Sized, S: RowSink>(
         &mut self,
-        options: &ReadOptions,
-        delimiter: u8,
-        (start, length, ascii): (Position, usize, bool),
+        file: &SharedFile<'_, A>,
+        part: CleanPart,
         buffer: &mut PartBuffer,
         sink: &mut S,
         report: &mut FileReport,
     ) {
+        let (options, delimiter) = (file.options, file.delimiter());
+        let CleanPart { start, length, lines, ascii } = part;
         let PartBuffer { text, index, spans } = buffer;
         index.fill(&text[..length], delimiter);
         let (ends, width) = (index.ends(), self.short.width());
-        let (mut before, mut from) = (0, 0);
-        for (number, &line_end) in (0..).zip(index.lines()) {
+        let is_even = index.is_even(text, lines, width);
+        let mut before = 0;
+        for number in 0..lines {
+            let from = ends[before].wrapping_add(1) as usize;
             let position = Position {
                 offset: start.offset + from as u64,
                 line: start.line + number,
                 ordinal: start.ordinal + number,
             };
-            let line_from = std::mem::replace(&mut from, line_end as usize + 1);
-            let fits = ends.get(before + width) == Some(&line_end);
-            let line = Line { part: text, bounds: &ends[before..=before + if fits { width } else { 0 }] };
-            before += if fits {
+            let fields = if is_even {
                 width
             } else {
-                ends[before..].iter().position(|end| *end == line_end).unwrap_or(0)
+                ends[before + 1..].iter().take_while(|end| !is_line_end(text, **end)).count() + 1
             };
-            let whole = &text[line_from..line_end as usize];
+            let bounds = &ends[before..=before + fields];
+            before += fields;
+            let (fits, line) = (fields == width, Line { part: text, bounds });
+            let whole = &text[from..ends[before] as usize];
             if fits
                 && (ascii || whole.is_ascii())
                 && let Some(row) = self.short.read::<T, S>(&line, &mut self.plain)

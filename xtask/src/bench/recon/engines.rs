@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::floor;
 use super::measure::{self, Usage};
 use crate::{process, workspace};
 
@@ -24,12 +25,21 @@ pub(super) struct Engine {
 
 #[derive(Debug)]
 enum Kind {
-    Payops { program: PathBuf, mapping: PathBuf, arguments: &'static [&'static str] },
-    Rival { python: PathBuf, script: PathBuf },
+    Payops {
+        program: PathBuf,
+        mapping: PathBuf,
+        arguments: &'static [&'static str],
+    },
+    Rival {
+        python: PathBuf,
+        script: PathBuf,
+    },
+    /// Reads both files and counts their lines: what nobody can do without.
+    Floor,
 }
 
-/// Builds payops and installs what can be installed. What cannot is named, and left out.
-pub(super) fn prepare(folder: &Path) -> Result<Vec<Engine>> {
+/// Builds payops and, with rivals, installs what can be installed. What cannot is named, and left out.
+pub(super) fn prepare(folder: &Path, with_rivals: bool) -> Result<Vec<Engine>> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     process::run(process::cargo().args(["build", "--quiet", "--release", "--package", "payops"]))?;
     let target = workspace::cache_folder()?;
@@ -42,10 +52,11 @@ pub(super) fn prepare(folder: &Path) -> Result<Vec<Engine>> {
     };
     let mut engines = vec![
         payops("payops", &[]),
+        Engine { name: "read, count lines", kind: Kind::Floor },
         payops("payops, one thread", &["--threads", "1"]),
         payops("payops, 64 MiB", &["--memory", "64MiB"]),
     ];
-    for (name, package, script) in RIVALS {
+    for (name, package, script) in RIVALS.into_iter().filter(|_| with_rivals) {
         match install(folder, package, script) {
             Ok((python, script)) => engines.push(Engine { name, kind: Kind::Rival { python, script } }),
             Err(error) => eprintln!("{name} is left out: {error:#}"),
@@ -90,6 +101,7 @@ impl Engine {
                 command.arg(script).arg(platform).arg(channel).arg(output.join("differences.csv"));
                 command
             }
+            Kind::Floor => floor::command(&[platform, channel])?,
         };
         measure::run(&command, &output.join("figures.json"))
     }
@@ -97,6 +109,11 @@ impl Engine {
     /// The folder for what this engine writes.
     pub(super) fn output(&self, place: &Path) -> PathBuf {
         place.join(self.name.replace([' ', ','], "_"))
+    }
+
+    /// Whether it finds differences, so that they can be checked.
+    pub(super) fn reconciles(&self) -> bool {
+        !matches!(self.kind, Kind::Floor)
     }
 
     pub(super) fn is_payops(&self) -> bool {
