@@ -175,8 +175,13 @@ fn too_large(limit: u64) -> Error {
     )
 }
 
-/// A disk that refuses is worth another try later: it may have been full.
+/// A disk that refuses is worth another try later; one that is full says so, whoever asks.
 #[expect(clippy::needless_pass_by_value, reason = "it is the argument of map_err")]
 pub(crate) fn disk(error: io::Error) -> Error {
-    Error::unavailable(format!("file store: {error}"), std::time::Duration::from_secs(30))
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let why = format!("file store: {error}");
+    if matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull) {
+        return Error::no_room(why);
+    }
+    Error::unavailable(why, std::time::Duration::from_secs(30))
 }

@@ -18,7 +18,7 @@ mod metrics;
 pub mod model;
 mod ops;
 pub mod payouts;
-mod report;
+pub mod report;
 mod store;
 
 use std::io;

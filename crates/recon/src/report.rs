@@ -1,9 +1,23 @@
 //! The forms in which a report is downloaded.
 
+mod charts;
+mod cover;
+mod facts;
+mod paper;
+mod pdf;
+#[cfg(test)]
+mod tests;
+mod words;
+mod xlsx;
+
 use bytes::Bytes;
 use payops_platform::error::{Error, Result};
 
 use crate::api::wire::{Record, Report};
+
+pub use cover::{Cover, Line, exponents, major};
+pub use paper::{Paper, PaperReport};
+pub use words::Words;
 
 /// A form of report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +25,19 @@ pub enum Format {
     /// One JSON object: the report, with all records under `records`.
     Json,
     /// The records as CSV (RFC 4180, UTF-8).
+    Csv,
+    /// Figures, charts and the first differences.
+    Pdf,
+    /// Figures with formulas, and every row.
+    Xlsx,
+}
+
+/// A form that is written as it is read from the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// [`Format::Json`].
+    Json,
+    /// [`Format::Csv`].
     Csv,
 }
 
@@ -44,6 +71,8 @@ impl Format {
         match name {
             "json" => Some(Self::Json),
             "csv" => Some(Self::Csv),
+            "pdf" => Some(Self::Pdf),
+            "xlsx" => Some(Self::Xlsx),
             _ => None,
         }
     }
@@ -53,6 +82,8 @@ impl Format {
         match self {
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Pdf => "pdf",
+            Self::Xlsx => "xlsx",
         }
     }
 
@@ -61,9 +92,13 @@ impl Format {
         match self {
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8",
+            Self::Pdf => "application/pdf",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         }
     }
+}
 
+impl Text {
     /// What the file begins with: for JSON the report up to the place where its records begin, for CSV the line
     /// that names the columns.
     pub fn head(self, report: &Report) -> Result<Bytes> {
@@ -147,11 +182,16 @@ fn fields(record: &Record) -> [String; 20] {
 /// A text that a spreadsheet would run as a formula gets an apostrophe in front: notes and ids come from
 /// outside.
 fn harmless(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    if harmful(text) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// Whether a spreadsheet would run a text as a formula.
+fn harmful(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
 }
 
 #[cfg(test)]
-mod tests {
+mod format_tests {
     use super::*;
 
     #[test]

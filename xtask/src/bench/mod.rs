@@ -3,6 +3,7 @@
 
 mod http;
 mod recon;
+mod reports;
 mod service;
 
 use anyhow::Result;
@@ -28,6 +29,8 @@ enum Subject {
     Recon,
     /// The service: a task beside the command line, several at once, its memory, and lists of a full store.
     Reconciliation,
+    /// The report of a large task in every form, downloaded from the service and written on the command line.
+    Reports,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -37,5 +40,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Subject::Limits => service::run("payops-limits", "limits", &arguments.options),
         Subject::Recon => recon::run(&arguments.options),
         Subject::Reconciliation => service::run("payops-recon", "service", &arguments.options),
+        Subject::Reports => reports::run(&arguments.options),
     }
 }

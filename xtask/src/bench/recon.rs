@@ -3,8 +3,8 @@
 //! Data is made afresh under `target/bench`, with known differences. Every engine must first find exactly those;
 //! only then is it measured, as a whole process, in rounds in which each engine runs once.
 
-mod data;
-mod engines;
+pub(super) mod data;
+pub(super) mod engines;
 mod floor;
 mod measure;
 mod verify;
@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 
 use crate::workspace;
-use data::Dataset;
+use data::{Dataset, Shape};
 use engines::Engine;
 use measure::Usage;
 
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &[String]) -> Result<()> {
 
 fn compare(rows: u32, place: &Path, engines: &[Engine], rounds: u8) -> Result<()> {
     fs::create_dir_all(place).with_context(|| format!("cannot create {}", place.display()))?;
-    let dataset = Dataset::write(rows, place)?;
+    let dataset = Dataset::write(rows, Shape::MONTH, place)?;
     let (megabytes, differences) = (dataset.bytes / 1_000_000, dataset.differences.len());
     println!("\n{rows} rows a side, {megabytes} MB of CSV, {differences} differences");
     let mut usages: Vec<Vec<Usage>> = Vec::new();

@@ -5,10 +5,14 @@ use std::path::Path;
 
 use crate::files::{TextFile, root, with_extension};
 
-/// Words of this shape that no caller ever gets as a code: what a job tells the queue, levels, methods, types and
-/// commands of SQL, kinds and parts of files, and the beginnings of readable numbers.
+/// Words of this shape that no caller ever gets as a code: what a job tells the queue, the words of a proof, levels, methods,
+/// types and commands of SQL, kinds and parts of files, functions of spreadsheets, and the beginnings of readable numbers.
 const NO_CODES: &[&str] = &[
     "LEASE_LOST",
+    "FAILED",
+    "BROKEN",
+    "COUNTIFS",
+    "SUMIFS",
     "ERROR",
     "DELETE",
     "HEAD",

@@ -14,15 +14,14 @@ use std::process::ExitCode;
 
 use chrono::NaiveDate;
 use clap::{Args, ValueEnum};
-use payops_core::currency::Exponents;
 use payops_core::random::{Random, SystemRandom};
 use payops_core::time::{Zone, business_date};
 use payops_recon::engine::{self, EngineError, Outcome, Settings, Side, Verdict};
 use payops_recon::payouts::PayoutRules;
 
 use inputs::Inputs;
-use language::Language;
 use output::Outputs;
+use payops_recon::report::Words;
 use progress::Display;
 
 /// Compare the platform's payments with a channel's settlement file.
@@ -76,7 +75,9 @@ pub(crate) struct ReconcileArgs {
     /// Write the differences as CSV.
     #[arg(long, value_name = "FILE")]
     diffs: Option<PathBuf>,
-    /// Write a report; the name ends in .csv (the differences) or .json (the figures and the differences).
+    /// Write a report; the name ends in .pdf (figures, charts and the first differences), .xlsx (the figures and the
+    /// differences, tied by formulas), .csv (the differences) or .json (the figures and the differences).
+    /// A .pdf or .xlsx is in Chinese where the environment asks for it (`LANG`).
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Write a certificate: hashes of the inputs and of the output, and the versions of rules and engine.
@@ -115,15 +116,6 @@ impl Channel {
             Self::Generic => "generic",
         }
     }
-
-    /// How many decimals its amounts have.
-    fn exponents(self) -> Exponents {
-        match self {
-            Self::Stripe => Exponents::Stripe,
-            Self::Paypal => Exponents::PayPal,
-            _ => Exponents::Iso4217,
-        }
-    }
 }
 
 fn parse_date(text: &str) -> Result<NaiveDate, String> {
@@ -154,7 +146,7 @@ impl fmt::Display for Failure {
 
 /// Runs the command and says on stderr what went wrong.
 pub(crate) fn run(args: &ReconcileArgs) -> ExitCode {
-    let language = Language::of_environment();
+    let language = language::of_environment();
     match reconcile(args, language) {
         Ok(Verdict::Reconciled) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
@@ -167,7 +159,7 @@ pub(crate) fn run(args: &ReconcileArgs) -> ExitCode {
     }
 }
 
-fn reconcile(args: &ReconcileArgs, language: Language) -> Result<Verdict, Failure> {
+fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> {
     let temp_dir = std::env::temp_dir();
     let outputs = Outputs::open(args)?;
     let inputs = Inputs::open(args, &temp_dir)?;
@@ -194,7 +186,7 @@ fn reconcile(args: &ReconcileArgs, language: Language) -> Result<Verdict, Failur
         outcome.tie_to_bank(bank, &payout_rules(args));
     }
     display.writing(outcome.listed());
-    outputs.write(args, &outcome)?;
+    outputs.write(args, &outcome, language)?;
     display.finish();
     print(args, &outcome, language).map_err(|error| Failure::File(format!("standard output: {error}")))?;
     Ok(outcome.summary.verdict)
@@ -224,7 +216,7 @@ fn engine_failure(args: &ReconcileArgs, error: &EngineError) -> Failure {
     })
 }
 
-fn print(args: &ReconcileArgs, outcome: &Outcome, language: Language) -> io::Result<()> {
+fn print(args: &ReconcileArgs, outcome: &Outcome, language: Words) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         serde_json::to_writer(&mut out, &outcome.summary)?;

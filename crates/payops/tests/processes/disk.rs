@@ -45,15 +45,21 @@ async fn a_task_waits_for_room_and_an_upload_is_refused() {
     let task = instance.ended(&id).await;
     site.assert_whole(&instance, &task).await;
 
-    let report = async || {
-        let path = format!("reports/{id}/download?format=csv");
+    let report = async |format: &str| {
+        let path = format!("reports/{id}/download?format={format}");
         instance.request(Method::GET, &path).send().await.unwrap()
     };
     leave_room(&instance, 0).await;
-    let refused = report().await;
-    assert_eq!(refused.status().as_u16(), 503);
+    for format in ["csv", "json", "pdf", "xlsx"] {
+        let refused = report(format).await;
+        assert_eq!(refused.status().as_u16(), 503, "{format}");
+        let message = refused.json::<Value>().await.unwrap()["message"].to_string();
+        assert!(message.contains("no room left"), "{format}: {message}");
+    }
     make_room(&instance).await;
-    assert!(report().await.bytes().await.unwrap().len() > 1000);
+    for format in ["csv", "json", "pdf", "xlsx"] {
+        assert!(report(format).await.bytes().await.unwrap().len() > 1000, "{format}");
+    }
     assert_eq!(upload(&instance, file).await.status().as_u16(), 201);
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use calamine::{Data, Range, Reader, Xlsx, open_workbook};
+
 use crate::harness::Folder;
 
 const ALL: &str = "reconcile --channel stripe --platform platform.csv --settlement settlement.csv";
@@ -33,6 +35,55 @@ fn the_figures_are_json_for_machines() {
     let summary: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(ran.stdout.lines().count(), 1);
     insta::assert_json_snapshot!("figures", summary);
+}
+
+#[test]
+fn a_report_for_people_is_the_same_for_the_same_files() {
+    let folder = Folder::new();
+    for name in ["report.pdf", "report.xlsx"] {
+        let make = |language: &str| {
+            let ran = folder
+                .run_with(&format!("{ALL} --report {name} --certificate c.json"), &[("LANG", language)]);
+            assert_eq!((ran.code, ran.stderr.as_str()), (1, ""), "{name}");
+            fs::read(folder.path(name)).unwrap()
+        };
+        let chinese = make("zh_CN.UTF-8");
+        assert!(chinese == make("zh_CN.UTF-8"), "{name}");
+        assert!(chinese != make("en_US.UTF-8"), "{name}");
+    }
+    let mut book: Xlsx<_> = open_workbook(folder.path("report.xlsx")).unwrap();
+    let cell = |sheet: &Range<Data>, row: usize, column: usize| {
+        sheet.get((row, column)).cloned().unwrap_or_default()
+    };
+    let summary = book.worksheet_range("Summary").unwrap();
+    let checks = summary.rows().find(|row| row[0].to_string().starts_with("Sum of all checks")).unwrap();
+    assert_eq!(checks[1], Data::Float(0.0), "the rows give the totals, and the balances tie");
+    let rows = book.worksheet_range("Differences").unwrap();
+    assert_eq!(rows.height(), 1 + 7);
+    assert_eq!(cell(&rows, 1, 0), Data::String("amount_diff".to_owned()));
+    let certificate = book.worksheet_range("Certificate").unwrap();
+    let stated: serde_json::Value = serde_json::from_str(&folder.read("c.json")).unwrap();
+    let hash = stated["output_sha256"].as_str().unwrap();
+    assert!(
+        certificate.used_cells().any(|(_, _, value)| matches!(value, Data::String(text) if text == hash))
+    );
+
+    let pdf = lopdf::Document::load(folder.path("report.pdf")).unwrap();
+    let pages: Vec<u32> = pdf.get_pages().into_keys().collect();
+    let text = pdf.extract_text(&pages).unwrap();
+    assert!(text.contains("Certificate") && text.contains(&hash[..20]), "{text}");
+    assert_eq!(folder.others(), ["c.json", "report.pdf", "report.xlsx"]);
+}
+
+#[test]
+fn a_report_that_cannot_be_finished_is_not_there() {
+    let folder = Folder::new();
+    folder.write("report.xlsx", "the one before");
+    let ran = folder.run_with(&format!("{ALL} --report report.xlsx"), &[("TMPDIR", "/nowhere")]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("report.xlsx"), "{}", ran.stderr);
+    assert_eq!(folder.read("report.xlsx"), "the one before");
+    assert_eq!(folder.others(), ["report.xlsx"]);
 }
 
 #[test]

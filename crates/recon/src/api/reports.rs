@@ -5,13 +5,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use payops_platform::auth::{Authorized, OperatorOnly};
-use payops_platform::error::{Error, Result};
+use payops_platform::error::{Error, Language, Result};
 use payops_platform::http::{Answer, PathId, StrictQuery};
 
-use super::wire::{Report, ReportQuery};
+use super::wire::{Report, ReportLanguage, ReportQuery};
 use crate::Reconciliation;
 use crate::ops::reports::{self, About};
-use crate::report::Format;
+use crate::report::{Format, Words};
 
 /// The run that a downloaded report shows.
 const RUN: HeaderName = HeaderName::from_static("reconciliation-run");
@@ -38,7 +38,8 @@ pub(super) async fn get_report(
     Ok(Answer::ok(reports::report(&app, task_id).await?))
 }
 
-/// Downloads the report with every record, as JSON or CSV. All of it is one picture of one run, whatever happens to
+/// Downloads the report: as JSON or CSV with every record; as a PDF with charts, totals, proofs, the first differences
+/// and the certificate; or as a workbook with every record and formulas that tie them to the totals. All of it is one picture of one run, whatever happens to
 /// the task during the download. The header `Reconciliation-Run` names the run, and `Reconciliation-Newer-Run` the
 /// run that was started since, if one was.
 #[utoipa::path(
@@ -48,9 +49,10 @@ pub(super) async fn get_report(
     params(("task_id" = Uuid, Path, description = "The task"), ReportQuery),
     responses(
         (status = 200, description = "The file", content_type = "text/csv", body = String),
-        (status = 400, description = "INVALID_REQUEST: a format that is not made"),
+        (status = 400, description = "INVALID_REQUEST: a format or language that is not made"),
         (status = 404, description = "TASK_NOT_FOUND"),
         (status = 409, description = "TASK_NOT_COMPLETED: there is no result yet"),
+        (status = 503, description = "UNAVAILABLE: the service's disk is full, or the database is away"),
     )
 )]
 pub(super) async fn download_report(
@@ -59,9 +61,14 @@ pub(super) async fn download_report(
     PathId(task_id): PathId,
     StrictQuery(query): StrictQuery<ReportQuery>,
 ) -> Result<Response> {
-    let format = Format::parse(&query.format)
-        .ok_or_else(|| Error::invalid_field("format", "json or csv is expected", "应为 json 或 csv"))?;
-    let export = reports::export(&app, task_id, format).await?;
+    let format = Format::parse(&query.format).ok_or_else(|| {
+        Error::invalid_field("format", "json, csv, pdf or xlsx is expected", "应为 json、csv、pdf 或 xlsx")
+    })?;
+    let language = match query.language {
+        ReportLanguage::En => Language::English,
+        ReportLanguage::Zh => Language::Chinese,
+    };
+    let export = reports::export(&app, task_id, format, Words(language)).await?;
     let About { task_no, run_no, newer_run } = &export.about;
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));

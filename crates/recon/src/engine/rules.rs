@@ -73,9 +73,20 @@ impl DiffType {
         }
     }
 
+    /// The type with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|diff_type| diff_type.as_str() == name)
+    }
+
     /// Whether somebody has to explain it: it bars the verdict "reconciled".
     pub fn is_difference(self) -> bool {
         !matches!(self, Self::Matched | Self::WithinTolerance | Self::Timing | Self::NotExpected)
+    }
+
+    /// Whether it belongs to the totals of a day: the money moved, or should have. What is `not_expected` moved nowhere
+    /// and would make the platform's total one that no statement of the channel can meet.
+    pub fn is_counted(self) -> bool {
+        self != Self::NotExpected
     }
 
     /// Whether both sides have it and agree.

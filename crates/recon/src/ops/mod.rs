@@ -7,6 +7,7 @@ pub mod files;
 pub mod inputs;
 pub mod matching;
 pub mod overview;
+mod paper;
 pub mod records;
 pub mod reports;
 pub mod run;

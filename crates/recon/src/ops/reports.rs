@@ -1,6 +1,8 @@
 //! Reports: one picture of a task, taken at one instant, however long somebody takes to download it. A run that
 //! ends meanwhile is in the next report, never in half of this one.
 
+use std::time::Duration;
+
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use payops_platform::error::{Error, Result};
 use sea_orm::ConnectionTrait;
@@ -17,13 +19,17 @@ use crate::Reconciliation;
 use crate::api::wire::{NewerRun, Record, Report, Run, SettlementFile, Standing, Task};
 use crate::error;
 use crate::file_store::disk;
-use crate::report::Format;
+use crate::ops::paper::{self, Sheet};
+use crate::report::{Format, Paper, Text, Words};
+use crate::store::record::Wanted;
 use crate::store::run::Model as StoredRun;
 use crate::store::task::Model as StoredTask;
 use crate::store::{file, record, run, task};
 
 /// How many records one read of an export fetches.
-const RECORDS_PER_READ: u64 = 2_000;
+pub(super) const RECORDS_PER_READ: u64 = 2_000;
+/// How long an answer waits for the whole file, so that what goes wrong can still be told.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// How many bytes of a report are sent at once.
 const SENT_AT_ONCE: usize = 64 << 10;
 
@@ -37,8 +43,15 @@ pub async fn report(app: &Reconciliation, task_id: Uuid) -> Result<Report> {
 pub struct Export {
     /// What it is a report of.
     pub about: About,
-    file: JoinHandle<Result<File>>,
+    file: Progress,
     stop: DropGuard,
+}
+
+/// How far a report is.
+#[derive(Debug)]
+enum Progress {
+    Begun(JoinHandle<Result<File>>),
+    Done(File),
 }
 
 /// What a report is about.
@@ -52,33 +65,44 @@ pub struct About {
     pub newer_run: Option<i64>,
 }
 
-/// Begins to write a report with every record to a nameless file on this machine's disk: the database is read as
-/// fast as it can be, not as fast as the caller takes it. Errors that are known at once are told at once.
-pub async fn export(app: &Reconciliation, task_id: Uuid, format: Format) -> Result<Export> {
+/// Writes a report to a nameless file on this machine's disk: the database is read as fast as it can be, not as fast as
+/// the caller takes it. Returns when the file is whole, or after [`TOLD_WITHIN`] what is known of it by then; errors up
+/// to there are told.
+pub async fn export(app: &Reconciliation, task_id: Uuid, format: Format, words: Words) -> Result<Export> {
     let stop = CancellationToken::new();
     let (announce, announced) = oneshot::channel();
-    let writing = {
+    let mut writing = {
         let (app, stop) = (app.clone(), stop.clone());
         let db = app.context.db.clone();
         tokio::spawn(async move {
             db.snapshot(move |conn| {
                 async move {
                     let report = gather(conn, task_id).await?;
-                    let mut file = File::from_std(tempfile::tempfile_in(app.files.scratch()).map_err(disk)?);
-                    file.write_all(&format.head(&report)?).await.map_err(disk)?;
-                    // What is written is not yet on the disk, and a full one must be told while there is a way to tell it.
-                    file.flush().await.map_err(disk)?;
+                    let file = tempfile::tempfile_in(app.files.scratch()).map_err(disk)?;
                     // Nobody waits for it any more when the caller has gone; `stop` then ends the work.
                     let _ = announce.send(About::of(&report));
-                    write(file, conn, &report, format, &stop).await
+                    let sheet = |file, paper| Sheet { file, folder: app.files.scratch(), paper, words };
+                    match format {
+                        Format::Json => write(file, conn, &report, Text::Json, &stop).await,
+                        Format::Csv => write(file, conn, &report, Text::Csv, &stop).await,
+                        Format::Pdf => paper::write(sheet(file, Paper::Pdf), conn, report, &stop).await,
+                        Format::Xlsx => paper::write(sheet(file, Paper::Xlsx), conn, report, &stop).await,
+                    }
                 }
                 .boxed()
             })
             .await
         })
     };
+    let stop = stop.drop_guard();
     match announced.await {
-        Ok(about) => Ok(Export { about, file: writing, stop: stop.drop_guard() }),
+        Ok(about) => {
+            let file = match tokio::time::timeout(TOLD_WITHIN, &mut writing).await {
+                Ok(written) => Progress::Done(written.map_err(Error::internal)??),
+                Err(_) => Progress::Begun(writing),
+            };
+            Ok(Export { about, file, stop })
+        }
         Err(_) => match writing.await.map_err(Error::internal)? {
             Err(error) => Err(error),
             Ok(_) => Err(Error::internal("a report was written without being announced")),
@@ -102,7 +126,10 @@ impl Export {
     pub fn into_stream(self) -> impl Stream<Item = Result<bytes::Bytes>> {
         let Self { file, stop, .. } = self;
         let whole = async move {
-            let file = file.await.map_err(Error::internal)??;
+            let file = match file {
+                Progress::Begun(writing) => writing.await.map_err(Error::internal)??,
+                Progress::Done(file) => file,
+            };
             Ok::<_, Error>(ReaderStream::with_capacity(file, SENT_AT_ONCE).map_err(disk))
         };
         stream::once(whole).try_flatten().inspect(move |part| {
@@ -115,18 +142,21 @@ impl Export {
 }
 
 async fn write(
-    mut file: File,
+    file: std::fs::File,
     conn: &impl ConnectionTrait,
     report: &Report,
-    format: Format,
+    format: Text,
     stop: &CancellationToken,
 ) -> Result<File> {
+    let mut file = File::from_std(file);
+    file.write_all(&format.head(report)?).await.map_err(disk)?;
     let (mut last_ordinal, mut begun) = (-1, false);
     loop {
         if stop.is_cancelled() {
-            return Err(Error::internal("nobody waits for this report any more"));
+            return Err(abandoned());
         }
-        let records = record::after(conn, report.task.id, last_ordinal, RECORDS_PER_READ).await?;
+        let task = report.task.id;
+        let records = record::after(conn, task, Wanted::All, last_ordinal, RECORDS_PER_READ).await?;
         let Some(last) = records.last() else { break };
         last_ordinal = last.ordinal;
         let records: Vec<Record> = records.into_iter().map(Record::from).collect();
@@ -137,6 +167,11 @@ async fn write(
     file.flush().await.map_err(disk)?;
     file.rewind().await.map_err(disk)?;
     Ok(file)
+}
+
+/// The caller has gone, so nobody gets this.
+pub(super) fn abandoned() -> Error {
+    Error::internal("nobody waits for this report any more")
 }
 
 /// All of a report but its records. The figures of a task are those of its last completed run, and so are the

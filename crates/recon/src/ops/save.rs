@@ -11,7 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::Reconciliation;
-use crate::engine::{ByCurrency, Certificate, DiffType, Outcome, Summary};
+use crate::engine::{ByCurrency, Certificate, DiffType, Outcome, Summary, TypeTotals};
 use crate::formats::Inspection;
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::ops::write::Written;
@@ -176,7 +176,7 @@ struct Amounts {
 
 impl Totals {
     fn of(summary: &Summary) -> Self {
-        let rows = || summary.types.values().flat_map(|totals| totals.rows.values());
+        let rows = || counted(summary).flat_map(|totals| totals.rows.values());
         Self {
             platform_count: wide(rows().map(|rows| rows.platform).sum()),
             channel_count: wide(rows().map(|rows| rows.channel).sum()),
@@ -207,7 +207,7 @@ impl Amounts {
     fn of(summary: &Summary) -> Option<Self> {
         let mut platform: ByCurrency<i128> = ByCurrency::new();
         let mut channel: ByCurrency<i128> = ByCurrency::new();
-        for totals in summary.types.values() {
+        for totals in counted(summary) {
             add(&mut platform, &totals.platform_amounts);
             add(&mut channel, &totals.channel_amounts);
         }
@@ -226,6 +226,11 @@ impl Amounts {
             diff: i64::try_from(channel - platform).ok(),
         })
     }
+}
+
+/// The types that belong to the totals of a day.
+fn counted(summary: &Summary) -> impl Iterator<Item = &TypeTotals> {
+    summary.types.iter().filter(|(diff_type, _)| diff_type.is_counted()).map(|(_, totals)| totals)
 }
 
 fn add(sums: &mut ByCurrency<i128>, more: &ByCurrency<i128>) {

@@ -365,15 +365,29 @@ async fn places(
     Ok(places)
 }
 
+/// Which records an export is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Every record.
+    All,
+    /// What somebody has to explain.
+    Differences,
+}
+
 /// The next `size` records of a task after `ordinal`, for exports that walk to the end.
 pub async fn after(
     conn: &impl ConnectionTrait,
     task_id: Uuid,
+    wanted: Wanted,
     ordinal: i64,
     size: u64,
 ) -> Result<Vec<Model>> {
     let filter = Filter { task_id: Some(task_id), ..Filter::default() };
+    let others = DiffType::ALL.into_iter().filter(|diff_type| !diff_type.is_difference());
+    let others: Vec<&str> = others.map(DiffType::as_str).collect();
+    let only_differences = (wanted == Wanted::Differences).then_some(others);
     let rows = filtered(&filter)
+        .apply_if(only_differences, |rows, others| rows.filter(Column::DiffType.is_not_in(others)))
         .filter(Column::Ordinal.gt(ordinal))
         .order_by_asc(Column::Ordinal)
         .limit(size)

@@ -10,6 +10,7 @@ mod harness;
 mod honest;
 mod in_force;
 mod outside;
+mod paper;
 mod records;
 mod reports;
 mod saving;

@@ -177,7 +177,7 @@ async fn reports_are_downloaded_whole(db: TestDb) {
     let report = app.get(&download("json")).await.json();
     assert_eq!(report["records"].as_array().unwrap().len(), records.len());
     assert_eq!(report["task"]["task_no"], task["task_no"]);
-    assert_eq!(app.get(&download("pdf")).await.status, 400);
+    assert_eq!(app.get(&download("docx")).await.status, 400);
 }
 
 async fn the_overview_sums_up_days(db: TestDb) {

@@ -50,20 +50,34 @@ pub(super) struct Total {
     pub(super) channel: i64,
 }
 
+/// What the data is like.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::bench) struct Shape {
+    /// How many times as many differences as usual.
+    pub(in crate::bench) differences: u64,
+    /// Over how many days of January 2025 the rows are spread.
+    pub(in crate::bench) days: u64,
+}
+
+impl Shape {
+    /// A month with 1.4 % of differences.
+    pub(super) const MONTH: Self = Self { differences: 1, days: 31 };
+}
+
 /// What was written, and what must be found in it.
 #[derive(Debug)]
-pub(super) struct Dataset {
+pub(in crate::bench) struct Dataset {
     pub(super) bytes: u64,
     /// In the order of [`Class::ALL`].
     pub(super) totals: [Total; Class::ALL.len()],
     /// One line per difference, sorted: class, trade number, payment number, channel row, amounts, statuses.
-    pub(super) differences: Vec<String>,
+    pub(in crate::bench) differences: Vec<String>,
 }
 
 impl Dataset {
     /// Writes `platform.csv` and `channel.csv` with about `rows` rows each.
-    pub(super) fn write(rows: u32, folder: &Path) -> Result<Self> {
-        let plan = Plan::new(rows.into());
+    pub(in crate::bench) fn write(rows: u32, shape: Shape, folder: &Path) -> Result<Self> {
+        let plan = Plan::new(rows.into(), shape);
         let header = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id";
         let ours = Scattered::new(plan.platform_rows, 1).map(|number| plan.record(number));
         let mut bytes = write_file(&folder.join("platform.csv"), header, ours, Record::platform_line)?;
@@ -108,17 +122,19 @@ struct Plan {
     amount: u64,
     status: u64,
     channel_only: u64,
+    days: u64,
 }
 
 impl Plan {
-    fn new(rows: u64) -> Self {
-        let part = |thousandths: u64| rows * thousandths / 1000;
+    fn new(rows: u64, shape: Shape) -> Self {
+        let part = |thousandths: u64| rows * thousandths * shape.differences / 1000;
         Self {
             platform_rows: rows,
             platform_only: part(5),
             amount: part(3),
             status: part(2),
             channel_only: part(4),
+            days: shape.days,
         }
     }
 
@@ -160,7 +176,7 @@ impl Plan {
             status: pick(&STATUSES, status).0,
             channel_status: pick(&STATUSES, if changes_status { other_status } else { status }).1,
             currency: pick(&CURRENCIES, dice.below(4)),
-            second: dice.below(31 * 86_400),
+            second: dice.below(self.days * 86_400),
             merchant: dice.below(5_000),
         }
     }
@@ -365,7 +381,7 @@ mod tests {
 
     #[test]
     fn ids_are_unique_and_classes_have_their_share() {
-        let plan = Plan::new(20_000);
+        let plan = Plan::new(20_000, Shape::MONTH);
         let ids: HashSet<String> = (0..plan.records()).map(|number| plan.record(number).trade_no()).collect();
         assert_eq!(ids.len() as u64, plan.records());
         let (totals, differences) = plan.expected();

@@ -10,7 +10,8 @@ use super::floor;
 use super::measure::{self, Usage};
 use crate::{process, workspace};
 
-const MAPPING: &str = include_str!("channel.toml");
+/// How payops reads the channel's file.
+pub(in crate::bench) const MAPPING: &str = include_str!("channel.toml");
 const RIVALS: [(&str, &str, &str); 2] = [
     ("DuckDB 2.0.0", "duckdb==2.0.0", include_str!("duckdb_rival.py")),
     ("Polars 1.33.1", "polars==1.33.1", include_str!("polars_rival.py")),

@@ -16,6 +16,8 @@ use payops_recon::engine::{Input, RuleSet, StatedBalances, Tolerance};
 
 use payops_recon::payouts::Bank;
 
+use payops_recon::report::exponents;
+
 use super::{Channel, Failure, ReconcileArgs};
 
 /// What the engine reads. Temporary copies live as long as this.
@@ -151,7 +153,7 @@ fn read_summary(path: &Path, temp_dir: &Path, options: &ReadOptions) -> Result<S
 fn read_bank(path: &Path, channel: Channel, temp_dir: &Path, options: &ReadOptions) -> Result<Bank, Failure> {
     let plain = open_plain(path, temp_dir)?;
     let file = plain.open().map_err(|error| unreadable(path, error))?;
-    Ok(Bank::of(read_bank_file(file, options), &plain.damage, channel.exponents()))
+    Ok(Bank::of(read_bank_file(file, options), &plain.damage, exponents(channel.as_str())))
 }
 
 fn input(plain: &PlainFile, format: Format, options: &ReadOptions) -> Input {

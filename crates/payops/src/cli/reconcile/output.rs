@@ -6,9 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use payops_recon::engine::{Certificate, CertifiedInput, EngineError, Hashed, Outcome, export};
+use payops_recon::report::{Cover, Line, Paper, PaperReport, Words, exponents};
 use tempfile::NamedTempFile;
 
 use super::{Failure, ReconcileArgs, engine_failure};
+
+/// How a report in every form is asked for.
+const FORMATS: &str = ".pdf, .xlsx, .csv or .json";
 
 /// The outputs asked for, opened before the work begins so that a bad name costs no time.
 pub(super) struct Outputs {
@@ -21,6 +25,7 @@ pub(super) struct Outputs {
 enum ReportFormat {
     Csv,
     Json,
+    Paper(Paper),
 }
 
 impl ReportFormat {
@@ -29,11 +34,10 @@ impl ReportFormat {
         match extension.as_deref() {
             Some("csv") => Ok(Self::Csv),
             Some("json") => Ok(Self::Json),
-            Some(format @ ("pdf" | "xlsx")) => Err(Failure::Usage(format!(
-                "--report: {format} is not supported; the supported formats are csv and json"
-            ))),
+            Some("pdf") => Ok(Self::Paper(Paper::Pdf)),
+            Some("xlsx") => Ok(Self::Paper(Paper::Xlsx)),
             _ => Err(Failure::Usage(format!(
-                "--report: '{}' does not say its format; its name must end in .csv or .json",
+                "--report: '{}' does not say its format; its name must end in {FORMATS}",
                 path.display()
             ))),
         }
@@ -53,25 +57,51 @@ impl Outputs {
     }
 
     /// Writes everything that was asked for, then puts the files under their names.
-    pub(super) fn write(mut self, args: &ReconcileArgs, outcome: &Outcome) -> Result<(), Failure> {
+    pub(super) fn write(
+        mut self,
+        args: &ReconcileArgs,
+        outcome: &Outcome,
+        words: Words,
+    ) -> Result<(), Failure> {
         if self.diffs.is_none() && self.report.is_none() && self.certificate.is_none() {
             return Ok(());
         }
-        let hash = self.write_differences(args, outcome)?;
-        if let Some(certificate) = &mut self.certificate {
+        let cover = cover(args, outcome, words);
+        let mut paper = self.begin_paper(&cover)?;
+        let hash = self.write_differences(args, outcome, paper.as_mut())?;
+        if self.certificate.is_some() || paper.is_some() {
             let stated = certify(args, hash)?;
-            let written =
-                serde_json::to_writer_pretty(&mut certificate.out, &stated).map_err(io::Error::from);
-            written
-                .and_then(|()| certificate.out.write_all(b"\n"))
-                .map_err(|error| certificate.failure(&error))?;
+            self.write_certificate(&stated)?;
+            if let (Some(paper), Some((file, _))) = (paper, &mut self.report) {
+                // Integers and texts always become JSON.
+                let stated = serde_json::to_value(&stated).unwrap_or_default();
+                let finished = paper.finish(&stated, &mut file.out);
+                finished.map_err(|error| file.failure(&error))?;
+            }
         }
         let report = self.report.map(|(file, _)| file);
         [self.diffs, report, self.certificate].into_iter().flatten().try_for_each(NewFile::keep)
     }
 
+    fn begin_paper<'a>(&self, cover: &'a Cover) -> Result<Option<PaperReport<'a>>, Failure> {
+        let Some((file, ReportFormat::Paper(paper))) = &self.report else { return Ok(None) };
+        let begun = PaperReport::begin(*paper, cover, &std::env::temp_dir());
+        begun.map(Some).map_err(|error| file.failure(&error))
+    }
+
+    fn write_certificate(&mut self, stated: &Certificate) -> Result<(), Failure> {
+        let Some(certificate) = &mut self.certificate else { return Ok(()) };
+        let written = serde_json::to_writer_pretty(&mut certificate.out, stated).map_err(io::Error::from);
+        written.and_then(|()| certificate.out.write_all(b"\n")).map_err(|error| certificate.failure(&error))
+    }
+
     /// Streams the differences once into every output that wants them; returns the hash of the output.
-    fn write_differences(&mut self, args: &ReconcileArgs, outcome: &Outcome) -> Result<String, Failure> {
+    fn write_differences(
+        &mut self,
+        args: &ReconcileArgs,
+        outcome: &Outcome,
+        mut paper: Option<&mut PaperReport<'_>>,
+    ) -> Result<String, Failure> {
         let mut hash = Hashed::new(io::sink());
         // Nothing written to a hash can fail.
         let summary = serde_json::to_vec(&outcome.summary).unwrap_or_default();
@@ -93,6 +123,7 @@ impl Outputs {
                 let _ = export::write_csv_line(&mut line, difference, columns);
                 let object = |out: &mut dyn Write| export::write_json_object(out, difference);
                 self.give_out(&line, Some((&object, index)), &mut hash)?;
+                self.add_row(paper.as_deref_mut(), &Line::from(difference))?;
                 index += 1;
                 Ok::<(), Stop>(())
             })
@@ -105,12 +136,18 @@ impl Outputs {
             let _ = export::write_payout_csv_line(&mut line, &difference, columns);
             let object = |out: &mut dyn Write| export::write_payout_json_object(out, &difference);
             self.give_out(&line, Some((&object, index)), &mut hash)?;
+            self.add_row(paper.as_deref_mut(), &Line::from(&difference))?;
             index += 1;
         }
         if let Some((file, ReportFormat::Json)) = &mut self.report {
             file.out.write_all(b"]}\n").map_err(|error| file.failure(&error))?;
         }
         Ok(hash.finish().1)
+    }
+
+    fn add_row(&self, paper: Option<&mut PaperReport<'_>>, line: &Line<'_>) -> Result<(), Failure> {
+        let (Some(paper), Some((file, _))) = (paper, &self.report) else { return Ok(()) };
+        paper.row(line).map_err(|error| file.failure(&error))
     }
 
     /// Gives one line to every output that wants it; of a difference also the JSON object, with its number.
@@ -120,7 +157,7 @@ impl Outputs {
         difference: Option<(WriteObject<'_>, u64)>,
         hash: &mut Hashed<io::Sink>,
     ) -> Result<(), Failure> {
-        if self.certificate.is_some() {
+        if self.certificate.is_some() || matches!(self.report, Some((_, ReportFormat::Paper(_)))) {
             let _ = hash.write_all(line);
         }
         if let Some(file) = &mut self.diffs {
@@ -274,6 +311,42 @@ impl NewFile {
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// What a report for people says besides the rows.
+fn cover(args: &ReconcileArgs, outcome: &Outcome, words: Words) -> Cover {
+    let files = [
+        ("platform", Some(&args.platform)),
+        ("channel", Some(&args.settlement)),
+        ("balance_summary", args.summary.as_ref()),
+        ("bank", args.bank.as_ref()),
+    ];
+    let files = files.into_iter().filter_map(|(role, path)| {
+        let path = path?;
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Some((role.to_owned(), name.to_string_lossy().into_owned()))
+    });
+    let zone = args.timezone.as_ref().map_or("Etc/UTC", |zone| zone.name());
+    let channel = args.channel.as_str();
+    Cover {
+        words,
+        exponents: exponents(channel),
+        task_no: None,
+        channel: channel.to_owned(),
+        account: String::new(),
+        day: args.date.map(|date| (date, zone.to_owned())),
+        run_no: None,
+        completed_at: None,
+        files: files.collect(),
+        summary: outcome.summary.clone(),
+        work: Vec::new(),
+        rest: words
+            .pick(
+                "All of them are in a workbook (--report) or CSV (--diffs).",
+                "全部明细见工作簿（--report）或 CSV（--diffs）。",
+            )
+            .to_owned(),
+    }
 }
 
 fn certify(args: &ReconcileArgs, output_sha256: String) -> Result<Certificate, Failure> {

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use payops_recon::engine::{Observer, Phase, Progress};
 
-use super::language::Language;
+use payops_recon::report::Words;
 
 /// How long work may take before a plain line tells of it, and the time between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// Shows progress.
 pub(super) struct Display {
-    language: Language,
+    language: Words,
     bar: Option<ProgressBar>,
     lines: Mutex<Lines>,
 }
@@ -26,7 +26,7 @@ struct Lines {
 }
 
 impl Display {
-    pub(super) fn new(language: Language) -> Self {
+    pub(super) fn new(language: Words) -> Self {
         let bar = io::stderr().is_terminal().then(ProgressBar::no_length);
         Self { language, bar, lines: Mutex::new(Lines { phase: None, furthest: 0, last: Instant::now() }) }
     }

@@ -10,16 +10,16 @@ use payops_core::currency::{Currency, Exponents};
 use payops_recon::engine::{
     ByCurrency, CurrencyTie, DiffType, MoneyTotals, Side, SideSummary, StatedBalance, Summary, Verdict,
 };
+use payops_recon::report::{Words, exponents, major};
 
 use super::ReconcileArgs;
-use super::language::Language;
 
 /// How many rejects of a file are shown.
 const SHOWN_REJECTS: usize = 20;
 
 /// The whole result, ending with the verdict.
-pub(super) fn render(args: &ReconcileArgs, summary: &Summary, language: Language) -> String {
-    let page = Page { args, summary, language, exponents: args.channel.exponents() };
+pub(super) fn render(args: &ReconcileArgs, summary: &Summary, language: Words) -> String {
+    let page = Page { args, summary, language, exponents: exponents(args.channel.as_str()) };
     let mut sections = vec![page.title(), page.files()];
     sections.extend(page.currencies());
     sections.extend([page.not_booked(), page.proofs()]);
@@ -33,7 +33,7 @@ pub(super) fn render(args: &ReconcileArgs, summary: &Summary, language: Language
 struct Page<'a> {
     args: &'a ReconcileArgs,
     summary: &'a Summary,
-    language: Language,
+    language: Words,
     exponents: Exponents,
 }
 
@@ -301,11 +301,7 @@ impl Page<'_> {
 
     /// An amount in major units.
     fn amount(&self, currency: Currency, minor: i128) -> String {
-        let decimals = usize::from(self.exponents.of(currency));
-        let digits = format!("{:0>width$}", minor.unsigned_abs(), width = decimals + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - decimals);
-        let sign = if minor < 0 { "-" } else { "" };
-        if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+        major(minor, self.exponents.of(currency))
     }
 }
 

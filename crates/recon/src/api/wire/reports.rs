@@ -117,8 +117,23 @@ impl From<record::Standing> for Standing {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ReportQuery {
-    /// `json` or `csv`.
+    /// `json`, `csv`, `pdf` or `xlsx`.
     pub format: String,
+    /// The language of a PDF or workbook; `en` unless named. JSON and CSV are the same in every language.
+    #[serde(default)]
+    #[param(inline)]
+    pub language: ReportLanguage,
+}
+
+/// The language of a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportLanguage {
+    /// English.
+    #[default]
+    En,
+    /// Simplified Chinese.
+    Zh,
 }
 
 /// Which days to overlook.

@@ -62,7 +62,7 @@ pub struct Task {
     pub run_no: i64,
     /// The verdict of the last completed run: reconciled, differences, incomplete or `not_provable`.
     pub verdict: Option<String>,
-    /// Rows of the platform that were compared.
+    /// Rows of the platform that were compared, without those that are `not_expected`: their money never moved.
     pub platform_count: Option<i64>,
     /// Their sum; only when the day has one currency, else see the report.
     pub platform_amount: Option<i64>,

@@ -1,0 +1,180 @@
+//! The words of reports and of the command line, in both languages. Machines read codes instead.
+
+use payops_channels::row::{Kind, Proof};
+use payops_platform::error::Language;
+
+use crate::engine::{DiffType, Reason, Side, Verdict};
+use crate::model::{ReasonCode, RecordStatus};
+use crate::payouts::{PayoutOutcome, ThreeWayProof};
+
+/// What things are called in one language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words(pub Language);
+
+impl Words {
+    /// The one of the two that is in this language.
+    pub fn pick<T>(self, english: T, chinese: T) -> T {
+        match self.0 {
+            Language::English => english,
+            Language::Chinese => chinese,
+        }
+    }
+
+    /// How a run ended.
+    pub fn verdict(self, verdict: Verdict) -> &'static str {
+        match verdict {
+            Verdict::Reconciled => self.pick("reconciled", "已对平"),
+            Verdict::Differences => self.pick("differences", "存在差异"),
+            Verdict::Incomplete => self.pick("incomplete", "不完整"),
+            Verdict::NotProvable => self.pick("not provable", "无法证明完整"),
+        }
+    }
+
+    /// How a row came out.
+    pub fn diff_type(self, diff_type: DiffType) -> &'static str {
+        let english = diff_type.as_str();
+        self.pick(
+            english,
+            match diff_type {
+                DiffType::Matched => "一致",
+                DiffType::WithinTolerance => "容差内一致",
+                DiffType::PlatformOnly => "仅平台有",
+                DiffType::ChannelOnly => "仅渠道有",
+                DiffType::AmountDiff => "金额不符",
+                DiffType::StatusDiff => "状态不符",
+                DiffType::CurrencyDiff => "币种不符",
+                DiffType::DuplicatePlatform => "平台重复",
+                DiffType::DuplicateChannel => "渠道重复",
+                DiffType::Ambiguous => "无法唯一匹配",
+                DiffType::Timing => "时间差",
+                DiffType::NotExpected => "无需入账",
+            },
+        )
+    }
+
+    /// The same by the type's name, those of payouts among them; a name that this version does not know stays as it is.
+    pub fn named_diff_type(self, name: &str) -> &str {
+        let of_payouts = || {
+            let known = PayoutOutcome::ALL.into_iter().find(|outcome| outcome.as_str() == name);
+            known.map_or(name, |outcome| self.payout_outcome(outcome))
+        };
+        DiffType::named(name).map_or_else(of_payouts, |diff_type| self.diff_type(diff_type))
+    }
+
+    /// What money moved for.
+    pub fn kind(self, kind: Kind) -> &'static str {
+        self.pick(
+            kind.as_str(),
+            match kind {
+                Kind::Payment => "支付",
+                Kind::Refund => "退款",
+                Kind::Dispute => "拒付",
+                Kind::DisputeReversal => "拒付撤回",
+                Kind::Fee => "手续费",
+                Kind::Payout => "打款",
+                Kind::Adjustment => "调整",
+            },
+        )
+    }
+
+    /// The same by the kind's name; a name that this version does not know stays as it is.
+    pub fn named_kind(self, name: &str) -> &str {
+        let known = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
+        known.map_or(name, |kind| self.kind(kind))
+    }
+
+    /// What totals prove.
+    pub fn proof(self, proof: Proof) -> &'static str {
+        match proof {
+            Proof::Proven => self.pick("proven", "已证实"),
+            Proof::Failed => self.pick("FAILED", "不符"),
+            Proof::NotProvable => self.pick("not provable", "无法证明"),
+        }
+    }
+
+    /// What became of a payout at the bank.
+    pub fn payout_outcome(self, outcome: PayoutOutcome) -> &'static str {
+        self.pick(
+            outcome.as_str(),
+            match outcome {
+                PayoutOutcome::Matched => "已到账",
+                PayoutOutcome::PayoutShort => "到账不足",
+                PayoutOutcome::PayoutExcess => "到账超额",
+                PayoutOutcome::PayoutAmbiguous => "无法唯一匹配",
+                PayoutOutcome::PayoutMissing => "未到账",
+                PayoutOutcome::PayoutUnknown => "来源不明的入账",
+                PayoutOutcome::InTransit => "在途",
+                PayoutOutcome::NotCovered => "不在所查日期内",
+                PayoutOutcome::OtherMovement => "其他收支",
+            },
+        )
+    }
+
+    /// Whether rows, payouts and deposits are the same money.
+    pub fn three_way(self, proof: ThreeWayProof) -> &'static str {
+        match proof {
+            ThreeWayProof::Ties => self.pick("ties", "相符"),
+            ThreeWayProof::NotProvable => self.pick("not provable", "无法证明"),
+            ThreeWayProof::Broken => self.pick("BROKEN", "不符"),
+        }
+    }
+
+    /// Whose file.
+    pub fn side(self, side: Side) -> &'static str {
+        match side {
+            Side::Platform => self.pick("platform", "平台"),
+            Side::Channel => self.pick("channel", "渠道"),
+        }
+    }
+
+    /// Why a run ended as it did.
+    pub fn reason(self, reason: Reason) -> String {
+        if self.0 == Language::English {
+            return reason.to_string();
+        }
+        match reason {
+            Reason::Rejects { side, count } => format!("{}文件有 {count} 处无法读取", self.side(side)),
+            Reason::ControlTotalsFailed { side } => format!("{}文件的控制总数与明细不符", self.side(side)),
+            Reason::UnbalancedRows { side, count } => {
+                format!("{}文件有 {count} 行不满足：总额 - 手续费 = 净额", self.side(side))
+            }
+            Reason::TieBroken { currencies } => format!("余额汇总有 {currencies} 个币种不平"),
+            Reason::SummaryRejects { count } => format!("余额汇总有 {count} 处无法读取"),
+            Reason::PayoutsBroken { count } => format!("{count} 笔打款与其明细之和不符"),
+            Reason::Differences { count } => format!("{count} 笔差异"),
+            Reason::SummaryMissing => "渠道报表自身不含总数，且未提供余额汇总".to_owned(),
+            Reason::TotalsMissing { side } => format!("{}文件缺少映射所述的合计行", self.side(side)),
+            Reason::TrailerMissing => "平台数据缺少结尾的笔数与金额合计".to_owned(),
+            Reason::BankRejects { count } => format!("银行对账单有 {count} 处无法读取"),
+            Reason::BankTotalsFailed => "银行对账单与其自身的余额或合计不符".to_owned(),
+            Reason::PayoutDifferences { count } => format!("打款与银行入账有 {count} 笔差异"),
+            Reason::ThreeWayNotProvable => "无法证明明细、打款与银行入账为同一笔资金".to_owned(),
+            Reason::NothingOnTheDay => "两个文件中没有任何一行属于所查日期".to_owned(),
+        }
+    }
+
+    /// What people have done about a difference.
+    pub fn record_status(self, status: RecordStatus) -> &'static str {
+        match status {
+            RecordStatus::Open => self.pick("open", "待处理"),
+            RecordStatus::Assigned => self.pick("assigned", "处理中"),
+            RecordStatus::Resolved => self.pick("resolved", "已解决"),
+            RecordStatus::Ignored => self.pick("ignored", "已忽略"),
+        }
+    }
+
+    /// Why a difference was closed.
+    pub fn reason_code(self, reason: ReasonCode) -> &'static str {
+        match reason {
+            ReasonCode::TimingDifference => self.pick("timing_difference", "时间性差异"),
+            ReasonCode::ChannelFee => self.pick("channel_fee", "渠道手续费"),
+            ReasonCode::ExchangeRate => self.pick("exchange_rate", "汇率"),
+            ReasonCode::DuplicateCapture => self.pick("duplicate_capture", "重复扣款"),
+            ReasonCode::PlatformCorrected => self.pick("platform_corrected", "平台已更正"),
+            ReasonCode::ChannelCorrected => self.pick("channel_corrected", "渠道已更正"),
+            ReasonCode::WrittenOff => self.pick("written_off", "核销"),
+            ReasonCode::TestTransaction => self.pick("test_transaction", "测试交易"),
+            ReasonCode::Other => self.pick("other", "其他"),
+        }
+    }
+}
