@@ -6,12 +6,13 @@ use std::io::{Cursor, Read};
 use payops_core::time::Zone;
 
 use crate::Mapping;
+use crate::bank::{BankFile, EntryStatus, read_bank_file};
 use crate::decode::unpack;
 use crate::fast::{PartBuffer, SharedFile};
 use crate::options::{Limits, ReadOptions, Window};
 use crate::read::{Format, read_rows, reread_rows};
 use crate::report::FileReport;
-use crate::row::{Position, Reject, Row, RowSink};
+use crate::row::{Position, Proof, Reject, Row, RowSink};
 use crate::stripe::balance_summary::read_balance_summary;
 
 /// Keeps everything, as text, and stops after `stop_after` rows.
@@ -144,6 +145,47 @@ pub fn mapping(bytes: &[u8]) {
 /// The platform's feed.
 pub fn platform_feed(bytes: &[u8]) {
     read_in_every_way(bytes, &Format::PlatformNdjson);
+}
+
+/// A file of bank statements.
+pub fn bank_statements(bytes: &[u8]) {
+    let limits = Limits { max_bank_entries: 40, ..options(64).limits };
+    let read = |source: &mut dyn Read, chunk_bytes| {
+        read_bank_file(source, &ReadOptions { limits: limits.clone(), ..options(chunk_bytes) })
+    };
+    let file = read(&mut &bytes[..], 1 << 13);
+    assert_eq!(file, read(&mut Drip(bytes), 32), "chunks do not matter");
+    for reject in &file.rejects {
+        assert!(reject.message.chars().count() < 600, "a message is for people: {}", reject.message);
+    }
+    assert!(file.format.is_some() || (file.statements.is_empty() && file.rejects.len() == 1));
+    proves_itself(&file);
+}
+
+/// What is proven adds up, by another way of adding.
+fn proves_itself(file: &BankFile) {
+    let mut ordinals = Vec::new();
+    for statement in &file.statements {
+        let booked = |status| status == EntryStatus::Booked;
+        let mut moved = 0;
+        for entry in &statement.entries {
+            ordinals.push(entry.ordinal);
+            assert_eq!(entry.currency, statement.currency, "a statement has one currency");
+            assert!(
+                entry.references.iter().all(|reference| !reference.text.is_empty()),
+                "no empty reference"
+            );
+            moved += if booked(entry.status) { i128::from(entry.amount) } else { 0 };
+        }
+        let balances = statement.opening.zip(statement.closing);
+        let adds_up = balances
+            .map(|(opening, closing)| i128::from(closing.amount) - i128::from(opening.amount) == moved);
+        let proven = statement.control.proof == Proof::Proven;
+        assert!(!proven || adds_up != Some(false), "a proven statement adds up");
+    }
+    assert!(ordinals.windows(2).all(|pair| pair[0] < pair[1]), "entries are numbered in file order");
+    let proven = file.proof() == Proof::Proven;
+    assert!(!proven || file.rejects.is_empty(), "what was refused is not proven");
 }
 
 /// A file of any shape, and its rows.

@@ -98,7 +98,7 @@ pub struct ControlCheck {
     /// What is counted or summed: `count`, `sum`, or `rows_after_trailer`; bank statements have more, which
     /// `docs/bank-statements.md` lists.
     pub name: String,
-    /// The currency of a sum, in minor units; `None` for a count.
+    /// The currency of a sum, in minor units; `None` for a count, and for a sum across currencies.
     pub currency: Option<Currency>,
     /// What the file states; `None` where it should state something and does not.
     pub stated: Option<i128>,

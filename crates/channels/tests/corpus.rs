@@ -8,11 +8,12 @@ type Target = fn(&[u8]);
 
 #[test]
 fn the_corpus_breaks_no_promise() {
-    let targets: [(&str, Target); 4] = [
+    let targets: [(&str, Target); 5] = [
         ("stripe_itemized", fuzzing::stripe_itemized),
         ("mapping", fuzzing::mapping),
         ("platform_feed", fuzzing::platform_feed),
         ("spool", fuzzing::spool),
+        ("bank_statements", fuzzing::bank_statements),
     ];
     for (name, target) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);

@@ -25,7 +25,7 @@ fn spoiled(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
                 2 => {
                     bytes.remove(at);
                 }
-                _ => bytes[at] = b"\",\n\r\0\xff"[usize::from(byte % 6)],
+                _ => bytes[at] = b"\",\n\r\0\xff:/<>&"[usize::from(byte % 11)],
             }
         }
         bytes
@@ -171,5 +171,17 @@ proptest! {
         fuzzing::mapping(&bytes);
         fuzzing::platform_feed(&bytes);
         fuzzing::spool(&bytes);
+        fuzzing::bank_statements(&bytes);
+    }
+
+    #[test]
+    fn bank_statements(
+        camt in spoiled(include_str!("../../../fuzz/corpus/bank_statements/camt053.xml")),
+        mt940 in spoiled(include_str!("../../../fuzz/corpus/bank_statements/mt940.sta")),
+        bai2 in spoiled(include_str!("../../../fuzz/corpus/bank_statements/bai2.txt")),
+    ) {
+        fuzzing::bank_statements(&camt);
+        fuzzing::bank_statements(&mt940);
+        fuzzing::bank_statements(&bai2);
     }
 }

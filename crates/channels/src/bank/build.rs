@@ -1,10 +1,14 @@
 //! Puts a file together from what a reader of one format finds, within the limits.
 
+use std::borrow::Cow;
+
+use chrono::NaiveDate;
+use encoding_rs::WINDOWS_1252;
 use payops_core::currency::{Currency, Exponents};
 use payops_core::money::AmountError;
 
 use super::proof::{Totals, balance_checks, follow, gaps};
-use super::{Balance, BankEntry, BankFile, BankFormat, BankStatement};
+use super::{Balance, BankEntry, BankFile, BankFormat, BankStatement, Reference, ReferenceKind};
 use crate::amount::parse_money;
 use crate::control::Statement;
 use crate::fault::Fault;
@@ -20,6 +24,7 @@ const KEPT_REJECTS: usize = 1000;
 pub(super) struct Builder {
     max_entries: u64,
     entries: u64,
+    begun: u64,
     statements: Vec<BankStatement>,
     rejects: Vec<Reject>,
     rejects_left_out: u64,
@@ -31,6 +36,7 @@ impl Builder {
         Self {
             max_entries: options.limits.max_bank_entries,
             entries: 0,
+            begun: 0,
             statements: Vec::new(),
             rejects: Vec::new(),
             rejects_left_out: 0,
@@ -59,17 +65,27 @@ impl Builder {
         Ok(ordinal)
     }
 
-    /// A statement is read. One without anything to tell its currency by is refused.
-    pub(super) fn statement(&mut self, draft: Draft) -> Result<(), Reject> {
-        let line = draft.line;
-        if self.statements.len() as u64 >= self.max_entries {
+    /// A statement, or a page of one, begins. There may be as many as entries.
+    pub(super) fn begin(&mut self, line: u64) -> Result<(), Reject> {
+        self.begun += 1;
+        if self.begun > self.max_entries {
             return Err(too_many("statements", self.max_entries, line));
         }
+        Ok(())
+    }
+
+    /// A statement is read. One without anything to tell its currency by is refused.
+    pub(super) fn statement(&mut self, draft: Draft) {
+        let line = draft.line;
         match draft.finish() {
             Ok(statement) => self.statements.push(statement),
             Err(fault) => self.refuse(line, fault),
         }
-        Ok(())
+    }
+
+    /// A total of the file.
+    pub(super) fn check(&mut self, check: Option<ControlCheck>) {
+        self.checks.extend(check);
     }
 
     pub(super) fn finish(mut self, format: Option<BankFormat>) -> BankFile {
@@ -180,6 +196,47 @@ pub(super) fn state(
             Err(fault)
         }
     }
+}
+
+/// Text of a bank. What is no UTF-8 is read as Windows-1252, which banks write where their format has no word
+/// for it: money, dates and codes are ASCII in either.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes)
+        .map_or_else(|_| WINDOWS_1252.decode_without_bom_handling(bytes).0, Cow::Borrowed)
+}
+
+/// Keeps a reference, unless it is one of the words that stand for none.
+pub(super) fn push(references: &mut Vec<Reference>, kind: ReferenceKind, text: &str) {
+    let text = text.trim();
+    if !text.is_empty() && !matches!(text, "NONREF" | "NOTPROVIDED") {
+        references.push(Reference { kind, text: text.to_owned() });
+    }
+}
+
+/// A text that identifies something, of a bearable length.
+pub(super) fn id(text: &str, column: &str, options: &ReadOptions) -> Result<String, Fault> {
+    let (text, longest) = (text.trim(), options.limits.max_id_bytes);
+    if text.len() > longest {
+        let what = format!("{} bytes are longer than the {longest} that are accepted", text.len());
+        return Err(Fault::value(RejectReason::FieldTooLong, column, &what, text.as_bytes()));
+    }
+    Ok(text.to_owned())
+}
+
+/// A day written YYMMDD; years from 80 on are of the last century.
+pub(super) fn short_date(digits: &[u8], column: &str) -> Result<NaiveDate, Fault> {
+    let two = |at: usize| match digits.get(at..at + 2) {
+        Some([a, b]) if a.is_ascii_digit() && b.is_ascii_digit() => {
+            Some(u32::from((a - b'0') * 10 + (b - b'0')))
+        }
+        _ => None,
+    };
+    let date = (digits.len() == 6).then(|| {
+        let year = i32::try_from(two(0)?).ok()?;
+        NaiveDate::from_ymd_opt(if year < 80 { 2000 } else { 1900 } + year, two(2)?, two(4)?)
+    });
+    date.flatten()
+        .ok_or_else(|| Fault::value(RejectReason::BadTime, column, "is not a date as YYMMDD", digits))
 }
 
 /// A currency code.

@@ -8,7 +8,7 @@ use std::io::Read;
 
 use chrono::NaiveDate;
 
-use super::build::{Builder, Draft, currency, signed, state, unsigned};
+use super::build::{Builder, Draft, currency, id, push, signed, state, unsigned};
 use super::proof::check;
 use super::xml::{Node, Opened, Step, Xml};
 use super::{Balance, BankEntry, EntryStatus, Reference, ReferenceKind};
@@ -61,6 +61,7 @@ impl<R: Read> Reader<'_, R> {
     }
 
     fn statement(&mut self, opened: &Opened) -> Fatal<()> {
+        self.builder.begin(opened.line)?;
         let mut draft = Draft { line: opened.line, ..Draft::default() };
         let mut rest = Rest::default();
         // What was read before the document broke off is delivered too.
@@ -71,7 +72,7 @@ impl<R: Read> Reader<'_, R> {
         if let Some(node) = rest.summary {
             summary(&node, &mut draft);
         }
-        self.builder.statement(draft)?;
+        self.builder.statement(draft);
         ended
     }
 
@@ -93,7 +94,7 @@ impl<R: Read> Reader<'_, R> {
             }
             let outcome = self.xml.read(opened, &mut held)?.and_then(|node| {
                 match node.name.as_str() {
-                    "Id" => draft.id = self.id(&node, "Id")?,
+                    "Id" => draft.id = id(&node.text, "Id", self.options)?,
                     "ElctrncSeqNb" => sequence[0] = Some(number(&node)?),
                     "LglSeqNb" => sequence[1] = Some(number(&node)?),
                     "Acct" => self.account(&node, draft)?,
@@ -112,23 +113,13 @@ impl<R: Read> Reader<'_, R> {
 
     fn account(&self, node: &Node, draft: &mut Draft) -> Result<(), Fault> {
         let iban = node.at("Id/IBAN");
-        if let Some(id) = iban.or_else(|| node.at("Id/Othr/Id")).or_else(|| node.at("Id/PrtryAcct/Id")) {
-            draft.account = self.id(id, "Acct/Id")?;
+        if let Some(found) = iban.or_else(|| node.at("Id/Othr/Id")).or_else(|| node.at("Id/PrtryAcct/Id")) {
+            draft.account = id(&found.text, "Acct/Id", self.options)?;
         }
         match node.at("Ccy") {
             Some(code) => draft.agree(currency(code.text.as_bytes(), "Acct/Ccy")?, "Acct/Ccy"),
             None => Ok(()),
         }
-    }
-
-    /// A text that identifies something, of a bearable length.
-    fn id(&self, node: &Node, column: &str) -> Result<String, Fault> {
-        let longest = self.options.limits.max_id_bytes;
-        if node.text.len() > longest {
-            let what = format!("{} bytes are longer than the {longest} that are accepted", node.text.len());
-            return Err(Fault::value(RejectReason::FieldTooLong, column, &what, node.text.as_bytes()));
-        }
-        Ok(node.text.clone())
     }
 
     fn entry(&mut self, opened: Opened, draft: &mut Draft) -> Fatal<()> {
@@ -210,12 +201,11 @@ impl<R: Read> Reader<'_, R> {
         references: &mut Vec<Reference>,
     ) -> Result<(), Fault> {
         match node.at(path) {
-            // The schemes' word for an id that was not given.
-            Some(found) if found.text != "NOTPROVIDED" => {
-                push(references, kind, &self.id(found, path)?);
+            Some(found) => {
+                push(references, kind, &id(&found.text, path, self.options)?);
                 Ok(())
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -315,13 +305,6 @@ fn unknown(line: u64, why: &str) -> Reject {
 
 fn kept_bytes(reference: &Reference) -> usize {
     size_of::<Reference>() + reference.text.len()
-}
-
-fn push(references: &mut Vec<Reference>, kind: ReferenceKind, text: &str) {
-    let text = text.trim();
-    if !text.is_empty() {
-        references.push(Reference { kind, text: text.to_owned() });
-    }
 }
 
 fn remittance(node: &Node, to: &mut Vec<Reference>) {

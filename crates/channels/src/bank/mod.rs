@@ -4,8 +4,12 @@
 //! entries = closing balance. Whatever else its format states (counts, sums, pages, control totals) is held
 //! against the entries too. Only what is delivered counts: an entry that was refused makes the proof fail.
 
+mod bai2;
+mod bai2_record;
 mod build;
 mod camt053;
+mod information;
+mod mt940;
 mod proof;
 mod xml;
 
@@ -28,6 +32,10 @@ use build::Builder;
 pub enum BankFormat {
     /// ISO 20022 `BankToCustomerStatement`, versions 001.02 to 001.13.
     Camt053,
+    /// SWIFT customer statement message. MT942, the interim report, is read too; its entries are pending.
+    Mt940,
+    /// The Bank Administration Institute's cash management reporting, version 2.
+    Bai2,
 }
 
 /// What one file of bank statements holds.
@@ -179,7 +187,14 @@ const LOOKED_AT: usize = 4096;
 pub fn detect(beginning: &[u8]) -> Option<BankFormat> {
     let looked_at = &beginning[..beginning.len().min(LOOKED_AT)];
     let text = looked_at.strip_prefix(b"\xef\xbb\xbf").unwrap_or(looked_at).trim_ascii_start();
-    text.starts_with(b"<").then_some(BankFormat::Camt053)
+    if text.starts_with(b"<") {
+        return Some(BankFormat::Camt053);
+    }
+    if text.starts_with(b"01,") {
+        return Some(BankFormat::Bai2);
+    }
+    let is_tag = |line: &[u8]| line.starts_with(b":20:") || line.starts_with(b"{1:");
+    text.split(|&byte| byte == b'\n').any(is_tag).then_some(BankFormat::Mt940)
 }
 
 /// Reads a file of bank statements, plain text, in the format that its first bytes show. It never fails: what
@@ -194,6 +209,8 @@ pub fn read_bank_file<R: Read>(mut source: R, options: &ReadOptions) -> BankFile
     let whole = Cursor::new(&beginning).chain(rest);
     match format {
         Some(BankFormat::Camt053) => camt053::read(whole, options, &mut builder),
+        Some(BankFormat::Mt940) => mt940::read(whole, options, &mut builder),
+        Some(BankFormat::Bai2) => bai2::read(whole, options, &mut builder),
         None => builder.reject(unknown(&beginning)),
     }
     if let Some(error) = failed {
@@ -205,12 +222,9 @@ pub fn read_bank_file<R: Read>(mut source: R, options: &ReadOptions) -> BankFile
 fn unknown(beginning: &[u8]) -> Reject {
     let shown = excerpt(&beginning[..beginning.len().min(40)]);
     let message = format!(
-        "no bank statement: the first {} bytes were looked at for '<' of camt.053 (XML); the file begins with \
-         '{shown}'",
+        "no bank statement: the first {} bytes were looked at for '<' of camt.053 (XML), a line with ':20:' or \
+         '{{1:' of MT940, and '01,' of BAI2; the file begins with '{shown}'",
         beginning.len()
     );
     Reject { line: 0, column: None, reason: RejectReason::UnknownFormat, message }
 }
-
-#[cfg(test)]
-mod tests;

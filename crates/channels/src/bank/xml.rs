@@ -109,11 +109,12 @@ impl<R: Read> Xml<R> {
     /// says that it is more than a row may take.
     pub(super) fn read(&mut self, opened: Opened, held: &mut usize) -> Result<Result<Node, Fault>, Reject> {
         let line = opened.line;
+        *held = held.saturating_add(weight(&opened));
         let mut nodes = vec![node(opened)];
         loop {
             let grown = match self.piece()? {
                 Piece::Open(opened) => {
-                    let grown = size_of::<Node>() + opened.name.len();
+                    let grown = weight(&opened);
                     if *held <= self.max_bytes {
                         nodes.push(node(opened));
                     } else {
@@ -213,6 +214,11 @@ impl<R: Read> Xml<R> {
             other => refused(line, &excerpt(other.to_string().as_bytes())),
         }
     }
+}
+
+/// About how many bytes an element takes without its text.
+fn weight(opened: &Opened) -> usize {
+    size_of::<Node>() + opened.name.len()
 }
 
 fn node(opened: Opened) -> Node {
