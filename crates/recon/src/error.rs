@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::model::TaskStatus;
-use crate::store::{expected_file, file, record, schedule, task};
+use crate::store::{expected_file, file, record, rule_set, schedule, task};
 
 pub(crate) fn task_not_found(id: Uuid) -> Error {
     Error::new(
@@ -81,6 +81,40 @@ pub(crate) fn schedule_exists(existing: &schedule::Model) -> Error {
         format!("计划 {} 已负责创建这些日期的任务，请修改或删除它", existing.id),
     )
     .with_data(json!({ "schedule_id": existing.id, "cron": existing.cron, "enabled": existing.enabled }))
+}
+
+pub(crate) fn rule_set_not_found(version: i64) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "RULE_SET_NOT_FOUND",
+        format!("there is no version {version} of the rules of tolerance"),
+        format!("容差规则集版本 {version} 不存在"),
+    )
+}
+
+pub(crate) fn rule_set_activated(set: &rule_set::Model) -> Error {
+    let (version, by) = (set.version, set.activated_by.as_deref().unwrap_or_default());
+    Error::new(
+        ErrorKind::Conflict,
+        "RULE_SET_ALREADY_ACTIVATED",
+        format!(
+            "{by} has activated version {version} already; to have its rules back, make them a new version"
+        ),
+        format!("版本 {version} 已由 {by} 启用；如需恢复其规则，请以其新建版本"),
+    )
+    .with_data(json!({ "activated_by": set.activated_by, "activated_at": set.activated_at }))
+}
+
+pub(crate) fn rule_set_overtaken(version: i64, in_force: i64) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "RULE_SET_OVERTAKEN",
+        format!(
+            "version {in_force} is in force, and version {version} is older; make its rules a new version"
+        ),
+        format!("版本 {in_force} 已生效，版本 {version} 较旧；请以其规则新建版本"),
+    )
+    .with_data(json!({ "in_force": in_force }))
 }
 
 pub(crate) fn expected_file_not_found(id: Uuid) -> Error {

@@ -54,6 +54,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0008_record_statistics.sqlite.sql"),
         postgres: include_str!("../migrations/0008_record_statistics.postgres.sql"),
     },
+    Migration::portable("0009_tolerance_rules", include_str!("../migrations/0009_tolerance_rules.sql")),
 ];
 
 /// What the service is told at its start.

@@ -6,6 +6,7 @@ mod files;
 mod overview;
 mod records;
 mod reports;
+mod rule_sets;
 mod schedules;
 mod tasks;
 mod upload;
@@ -71,6 +72,9 @@ fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliati
             expected_files::replace_expected_file,
             expected_files::remove_expected_file
         ))
+        .routes(routes!(rule_sets::create_rule_set, rule_sets::list_rule_sets))
+        .routes(routes!(rule_sets::get_rule_set))
+        .routes(routes!(rule_sets::activate_rule_set))
         .routes(routes!(completeness::get_completeness))
         .routes(routes!(completeness::excuse_day))
         .routes(routes!(webhooks::receive_stripe_event))

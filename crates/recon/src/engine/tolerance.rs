@@ -4,6 +4,7 @@
 //! the rules that speak of a pair the one with the highest priority decides, and it alone. A pair within its tolerance
 //! is a match, and the gap is booked as an adjustment under the rule's name.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -176,11 +177,24 @@ impl RuleSet {
         Ok(())
     }
 
+    /// The same rules in the one order that they are written down and hashed in: the first to be asked first, and nothing
+    /// twice in a list.
+    #[must_use]
+    pub fn canonical(mut self) -> Self {
+        for rule in &mut self.tolerance {
+            sort(&mut rule.channels);
+            sort(&mut rule.currencies);
+            sort(&mut rule.kinds);
+        }
+        self.tolerance.sort_by(asked_first);
+        self
+    }
+
     /// The rules that speak of a channel, in the order in which they are asked.
     pub fn of_channel(&self, channel: &str) -> Tolerance {
         let mut rules: Vec<ToleranceRule> =
             self.tolerance.iter().filter(|rule| fits(&rule.channels, &channel.to_owned())).cloned().collect();
-        rules.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+        rules.sort_by(asked_first);
         Tolerance { rules }
     }
 }
@@ -204,6 +218,15 @@ impl ToleranceRule {
             (None, None) => 0,
         }
     }
+}
+
+fn asked_first(one: &ToleranceRule, other: &ToleranceRule) -> Ordering {
+    other.priority.cmp(&one.priority).then_with(|| one.name.cmp(&other.name))
+}
+
+fn sort<T: Ord>(list: &mut Vec<T>) {
+    list.sort();
+    list.dedup();
 }
 
 fn fits<T: PartialEq>(list: &[T], value: &T) -> bool {
@@ -325,6 +348,23 @@ mod tests {
         assert_eq!(tolerance.name(1), "all");
         assert_eq!(tolerance.band(Kind::Payment, Currency::EUR, 100), None);
         assert_eq!(set.of_channel("adyen").band(Kind::Payment, Currency::USD, 100), None);
+    }
+
+    #[test]
+    fn the_same_rules_are_written_alike_however_they_came() {
+        let twice = ToleranceRule {
+            currencies: vec![Currency::USD, Currency::EUR, Currency::USD],
+            kinds: vec![Kind::Refund, Kind::Payment],
+            ..rule("b", 2)
+        };
+        let once = ToleranceRule {
+            currencies: vec![Currency::EUR, Currency::USD],
+            kinds: vec![Kind::Payment, Kind::Refund],
+            ..rule("b", 2)
+        };
+        let one = RuleSet { tolerance: vec![rule("a", 1), twice] }.canonical();
+        assert_eq!(one, RuleSet { tolerance: vec![once, rule("a", 1)] });
+        assert_eq!(one.clone().canonical(), one);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::file_store::disk;
 use crate::formats::{self, Inspection};
 use crate::model::{FileRole, Phase};
 use crate::ops::inputs::Inputs;
+use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
 use crate::store::file::Model as StoredFile;
@@ -30,15 +31,21 @@ const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Compares the files. The engine's own work is one part of the phase, hashing its output the other.
 pub async fn perform(running: &Running<'_>, files: &Inputs) -> Result<Findings, Stop> {
+    let task = &running.task;
+    let rules = match task.rule_set_version {
+        Some(version) => Some(rule_sets::followed(running.app.context.db.read(), version).await?),
+        None => None,
+    };
     let permit = running.app.engines.acquire().await.map_err(Error::internal)?;
     let stop = running.lease.cancelled().child_token();
     let guard = stop.clone().drop_guard();
     let done = Arc::new(AtomicU64::new(0));
     let work = {
-        let (app, task, files, done) =
-            (running.app.clone(), running.task.clone(), files.clone(), Arc::clone(&done));
+        let (app, task, files, done) = (running.app.clone(), task.clone(), files.clone(), Arc::clone(&done));
         let span = tracing::Span::current();
-        tokio::task::spawn_blocking(move || span.in_scope(|| compare(&app, task, &files, &done, &stop)))
+        tokio::task::spawn_blocking(move || {
+            span.in_scope(|| compare(&app, task, &files, rules, &done, &stop))
+        })
     };
     tokio::pin!(work);
     let findings = loop {
@@ -58,6 +65,7 @@ fn compare(
     app: &Reconciliation,
     task: Task,
     files: &Inputs,
+    rules: Option<Followed>,
     done: &AtomicU64,
     stop: &CancellationToken,
 ) -> Result<Findings, Error> {
@@ -70,13 +78,16 @@ fn compare(
     settings.keep_matched = task.store_matched;
     // What is still pending at the end of its day may be in the channel's next file.
     settings.cut_off = Some(formats::window(&files.platform)?);
+    if let Some(followed) = &rules {
+        settings.tolerance = followed.rules.of_channel(task.channel.as_str());
+    }
     let observer = Observer {
         progress: &|progress| done.store(hundredths(progress), Ordering::Relaxed),
         cancelled: &|| stop.is_cancelled(),
     };
     let outcome = engine::reconcile(&platform.input, &channel.input, balance.as_ref(), &settings, observer)
         .map_err(engine_error)?;
-    let certificate = certify(&task, files, &outcome)?;
+    let certificate = certify(&task, files, rules, &outcome)?;
     let readings = vec![
         (files.platform.id, Inspection::of(&outcome.summary.platform)),
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
@@ -127,7 +138,7 @@ fn verify(app: &Reconciliation, file: &StoredFile) -> Result<()> {
         .with_internal(format!("expected {:?}, found {}", file.file_hash, found.sha256)))
 }
 
-fn certify(task: &Task, files: &Inputs, outcome: &Outcome) -> Result<Certificate> {
+fn certify(task: &Task, files: &Inputs, rules: Option<Followed>, outcome: &Outcome) -> Result<Certificate> {
     let mut out = BufWriter::with_capacity(1 << 16, Hashed::new(sink()));
     serde_json::to_writer(&mut out, &outcome.summary).map_err(Error::internal)?;
     out.write_all(b"\n").map_err(Error::internal)?;
@@ -144,8 +155,14 @@ fn certify(task: &Task, files: &Inputs, outcome: &Outcome) -> Result<Certificate
         ("date", task.task_date.to_string()),
         ("timezone", task.timezone.clone()),
     ];
-    let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
-    Ok(Certificate::new(files.certified(), parameters, hashed.finish().1))
+    let mut parameters: Vec<_> =
+        parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut inputs = files.certified();
+    if let Some(followed) = rules {
+        inputs.push(followed.certified);
+        parameters.push(("rule_set_version".to_owned(), followed.version.to_string()));
+    }
+    Ok(Certificate::new(inputs, parameters, hashed.finish().1))
 }
 
 impl Inputs {

@@ -10,6 +10,7 @@ pub mod overview;
 mod paper;
 pub mod records;
 pub mod reports;
+pub mod rule_sets;
 pub mod run;
 pub mod save;
 pub mod schedules;

@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use crate::Reconciliation;
-use crate::api::wire::{NewerRun, Record, Report, Run, SettlementFile, Standing, Task};
+use crate::api::wire::{NewerRun, Record, Report, RuleSet, Run, SettlementFile, Standing, Task};
 use crate::error;
 use crate::file_store::disk;
 use crate::ops::paper::{self, Sheet};
@@ -24,7 +24,7 @@ use crate::report::{Format, Paper, Text, Words};
 use crate::store::record::Wanted;
 use crate::store::run::Model as StoredRun;
 use crate::store::task::Model as StoredTask;
-use crate::store::{file, record, run, task};
+use crate::store::{file, record, rule_set, run, task};
 
 /// How many records one read of an export fetches.
 pub(super) const RECORDS_PER_READ: u64 = 2_000;
@@ -188,11 +188,19 @@ async fn gather(conn: &impl ConnectionTrait, task_id: Uuid) -> Result<Report> {
         newer_run: (task.run_no > shown.run_no).then(|| NewerRun::from(&task)),
         summary: summary(&task)?,
         certificate: shown.certificate.clone(),
+        rule_set: rule_set_of(conn, shown).await?,
         files: files(conn, shown).await?,
         task: Task::from(task),
         runs: runs.into_iter().map(Run::from).collect(),
         standings: standings.into_iter().map(Standing::from).collect(),
     })
+}
+
+async fn rule_set_of(conn: &impl ConnectionTrait, run: &StoredRun) -> Result<Option<RuleSet>> {
+    match run.rule_set_version {
+        Some(version) => Ok(Some(RuleSet::from(rule_set::find(conn, version).await?))),
+        None => Ok(None),
+    }
 }
 
 async fn files(conn: &impl ConnectionTrait, run: &StoredRun) -> Result<Vec<SettlementFile>> {

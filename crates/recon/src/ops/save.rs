@@ -83,6 +83,7 @@ pub async fn save(
         settlement_file_id: task.settlement_file_id,
         summary_file_id: task.summary_file_id,
         platform_file_id: task.platform_file_id,
+        rule_set_version: task.rule_set_version,
     };
     run::insert(tx, run).await?;
     let stored_summary = serde_json::to_string(summary).map_err(Error::internal)?;

@@ -20,6 +20,7 @@ use crate::jobs::{MOST_ATTEMPTS, RunTask};
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, Phase, TaskStatus, TaskType};
 use crate::store::record as task_record;
+use crate::store::rule_set;
 use crate::store::task::{self, Model as Task};
 
 /// What a task is to reconcile.
@@ -146,6 +147,7 @@ async fn start(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid, event: Ta
         if event == TaskEvent::Retry { ("retried", "重试") } else { ("executed", "执行") };
     let status = task_step(task.status, event).ok_or_else(|| error::task_state(&task, verb, verb_zh))?;
     let (now, run_no) = (app.context.now(), task.run_no + 1);
+    let rule_set = rule_set::in_force(tx.conn()).await?.map(|set| set.version);
     let task = task::update(tx, task, now, |row| {
         row.status = Set(status);
         row.phase = Set(Some(Phase::Waiting));
@@ -155,6 +157,7 @@ async fn start(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid, event: Ta
         row.settlement_file_id = Set(None);
         row.summary_file_id = Set(None);
         row.platform_file_id = Set(None);
+        row.rule_set_version = Set(rule_set);
         row.inputs_changed = Set(false);
         row.error_code = Set(None);
         row.error_message = Set(None);
@@ -231,5 +234,6 @@ fn blank() -> Task {
         inputs_changed: false,
         timing_count: None,
         saving_run: None,
+        rule_set_version: None,
     }
 }

@@ -6,6 +6,7 @@ pub mod file;
 pub mod found;
 pub mod gap;
 pub mod record;
+pub mod rule_set;
 pub mod run;
 pub mod schedule;
 pub mod task;

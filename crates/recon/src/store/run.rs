@@ -24,6 +24,7 @@ pub struct Model {
     pub settlement_file_id: Option<Uuid>,
     pub summary_file_id: Option<Uuid>,
     pub platform_file_id: Option<Uuid>,
+    pub rule_set_version: Option<i64>,
 }
 
 /// Runs name their task; nothing is joined.

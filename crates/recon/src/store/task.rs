@@ -60,6 +60,7 @@ pub struct Model {
     pub inputs_changed: bool,
     pub timing_count: Option<i64>,
     pub saving_run: Option<i64>,
+    pub rule_set_version: Option<i64>,
 }
 
 /// Tasks stand alone; their records name them.

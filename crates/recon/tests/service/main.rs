@@ -13,6 +13,7 @@ mod outside;
 mod paper;
 mod records;
 mod reports;
+mod rule_sets;
 mod saving;
 mod schedules;
 mod stories;

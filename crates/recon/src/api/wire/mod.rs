@@ -6,6 +6,7 @@ mod expected_files;
 mod files;
 mod records;
 mod reports;
+mod rule_sets;
 mod schedules;
 mod tasks;
 
@@ -14,6 +15,7 @@ pub use expected_files::*;
 pub use files::*;
 pub use records::*;
 pub use reports::*;
+pub use rule_sets::*;
 pub use schedules::*;
 pub use tasks::*;
 

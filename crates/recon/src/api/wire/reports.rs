@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{SettlementFile, Task};
+use super::{RuleSet, SettlementFile, Task};
 use crate::model::{Channel, RecordStatus, TaskStatus};
 use crate::store::{record, run, task};
 
@@ -26,6 +26,8 @@ pub struct Report {
     /// Input hashes, versions and output hash: what it takes to repeat the run and compare.
     #[schema(value_type = Object)]
     pub certificate: serde_json::Value,
+    /// The version of the rules of tolerance that this run followed; absent where nothing was tolerated.
+    pub rule_set: Option<RuleSet>,
     /// The files that this run compared, as they stand now: one that was corrected since is `superseded`.
     pub files: Vec<SettlementFile>,
     /// Every completed run.
@@ -58,6 +60,8 @@ pub struct Run {
     pub run_no: i64,
     /// Its verdict.
     pub verdict: String,
+    /// The version of the rules of tolerance that it followed; absent where nothing was tolerated.
+    pub rule_set_version: Option<i64>,
     /// Differences that the run before did not have.
     pub records_added: i64,
     /// That it had too; their resolutions stand.
@@ -75,6 +79,7 @@ impl From<run::Model> for Run {
         Self {
             run_no: run.run_no,
             verdict: run.verdict,
+            rule_set_version: run.rule_set_version,
             records_added: run.records_added,
             records_kept: run.records_kept,
             records_gone: run.records_gone,

@@ -87,6 +87,9 @@ pub struct Task {
     pub error_code: Option<String>,
     /// Why it failed, for people.
     pub error_message: Option<String>,
+    /// The version of the rules of tolerance that was in force when the present run started; absent where nothing is
+    /// tolerated.
+    pub rule_set_version: Option<i64>,
     /// Whether matched rows are stored as records too.
     pub store_matched: bool,
     /// Who created it.
@@ -131,6 +134,7 @@ impl From<task::Model> for Task {
             currency: task.currency,
             error_code: task.error_code,
             error_message: task.error_message,
+            rule_set_version: task.rule_set_version,
             store_matched: task.store_matched,
             created_by: task.created_by,
             version: task.version,
