@@ -274,11 +274,11 @@ async fn begin_session(connection: &mut PgConnection, limits: SessionLimits) -> 
 /// What a session must be told.
 pub(super) fn session_settings(limits: SessionLimits) -> String {
     // Transactions rely on READ COMMITTED, and answers on commits that a crash does not undo, whatever the server's own
-    // defaults are.
+    // defaults are. Compiling a statement takes longer than most of ours run.
     format!(
         "SET client_min_messages TO warning; SET default_transaction_isolation TO 'read committed'; \
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
-         SET idle_in_transaction_session_timeout TO {}; SET lock_timeout TO {}",
+         SET jit TO off; SET idle_in_transaction_session_timeout TO {}; SET lock_timeout TO {}",
         limits.idle_in_transaction.as_millis(),
         limits.lock_wait.as_millis()
     )

@@ -38,7 +38,6 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
                 plan.records,
                 started.elapsed()
             );
-            // Opened again: statistics that were written meanwhile are read by new connections.
             anyhow::Ok((Service::start(&db, &sandbox, &sandbox).await?, db, sandbox))
         })?;
         println!("  {:<64} {:>9} {:>9}", "", "p50 ms", "p99 ms");

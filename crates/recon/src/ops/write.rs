@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use payops_platform::db::Tx;
@@ -47,6 +48,10 @@ pub async fn write_down(running: &Running<'_>, findings: &Arc<Findings>) -> Resu
     };
     let (mut done, total) = (0, findings.outcome.listed());
     while let Some(batch) = batches.recv().await {
+        if running.lease.cancelled().is_cancelled() {
+            let why = Error::unavailable("this process is stopping", Duration::from_secs(1));
+            return Err(Stop::Error(why));
+        }
         done += batch.len() as u64;
         let step = running.step(Phase::Saving, hundredths(done, total), None);
         let batch = Batch {

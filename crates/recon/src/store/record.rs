@@ -9,8 +9,10 @@ use payops_core::time::Timestamp;
 use payops_platform::db::{Locked, Tx, count_rows};
 use payops_platform::error::{Error, Result};
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Cond, ExprTrait, Func};
-use sea_orm::{ActiveValue, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::sea_query::{Cond, ExprTrait, Func, IntoCondition};
+use sea_orm::{
+    ActiveValue, DbBackend, FromQueryResult, IdenStatic, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
@@ -126,6 +128,31 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// The last column that is filtered by of the index that has all of them and nothing before, where there is one.
+    fn lead(&self) -> Option<Column> {
+        let asked = [
+            (Column::TaskId, self.task_id.is_some()),
+            (Column::TaskDate, self.task_date.is_some()),
+            (Column::Channel, self.channel.is_some()),
+            (Column::DiffType, self.diff_type.is_some()),
+            (Column::Kind, self.kind.is_some()),
+            (Column::Status, self.status.is_some()),
+            (Column::AssignedTo, self.assigned_to.is_some()),
+            (Column::PaymentNo, self.payment_no.is_some()),
+            (Column::ChannelTradeNo, self.channel_trade_no.is_some()),
+            (Column::PlatformCurrency, self.currency.is_some()),
+        ];
+        let asked: Vec<Column> =
+            asked.into_iter().filter(|(_, asked)| *asked).map(|(column, _)| column).collect();
+        match asked[..] {
+            [Column::TaskId | Column::PaymentNo | Column::ChannelTradeNo] => None,
+            [lead]
+            | [lead @ (Column::DiffType | Column::Channel), Column::Status]
+            | [Column::Status, lead @ Column::AssignedTo] => Some(lead),
+            _ => None,
+        }
+    }
+
     /// Whether nothing but a task is filtered by.
     fn is_plain(&self) -> bool {
         let Self { task_id: _, task_date, channel, diff_type, kind, status, .. } = self;
@@ -314,11 +341,11 @@ pub async fn list(
     filter: &Filter,
     request: &PageRequest<Cursor>,
 ) -> Result<Page<Model>> {
-    let lists = lists(filter);
+    let lists = lists(filter, conn.get_database_backend());
     let mut counted = 0;
     for list in &lists {
         // In its order: PostgreSQL would walk through the whole table to find what it thinks is everywhere.
-        counted += count_rows(conn, ordered(list.clone())).await?;
+        counted += count_rows(conn, list.clone().ordered()).await?;
     }
     let (offset, most) = (request.offset(), request.size + 1);
     let mut places = match &lists[..] {
@@ -335,7 +362,8 @@ pub async fn list(
     };
     places.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     let page = Entity::find().filter(Column::Id.is_in(places.into_iter().map(|(.., id)| id)));
-    Ok(Page::build(request, ordered(page).all(conn).await?, counted, cursor_of))
+    let page = page.order_by_desc(Column::TaskId).order_by_asc(Column::Ordinal).all(conn).await?;
+    Ok(Page::build(request, page, counted, cursor_of))
 }
 
 /// Where a record is in the list, and its id.
@@ -345,12 +373,12 @@ type Place = (Uuid, i64, Uuid);
 /// task first and then from the others, each of which is one step in the index.
 async fn places(
     conn: &impl ConnectionTrait,
-    list: &Select<Entity>,
+    list: &List,
     slice: &Slice<Cursor>,
     (offset, most): (u64, u64),
 ) -> Result<Vec<Place>> {
-    let read = async |rows: Select<Entity>, offset, most| {
-        let rows = ordered(rows).select_only().columns([Column::TaskId, Column::Ordinal, Column::Id]);
+    let read = async |list: List, offset, most| {
+        let rows = list.ordered().select_only().columns([Column::TaskId, Column::Ordinal, Column::Id]);
         rows.offset(offset).limit(most).into_tuple::<Place>().all(conn).await
     };
     let Slice::After(Cursor { task_id, ordinal }) = slice else {
@@ -386,7 +414,8 @@ pub async fn after(
     let others = DiffType::ALL.into_iter().filter(|diff_type| !diff_type.is_difference());
     let others: Vec<&str> = others.map(DiffType::as_str).collect();
     let only_differences = (wanted == Wanted::Differences).then_some(others);
-    let rows = filtered(&filter)
+    let rows = filtered(&filter, None)
+        .rows
         .apply_if(only_differences, |rows, others| rows.filter(Column::DiffType.is_not_in(others)))
         .filter(Column::Ordinal.gt(ordinal))
         .order_by_asc(Column::Ordinal)
@@ -466,51 +495,83 @@ pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Ve
 
 /// Which records are to be seen: those that are not gone, and not of a run that is still being written down.
 fn shown() -> Cond {
-    let unfinished = "NOT EXISTS (SELECT 1 FROM reconciliation_tasks AS unfinished \
-         WHERE unfinished.saving_run IS NOT NULL AND unfinished.id = reconciliation_records.task_id \
-         AND unfinished.saving_run = reconciliation_records.added_run)";
-    Cond::all().add(Column::GoneAt.is_null()).add(Expr::cust(unfinished))
+    // No join, of which PostgreSQL has no idea how many rows it would leave.
+    let finished = "(task_id, added_run) NOT IN \
+         (SELECT id, saving_run FROM reconciliation_tasks WHERE saving_run IS NOT NULL)";
+    Cond::all().add(Column::GoneAt.is_null()).add(Expr::cust(finished))
 }
 
 fn cursor_of(record: &Model) -> Cursor {
     Cursor { task_id: record.task_id, ordinal: record.ordinal }
 }
 
-fn ordered(rows: Select<Entity>) -> Select<Entity> {
-    rows.order_by_desc(Column::TaskId).order_by_asc(Column::Ordinal)
+/// A list in its order, with the column that PostgreSQL is led by.
+#[derive(Debug, Clone)]
+struct List {
+    rows: Select<Entity>,
+    lead: Option<Column>,
+}
+
+impl List {
+    fn ordered(self) -> Select<Entity> {
+        let rows = match self.lead {
+            Some(lead) => self.rows.order_by_asc(lead),
+            None => self.rows,
+        };
+        rows.order_by_desc(Column::TaskId).order_by_asc(Column::Ordinal)
+    }
+
+    fn filter(self, condition: impl IntoCondition) -> Self {
+        Self { rows: self.rows.filter(condition), ..self }
+    }
+
+    /// Only rows with this value. In the column that leads it is a span of one value: then the order of the list begins with that
+    /// column, which one index alone has. PostgreSQL takes every value to be spread over all tasks, and would walk
+    /// through the newest ones, where there may be none.
+    fn filter_by<V: Into<Value> + Clone>(self, column: Column, value: Option<V>) -> Self {
+        match value {
+            None => self,
+            Some(value) if self.lead.is_some_and(|lead| lead.as_str() == column.as_str()) => {
+                self.filter(column.gte(value.clone())).filter(column.lte(value))
+            }
+            Some(value) => self.filter(column.eq(value)),
+        }
+    }
 }
 
 /// What a filter shows, as lists that have no record in common: one, or with a currency those with it on the platform's side
 /// and those with it on the channel's side alone.
-fn lists(filter: &Filter) -> Vec<Select<Entity>> {
-    let rows = filtered(filter);
-    let Some(currency) = &filter.currency else { return vec![rows] };
-    let other = "platform_currency IS NULL OR platform_currency <> channel_currency";
-    vec![
-        rows.clone().filter(Column::PlatformCurrency.eq(currency)),
-        rows.filter(Column::ChannelCurrency.eq(currency)).filter(Expr::cust(format!("({other})"))),
-    ]
+fn lists(filter: &Filter, backend: DbBackend) -> Vec<List> {
+    let lead = filter.lead().filter(|_| backend == DbBackend::Postgres);
+    let Some(currency) = &filter.currency else { return vec![filtered(filter, lead)] };
+    let with = |column| {
+        let lead = lead.map(|lead| if matches!(lead, Column::PlatformCurrency) { column } else { lead });
+        filtered(filter, lead).filter_by(column, Some(currency.clone()))
+    };
+    let other = "(platform_currency IS NULL OR platform_currency <> channel_currency)";
+    vec![with(Column::PlatformCurrency), with(Column::ChannelCurrency).filter(Expr::cust(other))]
 }
 
 /// All that a filter says but the currency.
-fn filtered(filter: &Filter) -> Select<Entity> {
+fn filtered(filter: &Filter, lead: Option<Column>) -> List {
     let filter = filter.clone();
-    let names_type = filter.diff_type.is_some();
-    let is_plain = filter.is_plain();
-    Entity::find()
-        .filter(shown())
-        // The index of lists without a filter is for them alone; see its migration.
-        .apply_if(is_plain.then_some("version > 0"), |rows, always| rows.filter(Expr::cust(always)))
-        .apply_if(filter.task_id, |rows, id| rows.filter(Column::TaskId.eq(id)))
-        .apply_if(filter.task_date, |rows, date| rows.filter(Column::TaskDate.eq(date)))
-        .apply_if(filter.channel, |rows, channel| rows.filter(Column::Channel.eq(channel)))
-        .apply_if(filter.diff_type, |rows, diff| rows.filter(Column::DiffType.eq(diff)))
-        .apply_if(filter.kind, |rows, kind| rows.filter(Column::Kind.eq(kind)))
-        .apply_if(filter.status, |rows, status| {
-            let rows = rows.filter(Column::Status.eq(status));
-            if names_type { rows } else { rows.filter(Column::DiffType.is_not_in(DiffType::unlisted())) }
-        })
-        .apply_if(filter.assigned_to, |rows, owner| rows.filter(Column::AssignedTo.eq(owner)))
-        .apply_if(filter.payment_no, |rows, number| rows.filter(Column::PaymentNo.eq(number)))
-        .apply_if(filter.channel_trade_no, |rows, number| rows.filter(Column::ChannelTradeNo.eq(number)))
+    let rows = Entity::find().filter(shown());
+    // The index of lists without a filter is for them alone; see its migration.
+    let rows = if filter.is_plain() { rows.filter(Expr::cust("version > 0")) } else { rows };
+    // Without the types that are in no state, unless a type is asked for.
+    let rows = if filter.status.is_some() && filter.diff_type.is_none() {
+        rows.filter(Column::DiffType.is_not_in(DiffType::unlisted()))
+    } else {
+        rows
+    };
+    List { rows, lead }
+        .filter_by(Column::TaskId, filter.task_id)
+        .filter_by(Column::TaskDate, filter.task_date)
+        .filter_by(Column::Channel, filter.channel)
+        .filter_by(Column::DiffType, filter.diff_type)
+        .filter_by(Column::Kind, filter.kind)
+        .filter_by(Column::Status, filter.status)
+        .filter_by(Column::AssignedTo, filter.assigned_to)
+        .filter_by(Column::PaymentNo, filter.payment_no)
+        .filter_by(Column::ChannelTradeNo, filter.channel_trade_no)
 }
