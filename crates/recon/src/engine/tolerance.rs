@@ -362,9 +362,9 @@ mod tests {
             kinds: vec![Kind::Payment, Kind::Refund],
             ..rule("b", 2)
         };
-        let one = RuleSet { tolerance: vec![rule("a", 1), twice] }.canonical();
-        assert_eq!(one, RuleSet { tolerance: vec![once, rule("a", 1)] });
-        assert_eq!(one.clone().canonical(), one);
+        let written = RuleSet { tolerance: vec![rule("a", 1), twice] }.canonical();
+        assert_eq!(written, RuleSet { tolerance: vec![once, rule("a", 1)] });
+        assert_eq!(written.clone().canonical(), written);
     }
 
     #[test]
