@@ -106,7 +106,7 @@ fn from_the_service(
         let about = ["channel=adyen", &format!("account={account}"), &format!("settlement_date={DATE}")];
         let mut form: Vec<String> = about.iter().flat_map(|part| ["-F", part]).map(str::to_owned).collect();
         if kind == "settlement-files" {
-            form.extend(["-F".to_owned(), format!("mapping=<{}", place.join("channel.toml").display())]);
+            form.extend(["-F".to_owned(), format!("mapping=@{}", place.join("channel.toml").display())]);
         }
         form.extend(["-F".to_owned(), format!("file=@{}", place.join(file).display())]);
         service.call(kind, &form)?;
