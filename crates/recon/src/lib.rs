@@ -55,6 +55,7 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0008_record_statistics.postgres.sql"),
     },
     Migration::portable("0009_tolerance_rules", include_str!("../migrations/0009_tolerance_rules.sql")),
+    Migration::portable("0010_carried_rows", include_str!("../migrations/0010_carried_rows.sql")),
 ];
 
 /// What the service is told at its start.

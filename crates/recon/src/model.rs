@@ -141,6 +141,40 @@ pub enum ReasonCode {
     TestTransaction,
     /// Anything else: the note says what.
     Other,
+    /// A later day's file has the row, and it fits. Set by payops alone.
+    ClosedByLaterFile,
+    /// A later day's record tells of it: it came otherwise than it was booked, or not at all. Set by payops alone.
+    ToldOnLaterDay,
+}
+
+impl ReasonCode {
+    /// Whether payops closes records for it by itself, and people do not.
+    pub fn is_automatic(self) -> bool {
+        matches!(self, Self::ClosedByLaterFile | Self::ToldOnLaterDay)
+    }
+}
+
+/// Whose row is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(10))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum CarriedSide {
+    /// Ours.
+    Platform,
+    /// The channel's.
+    Channel,
+}
+
+/// How a carried row ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+pub enum CarriedEnd {
+    /// A later day has it, and it fits.
+    Matched,
+    /// A later day has it otherwise than it was booked.
+    Differs,
+    /// It was looked for long enough.
+    Missing,
 }
 
 /// What a stored file says.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ahash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use payops_channels::row::Kind;
 
+use super::carried;
 use super::entry::{Entry, RowKey};
 use super::entry_store::{EntryStore, EntryWriter, SealedEntries};
 use super::error::EngineError;
@@ -153,34 +154,42 @@ fn targets(store: &SealedPartitions<ALIAS_WORDS>, partition: usize) -> io::Resul
     Ok(targets)
 }
 
-/// A set of ordinals, one bit each.
+/// A set of ordinals, one bit each: those of rows in the file, and those of carried rows.
 #[derive(Debug, Default)]
-struct Bits(Vec<u64>);
+struct Bits([Vec<u64>; 2]);
 
 impl Bits {
-    fn place(ordinal: u64) -> (usize, u64) {
-        (usize::try_from(ordinal / 64).unwrap_or(usize::MAX), 1 << (ordinal % 64))
+    /// Which of the two, which word of it, and which bit.
+    fn place(ordinal: u64) -> (usize, usize, u64) {
+        let (set, place) = match ordinal.checked_sub(carried::FIRST_ORDINAL) {
+            Some(place) => (1, place),
+            None => (0, ordinal),
+        };
+        (set, usize::try_from(place / 64).unwrap_or(usize::MAX), 1 << (place % 64))
     }
 
     fn insert(&mut self, ordinal: u64) {
-        let (word, bit) = Self::place(ordinal);
-        if self.0.len() <= word {
-            self.0.resize(word + 1, 0);
+        let (set, word, bit) = Self::place(ordinal);
+        let words = &mut self.0[set];
+        if words.len() <= word {
+            words.resize(word + 1, 0);
         }
-        self.0[word] |= bit;
+        words[word] |= bit;
     }
 
     fn contains(&self, ordinal: u64) -> bool {
-        let (word, bit) = Self::place(ordinal);
-        self.0.get(word).is_some_and(|bits| bits & bit != 0)
+        let (set, word, bit) = Self::place(ordinal);
+        self.0[set].get(word).is_some_and(|bits| bits & bit != 0)
     }
 
     fn merge(&mut self, other: &Self) {
-        if self.0.len() < other.0.len() {
-            self.0.resize(other.0.len(), 0);
-        }
         for (ours, theirs) in self.0.iter_mut().zip(&other.0) {
-            *ours |= theirs;
+            if ours.len() < theirs.len() {
+                ours.resize(theirs.len(), 0);
+            }
+            for (ours, theirs) in ours.iter_mut().zip(theirs) {
+                *ours |= theirs;
+            }
         }
     }
 }
@@ -194,8 +203,10 @@ mod tests {
         let (mut first, mut second) = (Bits::default(), Bits::default());
         first.insert(3);
         second.insert(1000);
+        second.insert(carried::FIRST_ORDINAL + 3);
         first.merge(&second);
         assert!(first.contains(3) && first.contains(1000));
+        assert!(first.contains(carried::FIRST_ORDINAL + 3) && !first.contains(carried::FIRST_ORDINAL + 1000));
         assert!(!first.contains(4) && !first.contains(1_000_000));
     }
 }

@@ -36,14 +36,14 @@ pub(super) struct Split<'e> {
     pub(super) pairs: Vec<(&'e Entry, &'e Entry)>,
     pub(super) ambiguous_platform: Vec<(&'e Entry, Candidates)>,
     pub(super) ambiguous_channel: Vec<(&'e Entry, Candidates)>,
-    /// Rows of ours that nothing is within tolerance of, in file order.
+    /// Rows of ours that nothing is within tolerance of, in their order.
     pub(super) platform: Vec<&'e Entry>,
-    /// Rows of the channel's that are within no tolerance, in file order.
+    /// Rows of the channel's that are within no tolerance, in their order.
     pub(super) channel: Vec<&'e Entry>,
 }
 
 impl<'e> Split<'e> {
-    /// Sorts out rows of one key, each side in file order.
+    /// Sorts out rows of one key, each side in the order in which its rows are taken.
     pub(super) fn of(platform: &[&'e Entry], channel: &[&'e Entry], tolerance: &Tolerance) -> Self {
         let mut sorted = channel.to_vec();
         sorted.sort_by_key(|entry| (money(entry), entry.ordinal()));
@@ -62,15 +62,16 @@ impl<'e> Split<'e> {
             }
         }
         let paired: BTreeSet<u64> = split.pairs.iter().map(|(_, theirs)| theirs.ordinal()).collect();
+        let mut left = BTreeSet::new();
         for (theirs, suitors) in sorted.iter().zip(suitors) {
             if suitors.count == 0 {
-                split.channel.push(theirs);
+                left.insert(theirs.ordinal());
             } else if !paired.contains(&theirs.ordinal()) {
                 let rows = suitors.first.iter().map(|index| platform[*index]);
                 split.ambiguous_channel.push((theirs, Candidates::of(suitors.count, rows)));
             }
         }
-        split.channel.sort_by_key(|entry| entry.ordinal());
+        split.channel = channel.iter().copied().filter(|entry| left.contains(&entry.ordinal())).collect();
         split
     }
 }

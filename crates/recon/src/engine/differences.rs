@@ -1,10 +1,12 @@
 //! The differences: kept as references, given out with the text of their rows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use payops_channels::row::{Kind, Position, Row};
 
 use super::ambiguity::Candidates;
+use super::carried::{self, Carried};
 use super::entry::Side;
 use super::error::EngineError;
 use super::fetch::{RowSource, RowTexts};
@@ -55,6 +57,7 @@ pub(super) struct Listed {
     pub(super) refs: Vec<DifferenceRef>,
     pub(super) candidates: BTreeMap<DifferenceRef, Candidates>,
     pub(super) tolerance: Tolerance,
+    pub(super) carried: Arc<Carried>,
     pub(super) platform: RowSource,
     pub(super) channel: RowSource,
 }
@@ -66,6 +69,18 @@ pub struct ListedRow<'a> {
     pub position: Position,
     /// The row as it was read.
     pub row: Row<'a>,
+}
+
+impl ListedRow<'_> {
+    /// The place of a row of an earlier day among those of its side in [`Carried`]; `None` for a row of the day's file.
+    pub fn carried(&self) -> Option<usize> {
+        carried::index_of(self.position.ordinal)
+    }
+
+    /// The line on which it starts, from 1; `None` for a row of an earlier day's file.
+    pub fn line(&self) -> Option<u64> {
+        Some(self.position.line).filter(|_| self.carried().is_none())
+    }
 }
 
 /// One outcome with the rows it is about; at least one of them is there.
@@ -212,8 +227,8 @@ impl<'a> DifferenceReader<'a> {
             return Ok(None);
         }
         let listed = self.listed;
-        let ours = || fetch(&listed.platform, Side::Platform, &listed.wanted(refs, Side::Platform));
-        let theirs = || fetch(&listed.channel, Side::Channel, &listed.wanted(refs, Side::Channel));
+        let ours = || listed.fetch(Side::Platform, refs);
+        let theirs = || listed.fetch(Side::Channel, refs);
         let (platform, channel) = both(self.threads, ours, theirs);
         let (platform, channel) = (platform?, channel?);
         let first = self.next;
@@ -240,14 +255,26 @@ impl Listed {
         wanted.dedup();
         wanted
     }
-}
 
-fn fetch(source: &RowSource, side: Side, wanted: &[u64]) -> Result<RowTexts, EngineError> {
-    let unreadable = |source| EngineError::Input { side, source };
-    let texts = source.fetch(wanted).map_err(unreadable)?;
-    let is_missing = wanted.iter().any(|ordinal| texts.get(*ordinal).is_none());
-    if is_missing || source.file.has_changed().map_err(unreadable)? {
-        return Err(EngineError::InputChanged { side });
+    /// The rows of one side that are told of in these differences, with their text.
+    fn fetch(&self, side: Side, refs: &[DifferenceRef]) -> Result<RowTexts, EngineError> {
+        let source = match side {
+            Side::Platform => &self.platform,
+            Side::Channel => &self.channel,
+        };
+        let wanted = self.wanted(refs, side);
+        let (in_file, carried) = wanted.split_at(wanted.partition_point(|one| *one < carried::FIRST_ORDINAL));
+        let unreadable = |source| EngineError::Input { side, source };
+        let mut texts = source.fetch(in_file).map_err(unreadable)?;
+        let is_missing = in_file.iter().any(|ordinal| texts.get(*ordinal).is_none());
+        if is_missing || source.file.has_changed().map_err(unreadable)? {
+            return Err(EngineError::InputChanged { side });
+        }
+        for ordinal in carried {
+            if let Some(row) = self.carried.get(side, *ordinal) {
+                texts.push(carried::position(*ordinal), &row.as_row());
+            }
+        }
+        Ok(texts)
     }
-    Ok(texts)
 }

@@ -3,6 +3,8 @@
 use payops_channels::row::{Kind, Row, Status};
 use payops_core::currency::Currency;
 
+use super::carried;
+
 /// The match key of a row: keyed hashes over its kind and trade number, 128 bits of which [`Packing`] keeps 108
 /// and those that name the partition.
 ///
@@ -181,8 +183,8 @@ const ORDINAL_SHIFT: u32 = 24;
 /// The status bits of a row that states none.
 const NO_STATUS: u64 = 7;
 
-/// The highest ordinal that an entry can hold; a file with more rows is refused.
-pub(super) const MAX_ORDINAL: u64 = (1 << (64 - ORDINAL_SHIFT)) - 2;
+/// The highest ordinal of a row of a file; a file with more rows is refused. Those above are of carried rows.
+pub(super) const MAX_ORDINAL: u64 = carried::FIRST_ORDINAL - 1;
 
 /// A row in compact form. `packed` holds the ordinal, the currency, the status, the kind and two flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,6 +235,22 @@ impl Entry {
 
     pub(super) fn in_cut_off(&self) -> bool {
         self.packed & CUT_OFF_BIT != 0
+    }
+
+    /// Where it stands among rows of its side and key, where some are carried.
+    pub(super) fn turn(&self) -> (u8, u64) {
+        let turn = match (self.is_carried(), self.in_window()) {
+            (false, true) => 0,
+            (true, _) => 1,
+            (false, false) => 2,
+        };
+        (turn, self.ordinal())
+    }
+
+    /// Whether it is a row of an earlier day.
+    #[inline]
+    pub(super) fn is_carried(&self) -> bool {
+        self.ordinal() >= carried::FIRST_ORDINAL
     }
 
     pub(super) fn with_key(self, key: RowKey) -> Self {

@@ -80,7 +80,7 @@ pub fn write_csv_line(out: &mut impl Write, difference: &Difference<'_>, columns
     }
     for side in sides {
         out.write_all(b",")?;
-        side.map_or(Ok(()), |row| write!(out, "{}", row.position.line))?;
+        side.and_then(ListedRow::line).map_or(Ok(()), |line| write!(out, "{line}"))?;
     }
     if columns == Columns::WithTolerance {
         write_tolerance(out, difference)?;
@@ -140,9 +140,9 @@ fn write_tolerance(out: &mut impl Write, difference: &Difference<'_>) -> io::Res
         return out.write_all(b",,");
     }
     write!(out, ",{},", difference.candidate_count)?;
-    for (index, row) in difference.candidates.iter().enumerate() {
+    for (index, line) in difference.candidates.iter().filter_map(ListedRow::line).enumerate() {
         let gap = if index > 0 { " " } else { "" };
-        write!(out, "{gap}{}", row.position.line)?;
+        write!(out, "{gap}{line}")?;
     }
     Ok(())
 }
@@ -237,12 +237,12 @@ pub fn write_json_object(out: &mut (impl Write + ?Sized), difference: &Differenc
         channel_currency: channel.map(|row| row.row.currency),
         platform_status: status(platform),
         channel_status: status(channel),
-        platform_line: platform.map(|row| row.position.line),
-        channel_line: channel.map(|row| row.position.line),
+        platform_line: platform.and_then(ListedRow::line),
+        channel_line: channel.and_then(ListedRow::line),
         adjustment: difference.adjustment.map(|adjustment| adjustment.amount),
         rule: difference.adjustment.map(|adjustment| adjustment.rule),
         candidates: Some(difference.candidate_count).filter(|count| *count > 0),
-        candidate_lines: difference.candidates.iter().map(|row| row.position.line).collect(),
+        candidate_lines: difference.candidates.iter().filter_map(ListedRow::line).collect(),
         payout: None,
     };
     serde_json::to_writer(out, &line).map_err(io::Error::from)

@@ -164,7 +164,7 @@ fn read_plainly(
         let report = read_rows(file, &input.format, &input.options, &mut writer);
         writer.end_part(0);
         let notes = writer.finish().unwrap();
-        (builder.finish(vec![notes], &input.damage), report)
+        (builder.finish(vec![notes], &input.damage).unwrap(), report)
     };
     Ok([read(Side::Platform), read(Side::Channel)])
 }

@@ -191,8 +191,13 @@ impl<'a> Joiner<'a> {
         for index in chain.map(|index| index as usize) {
             if index < split { ours.push(entries[index]) } else { theirs.push(entries[index]) }
         }
-        ours.sort_unstable_by_key(Entry::ordinal);
-        theirs.sort_unstable_by_key(Entry::ordinal);
+        for rows in [&mut ours, &mut theirs] {
+            if rows.iter().any(Entry::is_carried) {
+                rows.sort_unstable_by_key(Entry::turn);
+            } else {
+                rows.sort_unstable_by_key(Entry::ordinal);
+            }
+        }
         rules.group(&ours, &theirs, found);
     }
 }

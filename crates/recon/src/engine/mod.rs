@@ -18,6 +18,7 @@
 
 mod alias;
 mod ambiguity;
+mod carried;
 mod certificate;
 mod differences;
 mod entry;
@@ -52,6 +53,7 @@ mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use payops_channels::options::ReadOptions;
 use payops_channels::read::Format;
@@ -59,6 +61,7 @@ use payops_channels::report::FileReport;
 use payops_channels::row::Reject;
 use payops_core::time::DayWindow;
 
+pub use carried::{Carried, CarriedRow};
 pub use certificate::{Certificate, CertifiedInput, ENGINE_VERSION, Hashed, RULES_VERSION};
 pub use differences::{Adjustment, Difference, DifferenceBatch, DifferenceReader, ListedRow};
 pub use entry::Side;
@@ -101,7 +104,7 @@ pub struct Input {
     pub options: ReadOptions,
 }
 
-/// How a run goes about it. None of this changes what is found, `cut_off`, `tolerance` and `keep_matched` apart.
+/// How a run goes about it. None of this changes what is found, `cut_off`, `carried`, `tolerance` and `keep_matched` apart.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// About how many bytes of memory may be used; see the module for what grows beyond it. Values below
@@ -116,6 +119,8 @@ pub struct Settings {
     /// The instants of the channel's cut-off: rows of ours that are pending, happened inside and are absent
     /// there are `timing`, not `platform_only`. `None` switches the type off.
     pub cut_off: Option<DayWindow>,
+    /// Rows of earlier days that are still looked for.
+    pub carried: Arc<Carried>,
     /// How far the amounts of a pair may be apart.
     pub tolerance: Tolerance,
     /// Where temporary files may be made.
@@ -131,6 +136,7 @@ impl Settings {
             seed,
             keep_matched: false,
             cut_off: None,
+            carried: Arc::default(),
             tolerance: Tolerance::default(),
             temp_dir: temp_dir.into(),
         }
@@ -233,6 +239,7 @@ fn reconcile_by(
         budget: Budget::new(entry_budget(settings, bits, bytes)),
         temp_dir: &settings.temp_dir,
         cut_off: settings.cut_off,
+        carried: &settings.carried,
         cancelled: observer.cancelled,
     };
 
@@ -271,6 +278,7 @@ fn reconcile_by(
             refs: found.listed,
             candidates: found.candidates,
             tolerance: settings.tolerance.clone(),
+            carried: Arc::clone(&settings.carried),
             platform: row_source(our_file, ours.index, our_report, platform),
             channel: row_source(their_file, theirs.index, their_report, channel),
         },

@@ -34,10 +34,15 @@ impl PairingRules<'_> {
     #[inline]
     pub(super) fn pair(self, platform: &Entry, channel: &Entry, out: &mut impl Outcomes) {
         // A row outside of the day asked for may complete a pair; a pair outside is another day's business.
-        if !(platform.in_window() || channel.in_window()) {
+        // A row of an earlier day is looked for whatever day the file gives to the other one.
+        let is_carried = platform.is_carried() || channel.is_carried();
+        if !(platform.in_window() || channel.in_window() || is_carried) {
             return;
         }
-        let outcome = compare(platform, channel);
+        let outcome = match compare(platform, channel) {
+            DiffType::Matched if is_carried => DiffType::Carried,
+            outcome => outcome,
+        };
         match self.tolerated(outcome, platform, channel) {
             Some(rule) => out.adjusted(rule, platform, channel),
             None => out.outcome(outcome, Some(platform), Some(channel)),
@@ -62,6 +67,8 @@ impl PairingRules<'_> {
     /// the others in file order; where several are within tolerance, nobody knows which, and none is paired. What is
     /// left over is a duplicate when a row of its side was paired or already reported as missing there; a payment that
     /// failed or was cancelled and that the channel leaves out is not missed at all.
+    ///
+    /// Rows of earlier days stand behind those of the day and before what else the file has of other days.
     pub(super) fn group(self, platform: &[Entry], channel: &[Entry], out: &mut impl Outcomes) {
         let partners = pair_equals(platform, channel);
         let mut taken = vec![false; channel.len()];
@@ -102,8 +109,11 @@ impl PairingRules<'_> {
     /// Judges rows of ours for which the channel has none left.
     pub(super) fn left_on_platform(self, left: &[&Entry], has_pair: bool, out: &mut impl Outcomes) {
         let mut reported = has_pair;
-        for entry in left.iter().filter(|entry| entry.in_window()) {
-            let outcome = if rules::is_dead(entry.status()) && !self.lists_failed {
+        for entry in left.iter().filter(|entry| is_told(entry, has_pair)) {
+            let outcome = if has_pair && entry.is_carried() && entry.status().is_none() {
+                // It was not decided then; the row that was paired says what became of it.
+                DiffType::Carried
+            } else if rules::is_dead(entry.status()) && !self.lists_failed {
                 DiffType::NotExpected
             } else if std::mem::replace(&mut reported, true) {
                 DiffType::DuplicatePlatform
@@ -117,10 +127,16 @@ impl PairingRules<'_> {
     }
 }
 
+/// Whether a row that is left over is told of: one of the day, one that was looked for long enough, and one of an earlier
+/// day whose id the other side has, but for another row.
+fn is_told(entry: &Entry, has_pair: bool) -> bool {
+    entry.in_window() || (has_pair && entry.is_carried())
+}
+
 /// Judges rows of the channel for which we have none left.
 pub(super) fn left_on_channel(left: &[&Entry], has_pair: bool, out: &mut impl Outcomes) {
     let mut reported = has_pair;
-    for entry in left.iter().filter(|entry| entry.in_window()) {
+    for entry in left.iter().filter(|entry| is_told(entry, has_pair)) {
         let duplicate = std::mem::replace(&mut reported, true);
         let outcome = if duplicate { DiffType::DuplicateChannel } else { DiffType::ChannelOnly };
         out.outcome(outcome, None, Some(entry));

@@ -64,8 +64,8 @@ pub(super) fn read_sides(
     let [platform, channel] = sources.map(|source| source.builder);
     let [(our_input, _), (their_input, _)] = inputs;
     Ok([
-        (platform.finish(our_notes, &our_input.damage), our_report),
-        (channel.finish(their_notes, &their_input.damage), their_report),
+        (platform.finish(our_notes, &our_input.damage)?, our_report),
+        (channel.finish(their_notes, &their_input.damage)?, their_report),
     ])
 }
 

@@ -92,22 +92,47 @@ fn sort_out(
     (pairs, unclear_ours, unclear_theirs)
 }
 
-/// Everything that comes out, in the order of the output.
-pub(super) fn reconcile(
-    platform: &[TestRow],
-    channel: &[TestRow],
-    lists_failed: bool,
-    tolerance: &Tolerance,
-) -> Vec<Listed> {
-    let mut groups: BTreeMap<(Kind, String), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+/// The rows of one side and key in the order in which they are taken; those from `of_day` on are carried.
+fn in_turn(mut indexes: Vec<usize>, rows: &[TestRow], of_day: usize) -> Vec<usize> {
+    if indexes.iter().any(|index| *index >= of_day) {
+        let turn =
+            |index: &usize| if *index >= of_day { 1 } else { 2 * usize::from(!rows[*index].in_window) };
+        indexes.sort_by_key(turn);
+    }
+    indexes
+}
+
+/// The rows of one key: ours, and the channel's.
+type Rows = (Vec<usize>, Vec<usize>);
+
+/// The rows of both sides by what they are matched by.
+fn by_key(platform: &[TestRow], channel: &[TestRow]) -> BTreeMap<(Kind, String), Rows> {
+    let mut groups: BTreeMap<(Kind, String), Rows> = BTreeMap::new();
     for (index, row) in platform.iter().enumerate().filter(|(_, row)| row.kind.is_booked_by_platform()) {
         groups.entry((row.kind, reported_as(row, index, channel))).or_default().0.push(index);
     }
     for (index, row) in channel.iter().enumerate().filter(|(_, row)| row.kind.is_booked_by_platform()) {
         groups.entry((row.kind, own_key(row, 'c', index))).or_default().1.push(index);
     }
+    groups
+}
+
+/// Everything that comes out, in the order of the output. Of each side so many rows are of the day, and those behind them
+/// carried.
+pub(super) fn reconcile(
+    platform: &[TestRow],
+    channel: &[TestRow],
+    of_day: [usize; 2],
+    lists_failed: bool,
+    tolerance: &Tolerance,
+) -> Vec<Listed> {
     let mut out: Vec<(DiffType, Option<usize>, Option<usize>)> = Vec::new();
-    for (mut ours, mut theirs) in groups.into_values() {
+    for (ours, theirs) in by_key(platform, channel).into_values() {
+        let mut ours = in_turn(ours, platform, of_day[0]);
+        let mut theirs = in_turn(theirs, channel, of_day[1]);
+        let is_carried = |p: Option<usize>, c: Option<usize>| {
+            p.is_some_and(|p| p >= of_day[0]) || c.is_some_and(|c| c >= of_day[1])
+        };
         let mut pairs = Vec::new();
         ours.retain(|p| {
             let equal =
@@ -127,13 +152,21 @@ pub(super) fn reconcile(
             pairs.push((ours.remove(0), theirs.remove(0)));
         }
         for (p, c) in &pairs {
-            if platform[*p].in_window || channel[*c].in_window {
-                let found = judged(&platform[*p], &channel[*c], tolerance);
+            if platform[*p].in_window || channel[*c].in_window || is_carried(Some(*p), Some(*c)) {
+                let found = match judged(&platform[*p], &channel[*c], tolerance) {
+                    DiffType::Matched if is_carried(Some(*p), Some(*c)) => DiffType::Carried,
+                    found => found,
+                };
                 out.push((found, Some(*p), Some(*c)));
             }
         }
         let mut partner = has_partner;
-        for p in ours.into_iter().filter(|p| platform[*p].in_window) {
+        let is_told = |row: &TestRow, carried: bool| row.in_window || (carried && has_partner);
+        for p in ours.into_iter().filter(|p| is_told(&platform[*p], is_carried(Some(*p), None))) {
+            if has_partner && is_carried(Some(p), None) && platform[p].status.is_none() {
+                out.push((DiffType::Carried, Some(p), None));
+                continue;
+            }
             let dead = matches!(platform[p].status, Some(Status::Failed | Status::Cancelled));
             if dead && !lists_failed {
                 out.push((DiffType::NotExpected, Some(p), None));
@@ -147,7 +180,7 @@ pub(super) fn reconcile(
             partner = true;
         }
         let mut partner = has_partner;
-        for c in theirs.into_iter().filter(|c| channel[*c].in_window) {
+        for c in theirs.into_iter().filter(|c| is_told(&channel[*c], is_carried(None, Some(*c)))) {
             out.push((
                 if partner { DiffType::DuplicateChannel } else { DiffType::ChannelOnly },
                 None,

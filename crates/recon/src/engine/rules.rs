@@ -15,6 +15,8 @@ pub enum DiffType {
     /// Both sides have it, their amounts are apart by no more than a rule tolerates, and all else agrees: a match, whose
     /// gap is booked as an adjustment.
     WithinTolerance,
+    /// Both sides have it and agree, one of them on an earlier day.
+    Carried,
     /// We booked it, the channel does not know it.
     PlatformOnly,
     /// The channel moved money that we did not book.
@@ -40,9 +42,10 @@ pub enum DiffType {
 
 impl DiffType {
     /// Every type, in the order in which reports list them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Matched,
         Self::WithinTolerance,
+        Self::Carried,
         Self::PlatformOnly,
         Self::ChannelOnly,
         Self::AmountDiff,
@@ -60,6 +63,7 @@ impl DiffType {
         match self {
             Self::Matched => "matched",
             Self::WithinTolerance => "within_tolerance",
+            Self::Carried => "carried",
             Self::PlatformOnly => "platform_only",
             Self::ChannelOnly => "channel_only",
             Self::AmountDiff => "amount_diff",
@@ -80,7 +84,7 @@ impl DiffType {
 
     /// Whether somebody has to explain it: it bars the verdict "reconciled".
     pub fn is_difference(self) -> bool {
-        !matches!(self, Self::Matched | Self::WithinTolerance | Self::Timing | Self::NotExpected)
+        !self.is_match() && !matches!(self, Self::Timing | Self::NotExpected)
     }
 
     /// Whether it belongs to the totals of a day: the money moved, or should have. What is `not_expected` moved nowhere
@@ -91,7 +95,7 @@ impl DiffType {
 
     /// Whether both sides have it and agree.
     pub fn is_match(self) -> bool {
-        matches!(self, Self::Matched | Self::WithinTolerance)
+        matches!(self, Self::Matched | Self::WithinTolerance | Self::Carried)
     }
 
     /// The names of the types that nobody has to do anything about, listed only when everything is kept.
@@ -100,9 +104,9 @@ impl DiffType {
     }
 
     /// Whether it is listed row by row even when matched rows are not kept. `timing` is no difference, but
-    /// its rows are carried into the next run; an adjustment is booked one by one.
+    /// its rows are carried into the next run, and `carried` tells where they went; an adjustment is booked one by one.
     pub fn is_listed(self) -> bool {
-        self.is_difference() || matches!(self, Self::Timing | Self::WithinTolerance)
+        self.is_difference() || matches!(self, Self::Timing | Self::WithinTolerance | Self::Carried)
     }
 }
 

@@ -11,6 +11,7 @@ use payops_core::time::{DayWindow, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::alias::{ALIAS_WORDS, Alias, AliasStores};
+use super::carried::{self, Carried};
 use super::entry::{Entry, KeyHasher, MAX_ORDINAL, Packing, RowKey, Side};
 use super::entry_store::{EntryStore, EntryWriter, SealedEntries};
 use super::partitions::{Budget, Partitions, SealedPartitions, Writer};
@@ -53,6 +54,8 @@ pub(super) struct SideSettings<'a> {
     pub(super) temp_dir: &'a Path,
     /// The instants of pending rows that the channel may still report later.
     pub(super) cut_off: Option<DayWindow>,
+    /// Rows of earlier days, beside those of the files.
+    pub(super) carried: &'a Carried,
     pub(super) cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -105,8 +108,10 @@ impl<'a> SideBuilder<'a> {
         }
     }
 
-    /// Ends the reading. `damage` stands before everything that was rejected in the file itself.
-    pub(super) fn finish(self, notes: Vec<PartNotes>, damage: &[Reject]) -> SideRows {
+    /// Ends the reading. `damage` stands before everything that was rejected in the file itself. An error means that the
+    /// temporary file could not be written.
+    pub(super) fn finish(self, notes: Vec<PartNotes>, damage: &[Reject]) -> io::Result<SideRows> {
+        self.keep_carried()?;
         let mut rejects = Rejects::default();
         damage.iter().cloned().for_each(|reject| rejects.add(reject));
         let (mut indexes, mut first) = (Vec::new(), Vec::new());
@@ -123,7 +128,7 @@ impl<'a> SideBuilder<'a> {
         let room = KEPT_REJECTS.saturating_sub(rejects.first.len());
         rejects.first.extend(first.into_iter().map(|(_, reject)| reject).take(room));
         indexes.sort_unstable_by_key(|(part, _)| *part);
-        SideRows {
+        Ok(SideRows {
             entries: self.entries.seal(),
             aliases: AliasStores {
                 charges: self.aliases.charges.seal(),
@@ -131,7 +136,18 @@ impl<'a> SideBuilder<'a> {
             },
             index: RowIndex::of(indexes.into_iter().map(|(_, index)| index).collect()),
             rejects,
+        })
+    }
+
+    fn keep_carried(&self) -> io::Result<()> {
+        let mut writer = self.writer();
+        let rows = (carried::FIRST_ORDINAL..).zip(self.settings.carried.of(self.side));
+        for (ordinal, carried) in rows.filter(|(_, row)| row.kind.is_booked_by_platform()) {
+            let row = carried.as_row();
+            let key = writer.key(ordinal, &row)?;
+            writer.entries.push(&Entry::new(key, ordinal, &row, false))?;
         }
+        writer.finish().map(drop)
     }
 }
 
@@ -185,18 +201,26 @@ impl SideWriter<'_> {
     #[inline(always)]
     fn keep(&mut self, position: Position, row: &Row<'_>) -> io::Result<()> {
         if position.ordinal > MAX_ORDINAL {
-            return Err(io::Error::other("a file with more than 2^40 rows cannot be reconciled"));
+            return Err(io::Error::other("a file with more than 2^39 rows cannot be reconciled"));
         }
+        let key = self.key(position.ordinal, row)?;
+        let in_cut_off = row.status == Some(Status::Pending) && self.in_cut_off(row.occurred_at);
+        self.entries.push(&Entry::new(key, position.ordinal, row, in_cut_off))
+    }
+
+    /// The key of a row; its other ids are kept on the way.
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
+    fn key(&mut self, ordinal: u64, row: &Row<'_>) -> io::Result<RowKey> {
         let hasher = &self.settings.hasher;
         let key = match row.channel_trade_no {
-            [] => hasher.lonely_key(self.side, position.ordinal),
+            [] => hasher.lonely_key(self.side, ordinal),
             id => hasher.key(row.kind, id),
         };
         if self.side == Side::Channel && row.kind == Kind::Payment {
             self.keep_aliases(key, row)?;
         }
-        let in_cut_off = row.status == Some(Status::Pending) && self.in_cut_off(row.occurred_at);
-        self.entries.push(&Entry::new(key, position.ordinal, row, in_cut_off))
+        Ok(key)
     }
 
     fn keep_aliases(&mut self, target: RowKey, row: &Row<'_>) -> io::Result<()> {

@@ -6,6 +6,7 @@ use payops_channels::row::{Kind, Position, Row, RowSink, Status};
 use payops_core::currency::Currency;
 use payops_core::time::DayWindow;
 
+use super::carried::{Carried, CarriedRow};
 use super::entry::{KeyHasher, Side};
 use super::join::Found;
 use super::matching::{MatchSettings, match_sides};
@@ -78,10 +79,32 @@ impl TestRow {
     }
 }
 
+impl From<&TestRow> for CarriedRow {
+    /// A row of an earlier day; it is due where the row is inside the window.
+    fn from(row: &TestRow) -> Self {
+        Self {
+            kind: row.kind,
+            channel_trade_no: row.trade_no.clone().into(),
+            charge_id: row.charge_id.clone().into(),
+            payment_intent_id: row.intent_id.clone().into(),
+            row_id: Vec::new(),
+            amount: row.amount,
+            currency: row.currency,
+            status: row.status,
+            raw_status: Vec::new(),
+            payout_id: Vec::new(),
+            merchant_id: Vec::new(),
+            occurred_at: row.occurred_at.clone().into(),
+            is_due: row.in_window,
+        }
+    }
+}
+
 /// What is listed: the type, and the places of the rows in their lists.
 pub(super) type Listed = (DiffType, Option<u64>, Option<u64>);
 
 pub(super) static NOTHING_TOLERATED: LazyLock<Tolerance> = LazyLock::new(Tolerance::default);
+static NOTHING_CARRIED: LazyLock<Carried> = LazyLock::new(Carried::default);
 
 /// How [`Matcher::run`] goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +115,7 @@ pub(super) struct Matcher<'a> {
     pub(super) bits: u32,
     pub(super) lists_failed: bool,
     pub(super) cut_off: Option<DayWindow>,
+    pub(super) carried: &'a Carried,
     pub(super) tolerance: &'a Tolerance,
 }
 
@@ -104,6 +128,7 @@ impl Default for Matcher<'_> {
             bits: 3,
             lists_failed: false,
             cut_off: None,
+            carried: &NOTHING_CARRIED,
             tolerance: &NOTHING_TOLERATED,
         }
     }
@@ -118,6 +143,7 @@ impl Matcher<'_> {
             budget: Budget::new(self.memory),
             temp_dir: &temp_dir,
             cut_off: self.cut_off,
+            carried: self.carried,
             cancelled: &|| false,
         };
         let side = |side: Side, rows: &[TestRow]| -> SideRows {
@@ -127,7 +153,7 @@ impl Matcher<'_> {
                 writer.row(Position { offset: ordinal * 100, line: ordinal + 2, ordinal }, &row.as_row());
             }
             let notes = writer.finish().unwrap();
-            builder.finish(vec![notes], &[])
+            builder.finish(vec![notes], &[]).unwrap()
         };
         let match_settings = MatchSettings {
             rules: PairingRules { lists_failed: self.lists_failed, tolerance: self.tolerance },

@@ -5,18 +5,26 @@ use payops_core::currency::Currency;
 use payops_core::time::Zone;
 use proptest::prelude::*;
 
+use super::carried::{self, Carried, CarriedRow};
 use super::reference;
 use super::rules::DiffType;
 use super::test_rows::{Listed, Matcher, NOTHING_TOLERATED, TestRow};
 use super::tolerance::{RuleSet, Tolerance, ToleranceRule};
 
+/// What comes out when nothing is carried, by the reference.
+fn by_reference(
+    platform: &[TestRow],
+    channel: &[TestRow],
+    lists_failed: bool,
+    tolerance: &Tolerance,
+) -> Vec<Listed> {
+    let of_day = [platform.len(), channel.len()];
+    reference::reconcile(platform, channel, of_day, lists_failed, tolerance)
+}
+
 fn list(platform: &[TestRow], channel: &[TestRow]) -> Vec<Listed> {
     let listed = Matcher::default().list(platform, channel);
-    assert_eq!(
-        listed,
-        reference::reconcile(platform, channel, false, &NOTHING_TOLERATED),
-        "the reference disagrees"
-    );
+    assert_eq!(listed, by_reference(platform, channel, false, &NOTHING_TOLERATED), "the reference disagrees");
     listed
 }
 
@@ -218,7 +226,7 @@ fn ten_cents() -> Tolerance {
 fn within_ten_cents(platform: &[TestRow], channel: &[TestRow]) -> Vec<Listed> {
     let tolerance = ten_cents();
     let listed = Matcher { tolerance: &tolerance, ..Matcher::default() }.list(platform, channel);
-    assert_eq!(listed, reference::reconcile(platform, channel, false, &tolerance), "the reference disagrees");
+    assert_eq!(listed, by_reference(platform, channel, false, &tolerance), "the reference disagrees");
     listed
 }
 
@@ -262,6 +270,65 @@ fn what_could_be_several_is_taken_for_none_of_them() {
     let listed = within_ten_cents(&[p(1000), p(1001)], &[c(1001), c(1002)]);
     let expected = [(DiffType::WithinTolerance, Some(0), Some(1)), (DiffType::Matched, Some(1), Some(0))];
     assert_eq!(listed, expected);
+}
+
+#[test]
+fn a_row_of_an_earlier_day_closes_with_the_file_that_has_it() {
+    let list = |carried: TestRow, platform: &[TestRow], channel: &[TestRow]| {
+        let carried = Carried { platform: vec![CarriedRow::from(&carried)], channel: Vec::new() };
+        Matcher { carried: &carried, ..Matcher::default() }.list(platform, channel)
+    };
+    let waiting = |row: TestRow| TestRow { in_window: false, ..row };
+    let (ours, theirs) = (TestRow::ours("ch_1"), TestRow::theirs("ch_1"));
+    let first = Some(carried::FIRST_ORDINAL);
+    let (booked, moved) = ([ours.clone()], [theirs.clone()]);
+    assert_eq!(list(waiting(ours.clone()), &[], &moved), [(DiffType::Carried, first, Some(0))]);
+    // It comes otherwise than it was booked.
+    let other = TestRow { amount: 999, ..theirs.clone() };
+    assert_eq!(list(waiting(ours.clone()), &[], &[other]), [(DiffType::AmountDiff, first, Some(0))]);
+    // It is still not there, and then never.
+    assert_eq!(list(waiting(ours.clone()), &[], &[]), []);
+    assert_eq!(list(ours.clone(), &[], &[]), [(DiffType::PlatformOnly, first, None)]);
+    // The day's own row comes first, and says what became of one that was not decided; else it is booked twice.
+    let listed = list(waiting(ours.clone()), &booked, &moved);
+    let expected = [(DiffType::Matched, Some(0), Some(0)), (DiffType::DuplicatePlatform, first, None)];
+    assert_eq!(listed, expected);
+    let undecided = waiting(TestRow { status: None, ..ours.clone() });
+    let listed = list(undecided, &booked, &moved);
+    assert_eq!(listed, [(DiffType::Matched, Some(0), Some(0)), (DiffType::Carried, first, None)]);
+    // The file gives it the day on which we booked it.
+    let listed = list(waiting(ours.clone()), &[], &[waiting(theirs.clone())]);
+    assert_eq!(listed, [(DiffType::Carried, first, Some(0))]);
+    // A file that still has the earlier day's row tells nothing new.
+    let listed = list(waiting(ours.clone()), &[waiting(ours.clone())], &moved);
+    assert_eq!(listed, [(DiffType::Carried, first, Some(0))]);
+    // The channel's report knows it by another id.
+    let intent = TestRow { intent_id: "pi_1".into(), ..theirs.clone() };
+    let known = waiting(TestRow::ours("pi_1"));
+    assert_eq!(list(known, &[], &[intent]), [(DiffType::Carried, first, Some(0))]);
+    // What the channel had first is found in our books the next day.
+    let carried = Carried { platform: Vec::new(), channel: vec![CarriedRow::from(&waiting(theirs))] };
+    let listed = Matcher { carried: &carried, ..Matcher::default() }.list(&[ours], &[]);
+    assert_eq!(listed, [(DiffType::Carried, Some(0), first)]);
+}
+
+/// What comes out of rows of the day and of carried rows, by the reference.
+fn with_carried(
+    platform: (&[TestRow], &[TestRow]),
+    channel: (&[TestRow], &[TestRow]),
+    tolerance: &Tolerance,
+) -> Vec<Listed> {
+    let all = |(of_day, carried): (&[TestRow], &[TestRow])| [of_day, carried].concat();
+    let ordinal = |of_day: &[TestRow], index: Option<u64>| {
+        let of_day = of_day.len() as u64;
+        index.map(|index| index.checked_sub(of_day).map_or(index, |place| carried::FIRST_ORDINAL + place))
+    };
+    let of_day = [platform.0.len(), channel.0.len()];
+    let listed = reference::reconcile(&all(platform), &all(channel), of_day, false, tolerance);
+    let told = listed
+        .into_iter()
+        .map(|(found, ours, theirs)| (found, ordinal(platform.0, ours), ordinal(channel.0, theirs)));
+    told.collect()
 }
 
 fn any_row() -> impl Strategy<Value = TestRow> {
@@ -320,9 +387,30 @@ proptest! {
         tolerance in any_tolerance(),
         seed: [u64; 2],
     ) {
-        let expected = reference::reconcile(&platform, &channel, lists_failed, &tolerance);
+        let expected = by_reference(&platform, &channel, lists_failed, &tolerance);
         for (memory, threads, bits) in [(u64::MAX, 1, 3), (0, 1, 1), (u64::MAX, 2, 4), (20_000, 2, 1)] {
-            let matcher = Matcher { seed, memory, threads, bits, lists_failed, cut_off: None, tolerance: &tolerance };
+            let tolerance = &tolerance;
+            let matcher = Matcher { seed, memory, threads, bits, lists_failed, tolerance, ..Matcher::default() };
+            prop_assert_eq!(&matcher.list(&platform, &channel), &expected);
+        }
+    }
+
+    #[test]
+    fn carried_rows_are_rows_behind_those_of_the_day(
+        platform in any_side(),
+        channel in any_side(),
+        carried in (any_side(), any_side()),
+        tolerance in any_tolerance(),
+        seed: [u64; 2],
+    ) {
+        let expected = with_carried((&platform, &carried.0), (&channel, &carried.1), &tolerance);
+        let carried = Carried {
+            platform: carried.0.iter().map(CarriedRow::from).collect(),
+            channel: carried.1.iter().map(CarriedRow::from).collect(),
+        };
+        for (memory, threads, bits) in [(u64::MAX, 1, 3), (0, 2, 1)] {
+            let (carried, tolerance) = (&carried, &tolerance);
+            let matcher = Matcher { seed, memory, threads, bits, carried, tolerance, ..Matcher::default() };
             prop_assert_eq!(&matcher.list(&platform, &channel), &expected);
         }
     }

@@ -1,7 +1,8 @@
 //! When a day is reconciled again by itself: whenever what is in force for it is not what its last run compared.
 //!
 //! A file that comes and a run that ends both lock the day's task first, so that each sees what the other did, and the
-//! second of them starts the day again.
+//! second of them starts the day again. The same holds for the rows that a day looks for: what an earlier day has carried
+//! forward or no longer does. Tasks are locked by their days, the oldest first.
 
 use payops_platform::auth::Actor;
 use payops_platform::db::{Locked, Tx};
@@ -10,7 +11,9 @@ use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
 use crate::Reconciliation;
+use crate::jobs::system;
 use crate::model::{FileRole, TaskStatus};
+use crate::ops::carry::CarriedIn;
 use crate::ops::tasks;
 use crate::store::file::{self, Subject};
 use crate::store::task::{self, Model as Task};
@@ -46,8 +49,9 @@ pub async fn file_has_come(
     }
 }
 
-/// A run has ended, with a verdict or without. When a file came that it did not use, the day is started again, as it
-/// would have been had the file come a second later.
+/// A run has ended, with a verdict or without. When a file came that it did not use, or an earlier day has changed what
+/// this one looks for, the day is started again, as it would have been had that come a second later. Else later days are
+/// looked at, which may have changed by what this one has found.
 pub async fn run_has_ended(app: &Reconciliation, tx: &Tx, actor: &Actor, task: &Task) -> Result<()> {
     for role in [FileRole::Settlement, FileRole::BalanceSummary, FileRole::Platform] {
         let in_force = file::current(tx.conn(), &task.subject(role)).await?;
@@ -60,6 +64,31 @@ pub async fn run_has_ended(app: &Reconciliation, tx: &Tx, actor: &Actor, task: &
         if missed {
             tasks::execute(app, tx, actor, task.id).await?;
             return Ok(());
+        }
+    }
+    if task.status == TaskStatus::Completed && CarriedIn::of(tx.conn(), task).await?.hash != task.carried_hash
+    {
+        tasks::execute(app, tx, actor, task.id).await?;
+        return Ok(());
+    }
+    look_at_later(app, tx, task).await
+}
+
+/// The rows that a day carries forward, or closes, may have changed: the next day that has looked for other rows than there
+/// are now is started again. It looks at those behind it when it ends, as does a run that is under way.
+pub async fn look_at_later(app: &Reconciliation, tx: &Tx, task: &Task) -> Result<()> {
+    for later in task::started_after(tx.conn(), task).await? {
+        let later = task::lock(tx, later.id).await?;
+        match later.status {
+            TaskStatus::Processing => break,
+            TaskStatus::Completed => {
+                if CarriedIn::of(tx.conn(), &later).await?.hash != later.carried_hash {
+                    tasks::execute(app, tx, &system(), later.id).await?;
+                }
+                break;
+            }
+            // It looks anew when it is started.
+            TaskStatus::Failed | TaskStatus::Pending | TaskStatus::Cancelled => {}
         }
     }
     Ok(())

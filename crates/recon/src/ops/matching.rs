@@ -19,6 +19,7 @@ use crate::error;
 use crate::file_store::disk;
 use crate::formats::{self, Inspection};
 use crate::model::{FileRole, Phase};
+use crate::ops::carry::{CarriedIn, LOOKBACK_DAYS};
 use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
@@ -31,21 +32,20 @@ const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Compares the files. The engine's own work is one part of the phase, hashing its output the other.
 pub async fn perform(running: &Running<'_>, files: &Inputs) -> Result<Findings, Stop> {
-    let task = &running.task;
+    let (task, conn) = (&running.task, running.app.context.db.read());
     let rules = match task.rule_set_version {
-        Some(version) => Some(rule_sets::followed(running.app.context.db.read(), version).await?),
+        Some(version) => Some(rule_sets::followed(conn, version).await?),
         None => None,
     };
+    let given = Given { files: files.clone(), rules, carried: CarriedIn::of(conn, task).await? };
     let permit = running.app.engines.acquire().await.map_err(Error::internal)?;
     let stop = running.lease.cancelled().child_token();
     let guard = stop.clone().drop_guard();
     let done = Arc::new(AtomicU64::new(0));
     let work = {
-        let (app, task, files, done) = (running.app.clone(), task.clone(), files.clone(), Arc::clone(&done));
+        let (app, task, done) = (running.app.clone(), task.clone(), Arc::clone(&done));
         let span = tracing::Span::current();
-        tokio::task::spawn_blocking(move || {
-            span.in_scope(|| compare(&app, task, &files, rules, &done, &stop))
-        })
+        tokio::task::spawn_blocking(move || span.in_scope(|| compare(&app, task, given, &done, &stop)))
     };
     tokio::pin!(work);
     let findings = loop {
@@ -61,15 +61,21 @@ pub async fn perform(running: &Running<'_>, files: &Inputs) -> Result<Findings, 
     Ok(findings)
 }
 
+/// What a run compares, and by which rules.
+struct Given {
+    files: Inputs,
+    rules: Option<Followed>,
+    carried: CarriedIn,
+}
+
 fn compare(
     app: &Reconciliation,
     task: Task,
-    files: &Inputs,
-    rules: Option<Followed>,
+    Given { files, rules, mut carried }: Given,
     done: &AtomicU64,
     stop: &CancellationToken,
 ) -> Result<Findings, Error> {
-    let (platform, channel) = open_both(app, files, &task)?;
+    let (platform, channel) = open_both(app, &files, &task)?;
     let balance = files.summary.as_ref().map(|file| formats::balances(app, file)).transpose()?;
     let mut settings =
         Settings::new([app.context.random.next_u64(), app.context.random.next_u64()], app.files.scratch());
@@ -77,6 +83,7 @@ fn compare(
     settings.keep_matched = task.store_matched;
     // What is still pending at the end of its day may be in the channel's next file.
     settings.cut_off = Some(formats::window(&files.platform)?);
+    settings.carried = Arc::new(std::mem::take(&mut carried.rows));
     if let Some(followed) = &rules {
         settings.tolerance = followed.rules.of_channel(task.channel.as_str());
     }
@@ -86,12 +93,12 @@ fn compare(
     };
     let outcome = engine::reconcile(&platform.input, &channel.input, balance.as_ref(), &settings, observer)
         .map_err(engine_error)?;
-    let certificate = certify(&task, files, rules, &outcome)?;
+    let certificate = certify(&task, (&files, rules, &carried), &outcome)?;
     let readings = vec![
         (files.platform.id, Inspection::of(&outcome.summary.platform)),
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
     ];
-    Ok(Findings { task, outcome, certificate, readings })
+    Ok(Findings { task, outcome, certificate, readings, carried })
 }
 
 /// Both at once: hashing them takes about as long as comparing them.
@@ -148,7 +155,11 @@ fn verify(app: &Reconciliation, file: &StoredFile) -> Result<()> {
         .with_internal(format!("expected {:?}, found {}", file.file_hash, found.sha256)))
 }
 
-fn certify(task: &Task, files: &Inputs, rules: Option<Followed>, outcome: &Outcome) -> Result<Certificate> {
+fn certify(
+    task: &Task,
+    (files, rules, carried): (&Inputs, Option<Followed>, &CarriedIn),
+    outcome: &Outcome,
+) -> Result<Certificate> {
     let mut out = BufWriter::with_capacity(1 << 16, Hashed::new(sink()));
     serde_json::to_writer(&mut out, &outcome.summary).map_err(Error::internal)?;
     out.write_all(b"\n").map_err(Error::internal)?;
@@ -171,6 +182,10 @@ fn certify(task: &Task, files: &Inputs, rules: Option<Followed>, outcome: &Outco
     if let Some(followed) = rules {
         inputs.push(followed.certified);
         parameters.push(("rule_set_version".to_owned(), followed.version.to_string()));
+    }
+    if let Some(input) = carried.certified() {
+        inputs.push(input);
+        parameters.push(("lookback_days".to_owned(), LOOKBACK_DAYS.to_string()));
     }
     Ok(Certificate::new(inputs, parameters, hashed.finish().1))
 }

@@ -1,5 +1,6 @@
 //! The use cases: the only place where rules and store meet.
 
+pub mod carry;
 pub mod completeness;
 pub mod days;
 pub mod expected_files;

@@ -78,7 +78,8 @@ fn at_risk(open: &[Standing]) -> Vec<MoneyAtRisk> {
 fn ageing(tasks: &[Task], open: &[Standing], today: NaiveDate) -> Vec<AgeBucket> {
     let dates: HashMap<Uuid, NaiveDate> = tasks.iter().map(|task| (task.id, task.task_date)).collect();
     let age = |standing: &Standing| {
-        dates.get(&standing.task_id).map_or(0, |date| (today - *date).num_days().max(0))
+        let since = standing.first_date.or_else(|| dates.get(&standing.task_id).copied());
+        since.map_or(0, |date| (today - date).num_days().max(0))
     };
     AGE_SPANS
         .into_iter()

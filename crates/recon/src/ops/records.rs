@@ -28,8 +28,15 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// Refuses `other` without a note.
+    /// Refuses `other` without a note, and reasons that are payops' own.
     pub fn check(&self) -> Result<()> {
+        if self.reason_code.is_automatic() {
+            return Err(Error::invalid_field(
+                "reason_code",
+                "payops alone closes records for this reason; timing_difference is the one for people",
+                "该原因仅由系统使用；人工请选择 timing_difference",
+            ));
+        }
         if self.reason_code == ReasonCode::Other && self.note.is_none() {
             return Err(Error::invalid_field(
                 "note",

@@ -187,14 +187,14 @@ impl Running<'_> {
 
     async fn save(&self, findings: &Arc<Findings>) -> Result<Changes, Stop> {
         let written = write::write_down(self, findings).await?;
-        let shared = Arc::new((self.app.clone(), self.lease.clone(), Arc::clone(findings)));
+        let shared = Arc::new((self.app.clone(), self.lease.clone(), Arc::clone(findings), written));
         let changes = self
             .app
             .context
             .db
             .write("reconciliation.save_run", move |tx| {
                 let shared = Arc::clone(&shared);
-                async move { save::save(&shared.0, tx, &shared.1, &shared.2, written).await }.boxed()
+                async move { save::save(&shared.0, tx, &shared.1, &shared.2, &shared.3).await }.boxed()
             })
             .await?;
         changes.ok_or(Stop::Unwanted)

@@ -14,6 +14,7 @@ use crate::Reconciliation;
 use crate::engine::{ByCurrency, Certificate, DiffType, Outcome, Summary, TypeTotals};
 use crate::formats::Inspection;
 use crate::lifecycle::{TaskEvent, task_step};
+use crate::ops::carry::{self, CarriedIn};
 use crate::ops::write::Written;
 use crate::ops::{days, files};
 use crate::store::found;
@@ -43,6 +44,8 @@ pub struct Findings {
     pub certificate: Certificate,
     /// What reading each file found, by the file's id.
     pub readings: Vec<(Uuid, Inspection)>,
+    /// The rows of earlier days that it looked for.
+    pub carried: CarriedIn,
 }
 
 /// Shows the records that the run has written, hides those that it no longer has, keeps the resolutions of differences that
@@ -53,9 +56,10 @@ pub async fn save(
     tx: &Tx,
     lease: &Lease,
     findings: &Findings,
-    written: Written,
+    written: &Written,
 ) -> Result<Option<Changes>> {
     lease.still_mine(tx).await?;
+    findings.carried.lock_origins(tx).await?;
     let task = task::lock(tx, findings.task.id).await?;
     let Some(status) =
         task_step(task.status, TaskEvent::Complete).filter(|_| task.run_no == findings.task.run_no)
@@ -63,6 +67,7 @@ pub async fn save(
         return Ok(None);
     };
     let changes = settle_records(app, tx, &task, written).await?;
+    carry::settle(app, tx, &task, &written.ends).await?;
     for (file, reading) in &findings.readings {
         files::note_reading(app, tx, *file, reading).await?;
     }
@@ -97,6 +102,7 @@ pub async fn save(
         row.certificate = Set(Some(certificate));
         row.completed_at = Set(Some(now));
         row.saving_run = Set(None);
+        row.carried_hash = Set(findings.carried.hash.clone());
         totals.write(row);
     })
     .await?;
@@ -109,7 +115,7 @@ pub async fn save(
 }
 
 /// Hides what the run no longer has, and shows what it has again.
-async fn settle_records(app: &Reconciliation, tx: &Tx, task: &Task, written: Written) -> Result<Changes> {
+async fn settle_records(app: &Reconciliation, tx: &Tx, task: &Task, written: &Written) -> Result<Changes> {
     let mut changes = Changes { added: written.new, ..Changes::default() };
     if !written.had_records {
         return Ok(changes);
@@ -178,10 +184,11 @@ struct Amounts {
 impl Totals {
     fn of(summary: &Summary) -> Self {
         let rows = || counted(summary).flat_map(|totals| totals.rows.values());
+        let matches = || summary.types.iter().filter(|(one, _)| one.is_match()).map(|(_, totals)| totals);
         Self {
             platform_count: wide(rows().map(|rows| rows.platform).sum()),
             channel_count: wide(rows().map(|rows| rows.channel).sum()),
-            matched_count: wide(summary.of(DiffType::Matched).count),
+            matched_count: wide(matches().map(|totals| totals.count).sum()),
             diff_count: wide(summary.differences()),
             timing_count: wide(summary.of(DiffType::Timing).count),
             amounts: Amounts::of(summary),
@@ -217,7 +224,11 @@ impl Amounts {
         currencies.dedup();
         let [currency] = currencies[..] else { return None };
         let sum = |sums: &ByCurrency<i128>| sums.get(&currency).copied().unwrap_or(0);
-        let matched = sum(&summary.of(DiffType::Matched).platform_amounts);
+        let matched: i128 = DiffType::ALL
+            .into_iter()
+            .filter(|one| one.is_match())
+            .map(|one| sum(&summary.of(one).platform_amounts))
+            .sum();
         let (platform, channel) = (sum(&platform), sum(&channel));
         Some(Self {
             currency,

@@ -1,5 +1,7 @@
 //! Creating, starting and cancelling tasks.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
 use payops_core::id::readable_number;
 use payops_core::time::{Zone, business_date};
@@ -19,6 +21,7 @@ use crate::error;
 use crate::jobs::{MOST_ATTEMPTS, RunTask};
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, Phase, TaskStatus, TaskType};
+use crate::ops::{carry, days};
 use crate::store::record as task_record;
 use crate::store::rule_set;
 use crate::store::task::{self, Model as Task};
@@ -91,6 +94,8 @@ pub async fn cancel(
     id: Uuid,
     if_match: &IfMatch,
 ) -> Result<Task> {
+    // The days before it first, as every run locks them.
+    carry::lock_closed_by(tx, id).await?;
     let task = task::lock(tx, id).await?;
     if_match.check(task.version)?;
     let only_run = task.status == TaskStatus::Processing && task.summary.is_some();
@@ -110,6 +115,8 @@ pub async fn cancel(
     .await?;
     if status == TaskStatus::Cancelled {
         task_record::mark_all_gone(tx, id, now).await?;
+        carry::settle(app, tx, &task, &BTreeMap::new()).await?;
+        days::look_at_later(app, tx, &task).await?;
     }
     record(app, tx, actor, "reconciliation_task.cancelled", &task, json!({ "run_no": task.run_no })).await?;
     app.metrics.task_ended(status);
@@ -235,5 +242,6 @@ fn blank() -> Task {
         timing_count: None,
         saving_run: None,
         rule_set_version: None,
+        carried_hash: None,
     }
 }

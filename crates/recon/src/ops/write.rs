@@ -1,7 +1,7 @@
 //! Writing down what a run found, in short transactions: nobody else waits for long, and the progress moves. What is
 //! written is hidden until the run's last transaction; what a run leaves behind that never came to it is removed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +13,14 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::Reconciliation;
-use crate::engine::{Difference, ListedRow};
+use crate::engine::{DiffType, Difference, ListedRow};
 use crate::identity::Identities;
-use crate::model::{Phase, RecordStatus, TaskStatus};
+use crate::jobs::system;
+use crate::model::{CarriedEnd, Phase, ReasonCode, RecordStatus, TaskStatus};
+use crate::ops::carry;
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
+use crate::store::carried::{self, Model as CarriedRow};
 use crate::store::found::{self, Model as Found};
 use crate::store::record::{self, Model as Record};
 use crate::store::task::{self, Model as Task, Step};
@@ -28,7 +31,7 @@ const RECORDS_AT_ONCE: usize = 4_096;
 const BATCHES_AHEAD: usize = 2;
 
 /// What was written of a run, and is still hidden.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Written {
     /// Whether the task had records before.
     pub had_records: bool,
@@ -36,6 +39,17 @@ pub struct Written {
     pub new: i64,
     /// That it had one of.
     pub found: i64,
+    /// The rows of earlier days that it closes, by their records.
+    pub ends: BTreeMap<Uuid, CarriedEnd>,
+}
+
+/// A difference as a record, and what it means for other days.
+struct Listed {
+    record: Record,
+    /// The rows of earlier days that it closes.
+    ends: Vec<(Uuid, CarriedEnd)>,
+    /// The row that later days look for.
+    carried: Option<CarriedRow>,
 }
 
 /// Writes every difference down.
@@ -53,13 +67,14 @@ pub async fn write_down(running: &Running<'_>, findings: &Arc<Findings>) -> Resu
             return Err(Stop::Error(why));
         }
         done += batch.len() as u64;
+        written.ends.extend(batch.iter().flat_map(|listed: &Listed| listed.ends.iter().copied()));
         let step = running.step(Phase::Saving, hundredths(done, total), None);
         let batch = Batch {
             app: running.app.clone(),
             lease: running.lease.clone(),
             step,
             may_be_known: written.had_records,
-            records: batch,
+            listed: batch,
         };
         let (new, found) = batch.write().await?.ok_or(Stop::Unwanted)?;
         written.new += new;
@@ -143,7 +158,7 @@ struct Batch {
     lease: Lease,
     step: Step,
     may_be_known: bool,
-    records: Vec<Record>,
+    listed: Vec<Listed>,
 }
 
 impl Batch {
@@ -164,21 +179,25 @@ impl Batch {
             return Ok(None);
         }
         let known = if self.may_be_known {
-            let identities = self.records.iter().map(|record| record.identity.as_str());
+            let identities = self.listed.iter().map(|listed| listed.record.identity.as_str());
             record::known(tx, self.step.task_id, identities).await?
         } else {
             HashMap::new()
         };
-        let (mut again, mut new) = (Vec::new(), Vec::new());
-        for record in &self.records {
-            match known.get(&record.identity) {
-                Some(id) => again.push(place(*id, record)),
+        let (mut again, mut new, mut carried) = (Vec::new(), Vec::new(), Vec::new());
+        for Listed { record, carried: row, .. } in &self.listed {
+            let known = known.get(&record.identity).copied();
+            let record_id = known.unwrap_or(record.id);
+            carried.extend(row.clone().map(|row| CarriedRow { record_id, ..row }));
+            match known {
+                Some(id) => again.push(place(id, record)),
                 None => new.push(record.clone()),
             }
         }
         let counts = (count(new.len()), count(again.len()));
         found::insert_all(tx, again).await?;
         record::insert_all(tx, new).await?;
+        carried::insert_all(tx, carried).await?;
         Ok(Some(counts))
     }
 }
@@ -193,6 +212,8 @@ fn place(record_id: Uuid, found: &Record) -> Found {
         payout_id: found.payout_id.clone(),
         merchant_id: found.merchant_id.clone(),
         occurred_at: found.occurred_at.clone(),
+        first_date: found.first_date,
+        carried_from: found.carried_from,
     }
 }
 
@@ -203,7 +224,7 @@ fn hundredths(done: u64, total: u64) -> i32 {
 
 /// Reads the differences with their text and hands them over, a transaction's worth at a time. Ends early when nobody
 /// takes them.
-fn read(app: &Reconciliation, findings: &Findings, sender: &mpsc::Sender<Vec<Record>>) -> Result<()> {
+fn read(app: &Reconciliation, findings: &Findings, sender: &mpsc::Sender<Vec<Listed>>) -> Result<()> {
     let mut identities = Identities::default();
     let mut differences = findings.outcome.differences();
     while let Some(batch) = differences.next_batch().map_err(Error::internal)? {
@@ -212,7 +233,7 @@ fn read(app: &Reconciliation, findings: &Findings, sender: &mpsc::Sender<Vec<Rec
             .zip(batch.iter())
             .map(|(ordinal, difference)| {
                 let identity = identities.next(&difference);
-                row(app, &findings.task, ordinal, identity, &difference)
+                listed(app, findings, ordinal, identity, &difference)
             })
             .peekable();
         while records.peek().is_some() {
@@ -222,6 +243,27 @@ fn read(app: &Reconciliation, findings: &Findings, sender: &mpsc::Sender<Vec<Rec
         }
     }
     Ok(())
+}
+
+fn listed(
+    app: &Reconciliation,
+    findings: &Findings,
+    ordinal: u64,
+    identity: String,
+    difference: &Difference<'_>,
+) -> Listed {
+    let told = findings.carried.tell(difference);
+    let mut record = row(app, &findings.task, ordinal, identity, difference);
+    (record.first_date, record.carried_from) = (told.first_date, told.carried_from);
+    if difference.diff_type == DiffType::Carried {
+        // What another day's file has, and fits, is nobody's work.
+        record.status = RecordStatus::Resolved;
+        record.reason_code = Some(ReasonCode::ClosedByLaterFile);
+        record.resolved_by = Some(system().id);
+        record.resolved_at = Some(record.created_at);
+    }
+    let carried = carry::new_row(&findings.task, record.id, difference);
+    Listed { record, ends: told.ends, carried }
 }
 
 fn row(
@@ -234,8 +276,7 @@ fn row(
     let (platform, channel) = (difference.platform.as_ref(), difference.channel.as_ref());
     let currency = |side: Option<&ListedRow<'_>>| side.map(|listed| listed.row.currency);
     let amount = |side: Option<&ListedRow<'_>>| side.map(|listed| listed.row.amount);
-    let line =
-        |side: Option<&ListedRow<'_>>| side.and_then(|listed| i64::try_from(listed.position.line).ok());
+    let line = |side: Option<&ListedRow<'_>>| side.and_then(|listed| i64::try_from(listed.line()?).ok());
     let status = |side: Option<&ListedRow<'_>>| side.and_then(|listed| text(listed.row.raw_status));
     let now = app.context.now();
     Record {
@@ -275,6 +316,8 @@ fn row(
         created_at: now,
         updated_at: now,
         added_run: task.run_no,
+        first_date: None,
+        carried_from: None,
     }
 }
 

@@ -38,6 +38,7 @@ impl Words {
             match diff_type {
                 DiffType::Matched => "一致",
                 DiffType::WithinTolerance => "容差内一致",
+                DiffType::Carried => "跨日一致",
                 DiffType::PlatformOnly => "仅平台有",
                 DiffType::ChannelOnly => "仅渠道有",
                 DiffType::AmountDiff => "金额不符",
@@ -175,6 +176,8 @@ impl Words {
             ReasonCode::WrittenOff => self.pick("written_off", "核销"),
             ReasonCode::TestTransaction => self.pick("test_transaction", "测试交易"),
             ReasonCode::Other => self.pick("other", "其他"),
+            ReasonCode::ClosedByLaterFile => self.pick("closed_by_later_file", "后续文件已到账"),
+            ReasonCode::ToldOnLaterDay => self.pick("told_on_later_day", "转至后续日期"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `reconciliation_found`: what a run that is being written down has found again.
 
+use chrono::NaiveDate;
 use payops_platform::db::Tx;
 use payops_platform::error::Result;
 use sea_orm::IntoActiveModel;
@@ -21,6 +22,8 @@ pub struct Model {
     pub payout_id: Option<String>,
     pub merchant_id: Option<String>,
     pub occurred_at: Option<String>,
+    pub first_date: Option<NaiveDate>,
+    pub carried_from: Option<Uuid>,
 }
 
 /// They name their task and their record; nothing is joined.

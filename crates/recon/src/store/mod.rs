@@ -1,6 +1,8 @@
 //! The tables of reconciliation: rows, finders and filters. No rule lives here.
 
 pub mod bulk;
+pub mod carried;
+pub mod closing;
 pub mod expected_file;
 pub mod file;
 pub mod found;

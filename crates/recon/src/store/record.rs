@@ -65,6 +65,8 @@ pub struct Model {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub added_run: i64,
+    pub first_date: Option<NaiveDate>,
+    pub carried_from: Option<Uuid>,
 }
 
 /// Records name their task; nothing is joined.
@@ -238,8 +240,16 @@ pub async fn returned(tx: &Tx, task_id: Uuid, after: Uuid) -> Result<Vec<Uuid>> 
 
 /// Gives the records that a run has found again their new places; what people did about them stands.
 pub async fn take_places(tx: &Tx, task_id: Uuid, now: Timestamp) -> Result<()> {
-    const PLACE: [&str; 6] =
-        ["ordinal", "platform_line", "channel_line", "payout_id", "merchant_id", "occurred_at"];
+    const PLACE: [&str; 8] = [
+        "ordinal",
+        "platform_line",
+        "channel_line",
+        "payout_id",
+        "merchant_id",
+        "occurred_at",
+        "first_date",
+        "carried_from",
+    ];
     let set = PLACE.map(|column| format!("{column} = found.{column}")).join(", ");
     let moved = PLACE.map(|column| format!("record.{column} IS DISTINCT FROM found.{column}")).join(" OR ");
     let sql = format!(
@@ -430,6 +440,8 @@ pub async fn after(
 pub struct Standing {
     /// The task.
     pub task_id: Uuid,
+    /// The day that ages are counted from, where it is an earlier one than the task's.
+    pub first_date: Option<NaiveDate>,
     /// The type of difference.
     pub diff_type: String,
     /// What was done about it.
@@ -459,7 +471,7 @@ fn risk(part: &str) -> Expr {
 
 /// Counts the records of tasks by type, state and currency.
 pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Vec<Standing>> {
-    type Row = (Uuid, String, RecordStatus, String, i64, i64, i64);
+    type Row = (Uuid, Option<NaiveDate>, String, RecordStatus, String, i64, i64, i64);
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
@@ -468,7 +480,7 @@ pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Ve
         || Func::coalesce([Expr::col(Column::PlatformCurrency), Expr::col(Column::ChannelCurrency)]);
     let rows: Vec<Row> = Entity::find()
         .select_only()
-        .columns([Column::TaskId, Column::DiffType, Column::Status])
+        .columns([Column::TaskId, Column::FirstDate, Column::DiffType, Column::Status])
         .expr_as(currency(), "currency")
         .expr_as(ExprTrait::cast_as(Func::count(Expr::col(Column::Id)), "BIGINT"), "count")
         .expr_as(risk(&format!("/ {BILLION}")), "billions")
@@ -476,27 +488,30 @@ pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Ve
         .filter(Column::TaskId.is_in(tasks.iter().copied()))
         .filter(shown())
         .group_by(Column::TaskId)
+        .group_by(Column::FirstDate)
         .group_by(Column::DiffType)
         .group_by(Column::Status)
         .group_by(currency())
         .into_tuple()
         .all(conn)
         .await?;
-    let standing = |(task_id, diff_type, status, currency, count, billions, rest): Row| Standing {
-        task_id,
-        diff_type,
-        status,
-        currency,
-        count,
-        at_risk: i128::from(billions) * i128::from(BILLION) + i128::from(rest),
-    };
+    let standing =
+        |(task_id, first_date, diff_type, status, currency, count, billions, rest): Row| Standing {
+            task_id,
+            first_date,
+            diff_type,
+            status,
+            currency,
+            count,
+            at_risk: i128::from(billions) * i128::from(BILLION) + i128::from(rest),
+        };
     Ok(rows.into_iter().map(standing).collect())
 }
 
 /// Which records are to be seen: those that are not gone, and not of a run that is still being written down.
-fn shown() -> Cond {
+pub(super) fn shown() -> Cond {
     // No join, of which PostgreSQL has no idea how many rows it would leave.
-    let finished = "(task_id, added_run) NOT IN \
+    let finished = "(reconciliation_records.task_id, reconciliation_records.added_run) NOT IN \
          (SELECT id, saving_run FROM reconciliation_tasks WHERE saving_run IS NOT NULL)";
     Cond::all().add(Column::GoneAt.is_null()).add(Expr::cust(finished))
 }

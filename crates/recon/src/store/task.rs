@@ -61,6 +61,7 @@ pub struct Model {
     pub timing_count: Option<i64>,
     pub saving_run: Option<i64>,
     pub rule_set_version: Option<i64>,
+    pub carried_hash: Option<String>,
 }
 
 /// Tasks stand alone; their records name them.
@@ -146,6 +147,22 @@ pub async fn holding(
     let named = |row: &&Model| Zone::named(&row.timezone).is_ok_and(|known| known.name() == zone);
     let found = tasks.iter().find(|row| row.timezone == zone).or_else(|| tasks.iter().find(named));
     Ok(found.cloned())
+}
+
+/// The tasks of later days of the same channel account that were started, the next day first.
+pub async fn started_after(conn: &impl ConnectionTrait, task: &Model) -> Result<Vec<Model>> {
+    let tasks = select()
+        .filter(Column::TaskDate.gt(task.task_date))
+        .filter(Column::Channel.eq(task.channel))
+        .filter(Column::Account.eq(task.account.as_str()))
+        .filter(Column::Status.ne(TaskStatus::Cancelled))
+        .filter(Column::RunNo.gt(0))
+        .order_by_asc(Column::TaskDate)
+        .all(conn)
+        .await?;
+    let zone = Zone::named(&task.timezone).ok();
+    let same_zone = |row: &Model| row.timezone == task.timezone || Zone::named(&row.timezone).ok() == zone;
+    Ok(tasks.into_iter().filter(same_zone).collect())
 }
 
 /// Writes what `change` does to a locked task and grows its version.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
 mod bad_requests;
+mod carry;
 mod completeness;
 mod expected_files;
 mod figures;

@@ -21,7 +21,7 @@ pub struct Record {
     pub task_date: NaiveDate,
     /// The channel.
     pub channel: Channel,
-    /// `matched`, `platform_only`, `channel_only`, `amount_diff`, `status_diff`, `currency_diff`,
+    /// `matched`, `carried`, `platform_only`, `channel_only`, `amount_diff`, `status_diff`, `currency_diff`,
     /// `duplicate_platform`, `duplicate_channel` or `timing`.
     pub diff_type: String,
     /// What the money moved for.
@@ -78,6 +78,10 @@ pub struct Record {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+    /// The business day that its age is counted from: that of an earlier day's row, where it tells of one.
+    pub first_date: NaiveDate,
+    /// The record of that row on its first day.
+    pub carried_from: Option<Uuid>,
 }
 
 impl From<record::Model> for Record {
@@ -116,6 +120,8 @@ impl From<record::Model> for Record {
             version: record.version,
             created_at: record.created_at,
             updated_at: record.updated_at,
+            first_date: record.first_date.unwrap_or(record.task_date),
+            carried_from: record.carried_from,
         }
     }
 }

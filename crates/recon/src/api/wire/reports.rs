@@ -94,6 +94,8 @@ impl From<run::Model> for Run {
 pub struct Standing {
     /// The type of difference.
     pub diff_type: String,
+    /// The day that ages are counted from, where it is an earlier one than the task's.
+    pub first_date: Option<NaiveDate>,
     /// What was done about it.
     pub status: RecordStatus,
     /// The currency of `at_risk`.
@@ -109,6 +111,7 @@ impl From<record::Standing> for Standing {
     fn from(standing: record::Standing) -> Self {
         Self {
             diff_type: standing.diff_type,
+            first_date: standing.first_date,
             status: standing.status,
             currency: standing.currency,
             count: standing.count,

@@ -1,0 +1,300 @@
+//! Rows that one side had before the other: each later day looks for them, and closes what it finds.
+//!
+//! What a day looks for depends on the days before it and on nothing else, so that the end is the same in whatever order
+//! the days were run, and however often. A run that has looked for other rows than there are now is followed by another
+//! one (see [`days`](crate::ops::days)).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use payops_channels::row::{Kind, Status};
+use payops_core::currency::Currency;
+use payops_core::time::Zone;
+use payops_platform::db::Tx;
+use payops_platform::error::{Error, Result};
+use sea_orm::ConnectionTrait;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::Reconciliation;
+use crate::engine::{Carried, CarriedRow, CertifiedInput, DiffType, Difference, ListedRow};
+use crate::jobs::system;
+use crate::model::{CarriedEnd, CarriedSide, ReasonCode};
+use crate::store::carried::{self, Days, Model as StoredRow};
+use crate::store::closing;
+use crate::store::record::{self, Model as Record, event};
+use crate::store::task::{self, Model as Task};
+
+/// For how many days a row is looked for.
+pub const LOOKBACK_DAYS: i64 = 7;
+
+/// A row that a day looks for.
+#[derive(Debug, Clone)]
+struct Wanted {
+    /// The record of its first day.
+    record_id: Uuid,
+    /// That day's task.
+    task_id: Uuid,
+    first_date: NaiveDate,
+}
+
+/// What a day looks for.
+#[derive(Debug, Default)]
+pub struct CarriedIn {
+    /// The rows, for the engine.
+    pub rows: Carried,
+    /// SHA-256 of what the rows say; `None` when there are none.
+    pub hash: Option<String>,
+    bytes: u64,
+    platform: Vec<Wanted>,
+    channel: Vec<Wanted>,
+}
+
+/// What a carried row says, as it is hashed.
+#[derive(Serialize)]
+struct Facts<'a> {
+    first_date: NaiveDate,
+    side: CarriedSide,
+    kind: &'a str,
+    channel_trade_no: &'a Option<String>,
+    charge_id: &'a Option<String>,
+    payment_intent_id: &'a Option<String>,
+    row_id: &'a Option<String>,
+    amount: i64,
+    currency: Currency,
+    status: &'a Option<String>,
+    raw_status: &'a Option<String>,
+}
+
+impl CarriedIn {
+    /// What the task's day looks for now.
+    pub async fn of(conn: &impl ConnectionTrait, task: &Task) -> Result<Self> {
+        let timezone = zone_name(task);
+        let days = Days { channel: task.channel, account: &task.account, timezone: &timezone };
+        let found = carried::looked_for(conn, days, task.task_date).await?;
+        let (mut all, mut hash) = (Self::default(), Sha256::new());
+        for (stored, record) in &found {
+            let is_due = (task.task_date - stored.first_date).num_days() >= LOOKBACK_DAYS;
+            let row = engine_row(stored, record, is_due)?;
+            let mut line = serde_json::to_vec(&facts(stored, record, &row)).map_err(Error::internal)?;
+            line.push(b'\n');
+            hash.update(&line);
+            all.bytes += line.len() as u64;
+            let wanted =
+                Wanted { record_id: record.id, task_id: stored.task_id, first_date: stored.first_date };
+            let (rows, places) = match stored.side {
+                CarriedSide::Platform => (&mut all.rows.platform, &mut all.platform),
+                CarriedSide::Channel => (&mut all.rows.channel, &mut all.channel),
+            };
+            rows.push(row);
+            places.push(wanted);
+        }
+        all.hash = (!found.is_empty()).then(|| hex::encode(hash.finalize()));
+        Ok(all)
+    }
+
+    /// The rows as an input of a certificate, one JSON object a line; `None` when there are none.
+    pub fn certified(&self) -> Option<CertifiedInput> {
+        let sha256 = self.hash.clone()?;
+        Some(CertifiedInput { role: "carried".to_owned(), bytes: self.bytes, sha256 })
+    }
+
+    /// Locks the tasks that the rows come from, the oldest day first, as every run does that saves.
+    pub async fn lock_origins(&self, tx: &Tx) -> Result<()> {
+        let wanted = self.platform.iter().chain(&self.channel);
+        lock(tx, wanted.map(|row| (row.first_date, row.task_id)).collect()).await
+    }
+
+    /// The carried rows that a difference is about.
+    fn of_difference(&self, difference: &Difference<'_>) -> impl Iterator<Item = &Wanted> {
+        let place = |side: &Option<ListedRow<'_>>| side.as_ref().and_then(ListedRow::carried);
+        let platform = place(&difference.platform).and_then(|place| self.platform.get(place));
+        let channel = place(&difference.channel).and_then(|place| self.channel.get(place));
+        platform.into_iter().chain(channel)
+    }
+
+    /// What a difference says of carried rows: the day that its age is counted from and the record there, and which rows
+    /// it closes, in which way.
+    pub fn tell(&self, difference: &Difference<'_>) -> Told {
+        let rows: Vec<&Wanted> = self.of_difference(difference).collect();
+        let first = rows.iter().min_by_key(|row| (row.first_date, row.record_id));
+        let is_pair = difference.platform.is_some() && difference.channel.is_some();
+        let end = match () {
+            () if difference.diff_type.is_match() => CarriedEnd::Matched,
+            () if is_pair => CarriedEnd::Differs,
+            () => CarriedEnd::Missing,
+        };
+        Told {
+            first_date: first.map(|row| row.first_date),
+            carried_from: first.map(|row| row.record_id),
+            ends: rows.iter().map(|row| (row.record_id, end)).collect(),
+        }
+    }
+}
+
+/// What a difference says of carried rows.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The first day of the oldest.
+    pub first_date: Option<NaiveDate>,
+    /// Its record there.
+    pub carried_from: Option<Uuid>,
+    /// The ends of all, by their records.
+    pub ends: Vec<(Uuid, CarriedEnd)>,
+}
+
+/// A row that is to be carried from here on: the row of a difference that time alone may explain.
+pub fn new_row(task: &Task, record_id: Uuid, difference: &Difference<'_>) -> Option<StoredRow> {
+    if difference.diff_type != DiffType::Timing {
+        return None;
+    }
+    let (side, listed) = match (&difference.platform, &difference.channel) {
+        (Some(ours), None) => (CarriedSide::Platform, ours),
+        (None, Some(theirs)) => (CarriedSide::Channel, theirs),
+        _ => return None,
+    };
+    let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).replace('\0', ""));
+    Some(StoredRow {
+        record_id,
+        task_id: task.id,
+        channel: task.channel,
+        account: task.account.clone(),
+        timezone: zone_name(task),
+        first_date: task.task_date,
+        side,
+        status: listed.row.status.map(|status| status.as_str().to_owned()),
+        charge_id: text(listed.row.charge_id),
+        payment_intent_id: text(listed.row.payment_intent_id),
+        closed_by: None,
+        closed_date: None,
+        closed_as: None,
+    })
+}
+
+/// Makes the ends that a run found those of its task: rows that it closes get their end, and rows that an earlier run
+/// of the task had closed, and this one has not, are open again.
+pub async fn settle(
+    app: &Reconciliation,
+    tx: &Tx,
+    task: &Task,
+    ends: &BTreeMap<Uuid, CarriedEnd>,
+) -> Result<()> {
+    let before: BTreeMap<Uuid, Option<CarriedEnd>> = carried::closed_by(tx, task.id)
+        .await?
+        .into_iter()
+        .map(|row| (row.record_id, row.closed_as))
+        .collect();
+    let other_end = |row: &Uuid| ends.get(row).copied() != before.get(row).copied().flatten();
+    let undone: Vec<Uuid> = before.keys().copied().filter(other_end).collect();
+    carried::reopen(tx, &undone).await?;
+    let reopened = closing::reopen(tx, &undone, app.context.now()).await?;
+    note(app, tx, reopened, "reopened", None, task).await?;
+    for (closed_as, reason) in [
+        (CarriedEnd::Matched, ReasonCode::ClosedByLaterFile),
+        (CarriedEnd::Differs, ReasonCode::ToldOnLaterDay),
+        (CarriedEnd::Missing, ReasonCode::ToldOnLaterDay),
+    ] {
+        let rows: Vec<Uuid> = ends
+            .iter()
+            .filter(|(row, end)| **end == closed_as && other_end(row))
+            .map(|(row, _)| *row)
+            .collect();
+        carried::close(tx, &rows, (task.id, task.task_date), closed_as).await?;
+        let how = closing::Automatic { reason, note: task.task_no.clone(), by: system().id };
+        let closed = closing::close(tx, &rows, &how, app.context.now()).await?;
+        note(app, tx, closed, "resolved", Some(reason), task).await?;
+    }
+    Ok(())
+}
+
+/// Locks the tasks whose rows a task has closed, the oldest day first.
+pub async fn lock_closed_by(tx: &Tx, task_id: Uuid) -> Result<()> {
+    let rows = carried::closed_by(tx, task_id).await?;
+    lock(tx, rows.iter().map(|row| (row.first_date, row.task_id)).collect()).await
+}
+
+async fn lock(tx: &Tx, tasks: BTreeSet<(NaiveDate, Uuid)>) -> Result<()> {
+    for (_, task_id) in tasks {
+        task::lock(tx, task_id).await?;
+    }
+    Ok(())
+}
+
+async fn note(
+    app: &Reconciliation,
+    tx: &Tx,
+    records: Vec<Uuid>,
+    action: &str,
+    reason: Option<ReasonCode>,
+    task: &Task,
+) -> Result<()> {
+    let event = |record_id| event::Model {
+        id: app.context.new_id(),
+        record_id,
+        action: action.to_owned(),
+        reason_code: reason.map(|reason| sea_orm::ActiveEnum::to_value(&reason)),
+        note: Some(task.task_no.clone()),
+        actor: system().id,
+        created_at: app.context.now(),
+    };
+    record::insert_events(tx, records.into_iter().map(event).collect()).await
+}
+
+/// The task's zone by the name that zones are known by now.
+fn zone_name(task: &Task) -> String {
+    Zone::named(&task.timezone).map_or_else(|_| task.timezone.clone(), |zone| zone.name().to_owned())
+}
+
+fn engine_row(stored: &StoredRow, record: &Record, is_due: bool) -> Result<CarriedRow> {
+    let broken =
+        |column| Error::impossible_row("reconciliation_records", column, record.id, "a carried row lacks it");
+    let (amount, currency, raw_status, row_id) = match stored.side {
+        CarriedSide::Platform => {
+            (record.platform_amount, &record.platform_currency, &record.platform_status, &record.payment_no)
+        }
+        CarriedSide::Channel => {
+            (record.channel_amount, &record.channel_currency, &record.channel_status, &record.channel_row_id)
+        }
+    };
+    let bytes = |text: &Option<String>| text.clone().unwrap_or_default().into_bytes();
+    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == record.kind);
+    let status = stored.status.as_deref();
+    let status = Status::ALL.into_iter().find(|known| status == Some(known.as_str()));
+    Ok(CarriedRow {
+        kind: kind.ok_or_else(|| broken("kind"))?,
+        channel_trade_no: bytes(&record.channel_trade_no),
+        charge_id: bytes(&stored.charge_id),
+        payment_intent_id: bytes(&stored.payment_intent_id),
+        row_id: bytes(row_id),
+        amount: amount.ok_or_else(|| broken("amount"))?,
+        currency: currency.as_deref().and_then(|code| code.parse().ok()).ok_or_else(|| broken("currency"))?,
+        // What was pending then is not known to be so still: the channel's row says that it went through.
+        status: status.filter(|status| *status != Status::Pending),
+        raw_status: bytes(raw_status),
+        payout_id: bytes(&record.payout_id),
+        merchant_id: bytes(&record.merchant_id),
+        occurred_at: bytes(&record.occurred_at),
+        is_due,
+    })
+}
+
+fn facts<'a>(stored: &'a StoredRow, record: &'a Record, row: &CarriedRow) -> Facts<'a> {
+    let (row_id, raw_status) = match stored.side {
+        CarriedSide::Platform => (&record.payment_no, &record.platform_status),
+        CarriedSide::Channel => (&record.channel_row_id, &record.channel_status),
+    };
+    Facts {
+        first_date: stored.first_date,
+        side: stored.side,
+        kind: &record.kind,
+        channel_trade_no: &record.channel_trade_no,
+        charge_id: &stored.charge_id,
+        payment_intent_id: &stored.payment_intent_id,
+        row_id,
+        amount: row.amount,
+        currency: row.currency,
+        status: &stored.status,
+        raw_status,
+    }
+}

@@ -1,0 +1,325 @@
+//! What one side has before the other, and how the next day's file closes it.
+
+use payops_platform::both_databases;
+use payops_platform::db::testing::TestDb;
+use serde_json::{Value, json};
+
+use crate::files::text;
+use crate::harness::App;
+
+both_databases!(payops_recon::MIGRATIONS;
+    the_next_days_file_closes_what_was_pending,
+    what_comes_otherwise_is_told_on_the_day_it_comes,
+    what_never_comes_is_a_difference_when_it_was_looked_for_long_enough,
+    a_correction_of_either_day_ends_as_if_it_had_been_there_at_first,
+    days_that_are_run_out_of_order_end_the_same,
+    days_that_are_run_at_once_end_the_same,
+    a_cancelled_day_gives_back_what_it_closed,
+    what_people_did_about_a_carried_record_stays,
+);
+
+/// The days of these tests; each is given as its number.
+fn date(day: u32) -> String {
+    format!("2026-01-{day:02}")
+}
+
+const MAPPING: &str = "\
+name = 'test'
+unit = 'minor'
+[columns]
+row_id = 'row'
+channel_trade_no = 'id'
+amount = 'amount'
+currency = 'currency'
+occurred_at = 'time'
+[constants]
+kind = 'payment'
+[time]
+format = 'iso8601'
+zone = 'Etc/UTC'
+";
+
+/// Hands over the files of a day: payments of ours by number, amount and status; rows of theirs by number and amount.
+async fn hand_over(app: &App, day: u32, ours: &[(u32, i64, &str)], theirs: &[(u32, i64)]) {
+    let date = date(day);
+    let mut about = vec![("channel", "adyen"), ("settlement_date", date.as_str())];
+    let mut platform = vec![
+        "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id".to_owned(),
+        format!("P{day}000,T{day}000,5,EUR,succeeded,{date}T10:00:00Z,M1"),
+    ];
+    platform.extend(ours.iter().map(|(number, amount, status)| {
+        format!("P{number},T{number},{amount},EUR,{status},{date}T23:50:00Z,M1")
+    }));
+    let mut settlement =
+        vec!["row,id,amount,currency,time".to_owned(), format!("R{day}000,T{day}000,5,EUR,{date}T10:00:00Z")];
+    settlement.extend(
+        theirs.iter().map(|(number, amount)| format!("R{number},T{number},{amount},EUR,{date}T00:10:00Z")),
+    );
+    // Some days go back to what they were.
+    about.push(("restore", "true"));
+    let taken = app.upload("platform-files", &about, (platform.join("\n") + "\n").as_bytes()).await;
+    assert!(matches!(taken.status, 200 | 201), "{:?}", taken.json());
+    about.push(("mapping", MAPPING));
+    let taken = app.upload("settlement-files", &about, (settlement.join("\n") + "\n").as_bytes()).await;
+    assert!(matches!(taken.status, 200 | 201), "{:?}", taken.json());
+}
+
+async fn begin(app: &App, day: u32) -> String {
+    let body = json!({ "task_date": date(day), "channel": "adyen" });
+    let created = app.post("/api/v1/reconciliation/tasks", &body).await;
+    assert_eq!(created.status, 201, "{:?}", created.json());
+    let id = text(&created.data()["id"]).to_owned();
+    execute(app, &id).await;
+    id
+}
+
+async fn execute(app: &App, id: &str) {
+    let started = app.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
+    assert_eq!(started.status, 202, "{:?}", started.json());
+}
+
+async fn run(app: &App, day: u32) -> String {
+    let id = begin(app, day).await;
+    let task = app.ended(&id).await;
+    assert_eq!(task["status"], "completed", "{task}");
+    id
+}
+
+/// Waits until none of the days is at work, however they started each other.
+async fn settled(app: &App, days: &[&str]) {
+    let mut before = Vec::new();
+    loop {
+        let mut now = Vec::new();
+        for id in days {
+            let task = app.until(id, |task| task["status"] != "processing").await;
+            now.push((task["status"].clone(), task["run_no"].clone()));
+        }
+        if now == before {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// The records of a task, each as its type, payment, state and reason.
+async fn told(app: &App, id: &str) -> Vec<(String, String, String, Value)> {
+    let short = |record: &Value| {
+        let of = |field: &str| text(&record[field]).to_owned();
+        (of("diff_type"), of("channel_trade_no"), of("status"), record["reason_code"].clone())
+    };
+    app.records(id).await.iter().map(short).collect()
+}
+
+fn one(diff_type: &str, number: u32, status: &str, reason: Value) -> (String, String, String, Value) {
+    (diff_type.to_owned(), format!("T{number}"), status.to_owned(), reason)
+}
+
+fn open(diff_type: &str, number: u32) -> (String, String, String, Value) {
+    one(diff_type, number, "open", Value::Null)
+}
+
+async fn the_next_days_file_closes_what_was_pending(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over(&app, 5, &[(1, 100, "pending"), (2, 200, "pending")], &[]).await;
+    hand_over(&app, 6, &[], &[(1, 100)]).await;
+    hand_over(&app, 7, &[], &[(2, 200)]).await;
+    let first = run(&app, 5).await;
+    assert_eq!(told(&app, &first).await, [open("timing", 1), open("timing", 2)]);
+    let second = run(&app, 6).await;
+    let closed = || json!("closed_by_later_file");
+    assert_eq!(told(&app, &second).await, [one("carried", 1, "resolved", closed())]);
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", closed()), open("timing", 2)]);
+    let third = run(&app, 7).await;
+    assert_eq!(told(&app, &third).await, [one("carried", 2, "resolved", closed())]);
+    let task = app.get(&format!("/api/v1/reconciliation/tasks/{third}")).await.data();
+    assert_eq!((&task["diff_count"], &task["matched_count"]), (&json!(0), &json!(2)), "{task}");
+    // Ages are counted from the first day, and the record says which one it was.
+    let record = &app.records(&third).await[0];
+    assert_eq!(
+        (&record["first_date"], &record["platform_line"]),
+        (&json!(date(5)), &Value::Null),
+        "{record}"
+    );
+    let origin = app.records(&first).await[1].clone();
+    assert_eq!(record["carried_from"], origin["id"]);
+    assert_eq!(
+        (&origin["resolved_by"], &origin["resolution_note"]),
+        (&json!("reconciliation"), &task["task_no"])
+    );
+    let with_history =
+        app.get(&format!("/api/v1/reconciliation/records/{}", text(&origin["id"]))).await.data();
+    assert_eq!(with_history["history"][0]["action"], "resolved", "{with_history}");
+    // The certificate states what was looked for.
+    let report = app.report(&task).await;
+    let inputs = report["certificate"]["inputs"].as_array().unwrap();
+    assert!(inputs.iter().any(|input| input["role"] == "carried"), "{inputs:?}");
+}
+
+async fn what_comes_otherwise_is_told_on_the_day_it_comes(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over(&app, 5, &[(1, 100, "pending")], &[]).await;
+    hand_over(&app, 6, &[], &[(1, 90)]).await;
+    let (first, second) = (run(&app, 5).await, run(&app, 6).await);
+    assert_eq!(told(&app, &second).await, [open("amount_diff", 1)]);
+    assert_eq!(app.records(&second).await[0]["first_date"], date(5));
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", json!("told_on_later_day"))]);
+    // The channel corrects itself: the difference is gone, and what was pending fits.
+    hand_over(&app, 6, &[], &[(1, 100)]).await;
+    settled(&app, &[&first, &second]).await;
+    let closed = || json!("closed_by_later_file");
+    assert_eq!(told(&app, &second).await, [one("carried", 1, "resolved", closed())]);
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", closed())]);
+}
+
+async fn what_never_comes_is_a_difference_when_it_was_looked_for_long_enough(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over(&app, 5, &[(1, 100, "pending")], &[]).await;
+    let first = run(&app, 5).await;
+    for day in [6, 11] {
+        hand_over(&app, day, &[], &[]).await;
+        assert_eq!(told(&app, &run(&app, day).await).await, []);
+        assert_eq!(told(&app, &first).await, [open("timing", 1)]);
+    }
+    hand_over(&app, 12, &[], &[]).await;
+    hand_over(&app, 13, &[], &[(1, 100)]).await;
+    let last = run(&app, 12).await;
+    assert_eq!(told(&app, &last).await, [open("platform_only", 1)]);
+    assert_eq!(app.records(&last).await[0]["first_date"], date(5));
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", json!("told_on_later_day"))]);
+    assert_eq!(told(&app, &run(&app, 13).await).await, [open("channel_only", 1)]);
+}
+
+async fn a_correction_of_either_day_ends_as_if_it_had_been_there_at_first(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over(&app, 5, &[(1, 100, "pending")], &[]).await;
+    hand_over(&app, 6, &[], &[(1, 100)]).await;
+    let (first, second) = (run(&app, 5).await, run(&app, 6).await);
+    // The second day's file no longer has it: it is looked for again.
+    hand_over(&app, 6, &[], &[]).await;
+    settled(&app, &[&first, &second]).await;
+    assert_eq!((told(&app, &second).await, told(&app, &first).await), (vec![], vec![open("timing", 1)]));
+    hand_over(&app, 6, &[], &[(1, 100)]).await;
+    settled(&app, &[&first, &second]).await;
+    assert_eq!(told(&app, &second).await.len(), 1);
+    // The first day's file has it after all: then the second day's is one too many.
+    hand_over(&app, 5, &[(1, 100, "succeeded")], &[(1, 100)]).await;
+    settled(&app, &[&first, &second]).await;
+    assert_eq!(
+        (told(&app, &first).await, told(&app, &second).await),
+        (vec![], vec![open("channel_only", 1)])
+    );
+    // And back.
+    hand_over(&app, 5, &[(1, 100, "pending")], &[(3, 1)]).await;
+    settled(&app, &[&first, &second]).await;
+    let closed = || json!("closed_by_later_file");
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", closed()), open("channel_only", 3)]);
+    assert_eq!(told(&app, &second).await, [one("carried", 1, "resolved", closed())]);
+}
+
+/// Five days, of which the third has what the first lacks, and the last what the second lacks.
+async fn hand_over_five(app: &App) {
+    hand_over(app, 5, &[(1, 100, "pending"), (2, 200, "pending")], &[]).await;
+    hand_over(app, 6, &[(3, 300, "pending")], &[]).await;
+    hand_over(app, 7, &[], &[(1, 100), (2, 250)]).await;
+    hand_over(app, 8, &[], &[]).await;
+    hand_over(app, 9, &[], &[(3, 300)]).await;
+}
+
+async fn assert_five(app: &App, ids: &[&str]) {
+    settled(app, ids).await;
+    let closed = || json!("closed_by_later_file");
+    let expected = [
+        vec![
+            one("timing", 1, "resolved", closed()),
+            one("timing", 2, "resolved", json!("told_on_later_day")),
+        ],
+        vec![one("timing", 3, "resolved", closed())],
+        vec![one("carried", 1, "resolved", closed()), open("amount_diff", 2)],
+        vec![],
+        vec![one("carried", 3, "resolved", closed())],
+    ];
+    for (id, expected) in ids.iter().zip(expected) {
+        let mut found = told(app, id).await;
+        found.sort_by(|a, b| a.1.cmp(&b.1));
+        assert_eq!(found, expected);
+    }
+}
+
+async fn days_that_are_run_out_of_order_end_the_same(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over_five(&app).await;
+    let mut ids = Vec::new();
+    for day in [9, 7, 8, 5, 6] {
+        ids.push((day, run(&app, day).await));
+    }
+    ids.sort_unstable();
+    let ids: Vec<&str> = ids.iter().map(|(_, id)| id.as_str()).collect();
+    assert_five(&app, &ids).await;
+    // Run again from the last to the first, they stay as they are.
+    for id in ids.iter().rev() {
+        execute(&app, id).await;
+    }
+    assert_five(&app, &ids).await;
+}
+
+async fn days_that_are_run_at_once_end_the_same(db: TestDb) {
+    let app = App::start(db).await;
+    app.run_jobs();
+    hand_over_five(&app).await;
+    let begun = futures::future::join_all((5..=9).map(|day| begin(&app, day))).await;
+    let ids: Vec<&str> = begun.iter().map(String::as_str).collect();
+    assert_five(&app, &ids).await;
+}
+
+async fn a_cancelled_day_gives_back_what_it_closed(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over(&app, 5, &[(1, 100, "pending")], &[]).await;
+    hand_over(&app, 6, &[], &[(1, 100)]).await;
+    hand_over(&app, 7, &[], &[(1, 100)]).await;
+    let (first, second, third) = (run(&app, 5).await, run(&app, 6).await, run(&app, 7).await);
+    assert_eq!(told(&app, &third).await, [open("channel_only", 1)]);
+    // A completed day is let go of by cancelling a run of it, and then the day.
+    app.stop_jobs().await;
+    execute(&app, &second).await;
+    for status in ["failed", "cancelled"] {
+        let path = format!("/api/v1/reconciliation/tasks/{second}/cancel");
+        assert_eq!(app.post(&path, &json!({})).await.data()["status"], status);
+    }
+    assert_eq!(told(&app, &first).await, [open("timing", 1)]);
+    app.run_jobs();
+    settled(&app, &[&first, &third]).await;
+    let closed = || json!("closed_by_later_file");
+    assert_eq!(told(&app, &third).await, [one("carried", 1, "resolved", closed())]);
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", closed())]);
+}
+
+async fn what_people_did_about_a_carried_record_stays(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over(&app, 5, &[(1, 100, "pending"), (2, 200, "pending")], &[]).await;
+    hand_over(&app, 6, &[], &[(1, 100), (2, 200)]).await;
+    let first = run(&app, 5).await;
+    let records = app.records(&first).await;
+    let path =
+        |record: &Value, verb: &str| format!("/api/v1/reconciliation/records/{}/{verb}", text(&record["id"]));
+    // What payops says by itself, people do not say.
+    let refused =
+        app.post(&path(&records[0], "resolve"), &json!({ "reason_code": "closed_by_later_file" })).await;
+    assert_eq!(refused.status, 400, "{:?}", refused.json());
+    let closed = app.post(&path(&records[0], "resolve"), &json!({ "reason_code": "written_off" })).await;
+    assert_eq!(closed.status, 200, "{:?}", closed.json());
+    let body = json!({ "record_ids": [records[1]["id"]], "assigned_to": "anna" });
+    assert_eq!(app.post("/api/v1/reconciliation/records/assign", &body).await.status, 200);
+    let second = run(&app, 6).await;
+    let expected = [
+        one("timing", 1, "resolved", json!("written_off")),
+        one("timing", 2, "resolved", json!("closed_by_later_file")),
+    ];
+    assert_eq!(told(&app, &first).await, expected);
+    assert_eq!(told(&app, &second).await.len(), 2, "both were found, whatever people thought of them");
+    // Without the file, the one is as people left it, and the other its owner's again.
+    hand_over(&app, 6, &[], &[]).await;
+    settled(&app, &[&first, &second]).await;
+    let expected =
+        [one("timing", 1, "resolved", json!("written_off")), one("timing", 2, "assigned", Value::Null)];
+    assert_eq!(told(&app, &first).await, expected);
+}
