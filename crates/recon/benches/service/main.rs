@@ -62,7 +62,7 @@ fn plan(arguments: Vec<String>) -> anyhow::Result<Plan> {
         rows: 1_000_000,
         differing: 500_000,
         large: 3_000_000,
-        records: 10_000_000,
+        records: 1_000_000,
         milliseconds: 1_000,
     };
     let mut arguments = arguments.into_iter();
