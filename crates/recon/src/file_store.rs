@@ -134,6 +134,7 @@ impl FileStore {
             FileRole::Settlement => "settlement",
             FileRole::BalanceSummary => "balance-summary",
             FileRole::Platform => "platform",
+            FileRole::BankStatement => "bank-statement",
         };
         let day = subject.date.format("%Y-%m-%d").to_string();
         self.root.join(subject.channel.as_str()).join(day).join(format!("{role}-{sha256}"))

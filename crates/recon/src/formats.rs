@@ -3,12 +3,14 @@
 use std::io::Read;
 use std::path::Path;
 
+use payops_channels::bank::read_bank_file;
 use payops_channels::decode::{PlainFile, SpoolError, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_channels::read::{Format, read_rows};
 use payops_channels::row::{Position, Reject, Row, RowSink};
 use payops_channels::stripe::balance_summary::read_balance_summary;
 use payops_channels::{Mapping, MappingError};
+use payops_core::currency::Exponents;
 use payops_core::time::{DayWindow, Zone};
 use payops_platform::error::{Error, ErrorKind, Result};
 use serde_json::json;
@@ -17,6 +19,7 @@ use crate::Reconciliation;
 use crate::engine::{SideSummary, StatedBalances};
 use crate::file_store::disk;
 use crate::model::FileFormat;
+use crate::payouts::{Bank, Days};
 use crate::store::file::{Model as StoredFile, Subject};
 
 /// How many rejects are kept beside a file.
@@ -33,6 +36,19 @@ pub struct Inspection {
     pub rejects: i64,
     /// The first of them.
     pub first_rejects: serde_json::Value,
+    /// The days that a bank statement tells of.
+    pub covers: Option<Days>,
+}
+
+/// How a file is looked through.
+#[derive(Debug, Clone)]
+pub enum Look {
+    /// Row by row.
+    Rows(Format),
+    /// As a balance summary.
+    Balances,
+    /// As statements of a bank.
+    Bank,
 }
 
 impl Inspection {
@@ -44,6 +60,7 @@ impl Inspection {
             rows_of_day: wide(side.rows.saturating_sub(side.rows_outside_window)),
             rejects: wide(side.rejects.count),
             first_rejects: json!(first),
+            covers: None,
         }
     }
 }
@@ -80,8 +97,8 @@ pub fn format_of(file: &StoredFile) -> Result<Format> {
             })?;
             Ok(Format::Mapped(mapping))
         }
-        FileFormat::StripeSummary => {
-            let why = "a balance summary has no rows to match";
+        FileFormat::StripeSummary | FileFormat::Bank => {
+            let why = "a balance summary and a bank statement have no rows to match";
             Err(Error::impossible_row("channel_settlement_files", "format", file.id, why))
         }
     }
@@ -102,15 +119,9 @@ pub fn parse_mapping(text: &str) -> Result<Mapping> {
     })
 }
 
-/// Reads a file that was handed over once, to tell its sender what it holds. `format` is `None` for a balance
-/// summary. Blocks.
-pub fn inspect(
-    app: &Reconciliation,
-    path: &Path,
-    format: Option<&Format>,
-    day: Window,
-) -> Result<(Inspection, Holds)> {
-    let mut counts = count(app, path, format, day, false)?;
+/// Reads a file that was handed over once, to tell its sender what it holds. Blocks.
+pub fn inspect(app: &Reconciliation, path: &Path, look: &Look, day: Window) -> Result<(Inspection, Holds)> {
+    let mut counts = count(app, path, look, day, false)?;
     let holds = counts.holds();
     counts.first.truncate(KEPT_REJECTS);
     let inspection = Inspection {
@@ -118,34 +129,42 @@ pub fn inspect(
         rows_of_day: wide(counts.rows_of_day),
         rejects: wide(counts.rejects),
         first_rejects: json!(counts.first),
+        covers: counts.covers,
     };
     Ok((inspection, holds))
 }
 
 /// Reads a file up to its first row of the day, to see whether it has one. Blocks.
-pub fn probe(app: &Reconciliation, path: &Path, format: Option<&Format>, day: Window) -> Result<Holds> {
-    Ok(count(app, path, format, day, true)?.holds())
+pub fn probe(app: &Reconciliation, path: &Path, look: &Look, day: Window) -> Result<Holds> {
+    Ok(count(app, path, look, day, true)?.holds())
 }
 
-fn count(
-    app: &Reconciliation,
-    path: &Path,
-    format: Option<&Format>,
-    day: Window,
-    only_to_first: bool,
-) -> Result<Counts> {
+fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_first: bool) -> Result<Counts> {
     let plain = open_plain(app, path)?;
     let rejects = plain.damage.len() as u64;
-    let mut counts = Counts { rows: 0, rows_of_day: 0, rejects, first: plain.damage.clone(), only_to_first };
+    let first = plain.damage.clone();
+    let mut counts = Counts { rows: 0, rows_of_day: 0, rejects, first, covers: None, only_to_first };
     let source = plain.open().map_err(disk)?;
-    if let Some(format) = format {
-        let options = ReadOptions { window: Some(day), ..ReadOptions::default() };
-        read_rows(source, format, &options, &mut counts);
-    } else {
-        let summary = read_balance_summary(source, &ReadOptions::default());
-        counts.rows = summary.currencies.len() as u64;
-        counts.rows_of_day = counts.rows;
-        summary.rejects.into_iter().for_each(|reject| counts.reject(reject));
+    match look {
+        Look::Rows(format) => {
+            let options = ReadOptions { window: Some(day), ..ReadOptions::default() };
+            read_rows(source, format, &options, &mut counts);
+        }
+        Look::Balances => {
+            let summary = read_balance_summary(source, &ReadOptions::default());
+            counts.rows = summary.currencies.len() as u64;
+            counts.rows_of_day = counts.rows;
+            summary.rejects.into_iter().for_each(|reject| counts.reject(reject));
+        }
+        Look::Bank => {
+            let bank = Bank::of(read_bank_file(source, &ReadOptions::default()), &[], Exponents::Iso4217);
+            // A statement without a movement is one all the same.
+            counts.rows = bank.summary.entries + bank.summary.not_booked + bank.summary.statements;
+            counts.rows_of_day = counts.rows;
+            counts.covers = bank.summary.days;
+            counts.rejects += bank.summary.rejects.count;
+            counts.first.extend(bank.summary.rejects.first);
+        }
     }
     Ok(counts)
 }
@@ -165,6 +184,17 @@ pub fn balances(app: &Reconciliation, file: &StoredFile) -> Result<StatedBalance
     let source = plain.open().map_err(disk)?;
     let summary = read_balance_summary(source, &ReadOptions::default());
     Ok(StatedBalances::of(summary, &plain.damage))
+}
+
+/// What stored bank statements say together, the newest first, in the minor units of the channel. Blocks.
+pub fn bank(app: &Reconciliation, files: &[StoredFile], exponents: Exponents) -> Result<Bank> {
+    let mut read = Vec::with_capacity(files.len());
+    for file in files {
+        let plain = open_plain(app, &app.files.path_of(file))?;
+        let source = plain.open().map_err(disk)?;
+        read.push((read_bank_file(source, &ReadOptions::default()), plain.damage.clone()));
+    }
+    Ok(Bank::joined(read, exponents))
 }
 
 fn open_plain(app: &Reconciliation, path: &Path) -> Result<PlainFile> {
@@ -190,6 +220,7 @@ struct Counts {
     rows_of_day: u64,
     rejects: u64,
     first: Vec<Reject>,
+    covers: Option<Days>,
     only_to_first: bool,
 }
 

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use crate::engine::{Difference, ListedRow};
+use crate::payouts::PayoutDifference;
 
 /// Names the differences of one run. It remembers eight bytes of each, since there may be millions; the few that are not
 /// the first with theirs are numbered by all sixteen.
@@ -19,7 +20,15 @@ impl Identities {
     /// The identity of the next difference: a hash of its facts, and its number among equal ones, so that two
     /// equal rows stay two.
     pub fn next(&mut self, difference: &Difference<'_>) -> String {
-        let facts = facts(difference);
+        self.numbered(facts(difference))
+    }
+
+    /// The same for a difference between payouts and bank.
+    pub fn next_of_payouts(&mut self, difference: &PayoutDifference<'_>) -> String {
+        self.numbered(facts_of_payouts(difference))
+    }
+
+    fn numbered(&mut self, facts: [u8; 16]) -> String {
         let mut start = [0; 8];
         start.copy_from_slice(&facts[..8]);
         let number = if self.seen.insert(u64::from_le_bytes(start)) {
@@ -33,14 +42,46 @@ impl Identities {
     }
 }
 
-/// 128 bits of SHA-256 over the facts, each with its length, so that no two different lists of facts are
+fn facts_of_payouts(difference: &PayoutDifference<'_>) -> [u8; 16] {
+    let mut facts = Facts::default();
+    facts.add(difference.outcome.as_str().as_bytes());
+    for payout in &difference.payouts {
+        facts.add(b"payout");
+        facts.add(payout.id.as_bytes());
+        facts.add(payout.currency.as_str().as_bytes());
+        facts.add(&payout.amount.to_le_bytes());
+    }
+    for deposit in &difference.deposits {
+        facts.add(b"deposit");
+        facts.add(deposit.currency.as_str().as_bytes());
+        facts.add(&deposit.amount.to_le_bytes());
+        facts.add(deposit.date.to_string().as_bytes());
+        deposit.texts.iter().for_each(|text| facts.add(text.as_bytes()));
+    }
+    facts.finish()
+}
+
+/// 128 bits of SHA-256 over facts, each with its length, so that no two different lists of facts are
 /// written alike.
+#[derive(Default)]
+struct Facts(Sha256);
+
+impl Facts {
+    fn add(&mut self, fact: &[u8]) {
+        self.0.update((fact.len() as u64).to_le_bytes());
+        self.0.update(fact);
+    }
+
+    fn finish(self) -> [u8; 16] {
+        let mut short = [0; 16];
+        short.copy_from_slice(&self.0.finalize()[..16]);
+        short
+    }
+}
+
 fn facts(difference: &Difference<'_>) -> [u8; 16] {
-    let mut hash = Sha256::new();
-    let mut add = |fact: &[u8]| {
-        hash.update((fact.len() as u64).to_le_bytes());
-        hash.update(fact);
-    };
+    let mut facts = Facts::default();
+    let mut add = |fact: &[u8]| facts.add(fact);
     add(difference.diff_type.as_str().as_bytes());
     add(difference.kind().as_str().as_bytes());
     for side in [&difference.platform, &difference.channel] {
@@ -59,9 +100,7 @@ fn facts(difference: &Difference<'_>) -> [u8; 16] {
     if let Some(adjustment) = &difference.adjustment {
         add(adjustment.rule.as_bytes());
     }
-    let mut short = [0; 16];
-    short.copy_from_slice(&hash.finalize()[..16]);
-    short
+    facts.finish()
 }
 
 #[cfg(test)]

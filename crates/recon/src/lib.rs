@@ -56,6 +56,12 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration::portable("0009_tolerance_rules", include_str!("../migrations/0009_tolerance_rules.sql")),
     Migration::portable("0010_carried_rows", include_str!("../migrations/0010_carried_rows.sql")),
+    Migration::portable("0011_bank_statements", include_str!("../migrations/0011_bank_statements.sql")),
+    Migration {
+        name: "0012_expected_bank_statements",
+        sqlite: include_str!("../migrations/0012_expected_bank_statements.sqlite.sql"),
+        postgres: include_str!("../migrations/0012_expected_bank_statements.postgres.sql"),
+    },
 ];
 
 /// What the service is told at its start.

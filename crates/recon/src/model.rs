@@ -190,6 +190,8 @@ pub enum FileRole {
     BalanceSummary,
     /// The platform's payments of the day.
     Platform,
+    /// What came to the account that payouts arrive at, up to the day: camt.053, MT940 or BAI2.
+    BankStatement,
 }
 
 impl FileRole {
@@ -199,6 +201,7 @@ impl FileRole {
             Self::Settlement => "settlement",
             Self::BalanceSummary => "balance_summary",
             Self::Platform => "platform",
+            Self::BankStatement => "bank_statement",
         }
     }
 }
@@ -246,6 +249,8 @@ pub enum FileFormat {
     PlatformCsv,
     /// The platform's feed, one JSON object a line.
     PlatformNdjson,
+    /// Statements of a bank, in whichever format their first bytes show.
+    Bank,
 }
 
 /// What is missing of the files that are expected.

@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use payops_core::random::{Random, SystemRandom};
 use payops_core::time::{Zone, business_date};
 use payops_recon::engine::{self, EngineError, Outcome, Settings, Side, Verdict};
-use payops_recon::payouts::PayoutRules;
+use payops_recon::payouts::{BankSide, PayoutRules};
 
 use inputs::Inputs;
 use output::Outputs;
@@ -183,7 +183,7 @@ fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> 
         .map_err(|error| engine_failure(args, &error))?;
 
     if let Some(bank) = inputs.bank {
-        outcome.tie_to_bank(bank, &payout_rules(args));
+        outcome.tie_to_bank(BankSide::of(bank), &payout_rules(args));
     }
     display.writing(outcome.listed());
     outputs.write(args, &outcome, language)?;

@@ -94,6 +94,7 @@ fn role(role: FileRole) -> (&'static str, &'static str) {
         FileRole::Settlement => ("settlement file", "结算文件"),
         FileRole::BalanceSummary => ("balance summary", "余额汇总"),
         FileRole::Platform => ("payments of the platform", "平台支付数据"),
+        FileRole::BankStatement => ("bank statement", "银行对账单"),
     }
 }
 

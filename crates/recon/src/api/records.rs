@@ -18,6 +18,7 @@ use crate::Reconciliation;
 use crate::engine::DiffType;
 use crate::model::ReasonCode;
 use crate::ops::records::{self, Change, Closing};
+use crate::payouts::PayoutOutcome;
 use crate::store::record;
 
 /// The most records that one call may change.
@@ -37,7 +38,13 @@ pub(super) async fn list_records(
     mut query: PageQuery<record::Cursor, record::Filter>,
 ) -> Result<Answer<Page<Record>>> {
     let filter = &query.filter;
-    check_word("diff_type", filter.diff_type.as_deref(), &DiffType::ALL.map(DiffType::as_str))?;
+    let of_payouts = PayoutOutcome::ALL.into_iter().filter(|outcome| outcome.is_difference());
+    let types: Vec<&str> = DiffType::ALL
+        .into_iter()
+        .map(DiffType::as_str)
+        .chain(of_payouts.map(PayoutOutcome::as_str))
+        .collect();
+    check_word("diff_type", filter.diff_type.as_deref(), &types)?;
     check_word("kind", filter.kind.as_deref(), &Kind::ALL.map(Kind::as_str))?;
     check_dates(&[("task_date", filter.task_date)])?;
     query.filter.currency = query.filter.currency.map(|currency| currency.to_ascii_uppercase());

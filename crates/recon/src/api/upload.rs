@@ -38,7 +38,8 @@ pub(super) struct UploadForm {
     account: Option<String>,
     /// The IANA zone that defines the day; Etc/UTC when absent.
     timezone: Option<String>,
-    /// `settlement` (default) or `balance_summary`; not on platform-files.
+    /// `settlement` (default), `balance_summary` or `bank_statement`; not on platform-files. A bank statement is handed
+    /// over for the last day that it tells of; days whose payouts may stand in it are reconciled again.
     role: Option<FileRole>,
     /// The TOML mapping, for a CSV that no built-in reader reads.
     mapping: Option<String>,
@@ -51,7 +52,7 @@ pub(super) struct UploadForm {
     /// `true` lets a file without a row of its day take the place of one that has such rows. Without it that is refused:
     /// some rows of other days are usual, only such rows are another day's file.
     allow_other_day: Option<bool>,
-    /// The file: CSV, plain or packed with gzip or zip. Platform files may be one JSON object a line.
+    /// The file: CSV (a bank statement is camt.053, MT940 or BAI2), plain or packed with gzip or zip. Platform files may be one JSON object a line.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
 }
@@ -144,15 +145,19 @@ async fn take_form(
             ));
         }
         let announced = about.announced(subject, file_name);
-        let (taken, rerun_task_id) = uploads::take(app, actor, announced, received).await?;
+        let (taken, rerun_task_ids) = uploads::take(app, actor, announced, received).await?;
         let known = taken.outcome == Outcome::AlreadyKnown;
         let outcome = match taken.outcome {
             Outcome::New => "new",
             Outcome::Correction => "correction",
             Outcome::AlreadyKnown => "already_known",
         };
-        let uploaded =
-            Uploaded { file: SettlementFile::from(taken.file), outcome: outcome.to_owned(), rerun_task_id };
+        let uploaded = Uploaded {
+            file: SettlementFile::from(taken.file),
+            outcome: outcome.to_owned(),
+            rerun_task_id: rerun_task_ids.first().copied(),
+            rerun_task_ids,
+        };
         return Ok(if known { Answer::ok(uploaded) } else { Answer::created(uploaded) });
     }
     Err(missing("file"))
@@ -257,6 +262,11 @@ impl About {
                 format!("balance summaries of {channel} cannot be read: only stripe's can"),
                 format!("无法读取 {channel} 的余额汇总：仅支持 stripe"),
             )),
+            (FileRole::BankStatement, Some(_)) => Err(Error::invalid_field(
+                "mapping",
+                "a bank statement is read without a mapping",
+                "银行对账单不使用 mapping",
+            )),
             (FileRole::BalanceSummary, Some(_)) => Err(Error::invalid_field(
                 "mapping",
                 "a balance summary is read without a mapping",
@@ -270,6 +280,7 @@ impl About {
     fn announced(self, subject: Subject, file_name: Option<String>) -> Announced {
         let format = match (&self.mapping, subject.role) {
             (_, FileRole::BalanceSummary) => FileFormat::StripeSummary,
+            (_, FileRole::BankStatement) => FileFormat::Bank,
             (Some(_), _) => FileFormat::Mapped,
             (None, FileRole::Platform) => FileFormat::PlatformCsv,
             (None, FileRole::Settlement) => FileFormat::StripeItemized,

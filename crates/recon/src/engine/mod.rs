@@ -87,7 +87,7 @@ use partitions::{Budget, half_filled_bytes, partition_bits};
 use row_index::RowIndex;
 use side::{SideRows, SideSettings};
 
-use crate::payouts::{Bank, Payout, PayoutDifference, PayoutRules, ThirdLeg, payouts_of};
+use crate::payouts::{BankSide, PayoutDifference, PayoutFact, PayoutRules, ThirdLeg, facts_of};
 
 const ENTRY_BYTES: usize = ENTRY_WORDS * 8;
 
@@ -150,19 +150,19 @@ pub struct Outcome {
     pub summary: Summary,
     listed: Listed,
     threads: usize,
-    payouts: Vec<Payout>,
+    payouts: Vec<PayoutFact>,
     third_leg: Option<ThirdLeg>,
 }
 
 impl Outcome {
-    /// The payouts that the channel's file tells of.
-    pub fn payouts(&self) -> &[Payout] {
+    /// What the channel's file says of payouts.
+    pub fn payouts(&self) -> &[PayoutFact] {
         &self.payouts
     }
 
-    /// Compares the payouts with a bank's file and judges again.
-    pub fn tie_to_bank(&mut self, bank: Bank, rules: &PayoutRules) {
-        let (third_leg, summary) = ThirdLeg::of(self.payouts.clone(), bank, rules);
+    /// Compares the payouts with the bank and judges again.
+    pub fn tie_to_bank(&mut self, side: BankSide, rules: &PayoutRules) {
+        let (third_leg, summary) = ThirdLeg::of(&self.payouts, side, rules);
         self.summary.add_payouts(summary);
         self.third_leg = Some(third_leg);
     }
@@ -272,7 +272,7 @@ fn reconcile_by(
     });
     Ok(Outcome {
         summary,
-        payouts: payouts_of(&their_report, &channel.options),
+        payouts: facts_of(&their_report, &channel.options),
         third_leg: None,
         listed: Listed {
             refs: found.listed,

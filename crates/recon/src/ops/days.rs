@@ -4,10 +4,14 @@
 //! second of them starts the day again. The same holds for the rows that a day looks for: what an earlier day has carried
 //! forward or no longer does. Tasks are locked by their days, the oldest first.
 
+use std::ops::RangeInclusive;
+
+use chrono::{NaiveDate, TimeDelta};
 use payops_platform::auth::Actor;
 use payops_platform::db::{Locked, Tx};
 use payops_platform::error::Result;
 use sea_orm::ActiveValue::Set;
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::Reconciliation;
@@ -15,16 +19,51 @@ use crate::jobs::system;
 use crate::model::{FileRole, TaskStatus};
 use crate::ops::carry::CarriedIn;
 use crate::ops::tasks;
-use crate::store::file::{self, Subject};
+use crate::payouts::{Days, PayoutRules};
+use crate::store::file::{self, Model as StoredFile, Subject};
+use crate::store::run::{self, Model as StoredRun};
 use crate::store::task::{self, Model as Task};
 
-/// The task that holds the day of a file, locked.
-pub async fn lock(tx: &Tx, subject: &Subject) -> Result<Option<Locked<Task>>> {
-    let day = (subject.date, subject.timezone.as_str());
-    match task::holding(tx.conn(), day, subject.channel, &subject.account).await? {
-        Some(task) => task::lock(tx, task.id).await.map(Some),
-        None => Ok(None),
+/// The tasks that wait for a file, locked: the one that holds its day, and for a bank statement those of all days whose
+/// payouts may stand in it or in the one that it corrects.
+pub async fn lock(tx: &Tx, subject: &Subject, covers: Option<Days>) -> Result<Vec<Locked<Task>>> {
+    let ids = if subject.role == FileRole::BankStatement {
+        let corrected = file::current(tx.conn(), subject).await?.and_then(|file| covered(&file));
+        let dates = [covers, corrected].into_iter().flatten().flat_map(|days| [days.first, days.last]);
+        match Days::spanning(dates) {
+            Some(days) => task::holding_days(tx.conn(), subject, payout_days(days)).await?,
+            None => Vec::new(),
+        }
+    } else {
+        let day = (subject.date, subject.timezone.as_str());
+        let task = task::holding(tx.conn(), day, subject.channel, &subject.account).await?;
+        task.into_iter().map(|task| task.id).collect()
+    };
+    let mut tasks = Vec::with_capacity(ids.len());
+    for id in ids {
+        tasks.push(task::lock(tx, id).await?);
     }
+    Ok(tasks)
+}
+
+fn covered(file: &StoredFile) -> Option<Days> {
+    Days::spanning(file.covers_from.into_iter().chain(file.covers_to))
+}
+
+/// The business days whose payouts may stand in statements of these days.
+fn payout_days(statement: Days) -> RangeInclusive<NaiveDate> {
+    let rules = PayoutRules::default();
+    let first = statement.first.checked_sub_signed(TimeDelta::days(rules.days_after.into()));
+    let last = statement.last.checked_add_signed(TimeDelta::days(rules.days_before.into()));
+    first.unwrap_or(statement.first)..=last.unwrap_or(statement.last)
+}
+
+/// The days of statements in which payouts of this business day may stand.
+pub fn statement_days(day: NaiveDate) -> RangeInclusive<NaiveDate> {
+    let rules = PayoutRules::default();
+    let first = day.checked_sub_signed(TimeDelta::days(rules.days_before.into()));
+    let last = day.checked_add_signed(TimeDelta::days(rules.days_after.into()));
+    first.unwrap_or(day)..=last.unwrap_or(day)
 }
 
 /// A file has come into force for the day: the first of its role, or another one. A day whose last run has ended, in
@@ -34,19 +73,21 @@ pub async fn file_has_come(
     app: &Reconciliation,
     tx: &Tx,
     actor: &Actor,
-    day: Option<Locked<Task>>,
-) -> Result<Option<Uuid>> {
-    let Some(task) = day else { return Ok(None) };
-    match task.status {
-        TaskStatus::Completed | TaskStatus::Failed => {
-            tasks::execute(app, tx, actor, task.id).await.map(|task| Some(task.id))
+    waiting: Vec<Locked<Task>>,
+) -> Result<Vec<Uuid>> {
+    let mut started = Vec::new();
+    for task in waiting {
+        match task.status {
+            TaskStatus::Completed | TaskStatus::Failed => {
+                started.push(tasks::execute(app, tx, actor, task.id).await?.id);
+            }
+            TaskStatus::Processing => {
+                task::update(tx, task, app.context.now(), |row| row.inputs_changed = Set(true)).await?;
+            }
+            TaskStatus::Pending | TaskStatus::Cancelled => {}
         }
-        TaskStatus::Processing => {
-            task::update(tx, task, app.context.now(), |row| row.inputs_changed = Set(true)).await?;
-            Ok(None)
-        }
-        TaskStatus::Pending | TaskStatus::Cancelled => Ok(None),
     }
+    Ok(started)
 }
 
 /// A run has ended, with a verdict or without. When a file came that it did not use, or an earlier day has changed what
@@ -71,6 +112,10 @@ pub async fn run_has_ended(app: &Reconciliation, tx: &Tx, actor: &Actor, task: &
         tasks::execute(app, tx, actor, task.id).await?;
         return Ok(());
     }
+    if task.inputs_changed && banks_have_changed(tx, task).await? {
+        tasks::execute(app, tx, actor, task.id).await?;
+        return Ok(());
+    }
     look_at_later(app, tx, task).await
 }
 
@@ -92,4 +137,23 @@ pub async fn look_at_later(app: &Reconciliation, tx: &Tx, task: &Task) -> Result
         }
     }
     Ok(())
+}
+
+/// The days around a business day whose payouts may be taken for its own: those that may stand in the same statements.
+pub fn payouts_beside(day: NaiveDate) -> RangeInclusive<NaiveDate> {
+    let statements = statement_days(day);
+    payout_days(Days { first: *statements.start(), last: *statements.end() })
+}
+
+/// Whether other bank statements are in force than those that the run which has ended compared.
+async fn banks_have_changed(tx: &Tx, task: &Task) -> Result<bool> {
+    let in_force = bank_statements(tx.conn(), task).await?;
+    let runs = run::of_task(tx.conn(), task.id).await?;
+    let used = runs.last().filter(|run| run.run_no == task.run_no).map(StoredRun::bank_files);
+    Ok(in_force.into_iter().map(|file| file.id).collect::<Vec<Uuid>>() != used.unwrap_or_default())
+}
+
+/// The bank statements in force in which payouts of a task's day may stand, the newest first.
+pub async fn bank_statements(conn: &impl ConnectionTrait, task: &Task) -> Result<Vec<StoredFile>> {
+    file::covering(conn, &task.subject(FileRole::BankStatement), statement_days(task.task_date)).await
 }

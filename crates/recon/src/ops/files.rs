@@ -116,6 +116,7 @@ pub async fn announce(
         FileRole::Settlement => "SETTLE",
         FileRole::BalanceSummary => "BALANCE",
         FileRole::Platform => "PLATFORM",
+        FileRole::BankStatement => "BANK",
     };
     let random = app.context.random.as_ref();
     let row = StoredFile {
@@ -147,6 +148,8 @@ pub async fn announce(
         updated_at: now,
         downloaded_at: None,
         day_record_count: None,
+        covers_from: None,
+        covers_to: None,
     };
     file::insert(tx, row).await.map_err(retry_unique)
 }
@@ -205,6 +208,8 @@ pub async fn take_in(
             file.day_record_count = Set(Some(inspection.rows_of_day));
             file.reject_count = Set(Some(inspection.rejects));
             file.rejects = Set(Some(inspection.first_rejects.clone()));
+            file.covers_from = Set(inspection.covers.map(|days| days.first));
+            file.covers_to = Set(inspection.covers.map(|days| days.last));
         }
         file.downloaded_at = Set(Some(now));
     })

@@ -18,14 +18,16 @@ use uuid::Uuid;
 
 use crate::Reconciliation;
 use crate::error;
-use crate::formats::{self, Holds};
+use crate::formats::{self, Holds, Look};
 use crate::jobs::system;
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus, TaskStatus};
 use crate::ops::days;
 use crate::ops::files::{self, Announced, Consent, Contents, Outcome, Taken};
 use crate::ops::run::{Running, Stop, next_look};
+use crate::payouts::PayoutFact;
 use crate::store::file::{self, Model as StoredFile, Subject};
+use crate::store::payout;
 use crate::store::task::{self, Model as Task};
 
 /// How long a report may stay pending before it is given up. Runs of more than ten minutes are usual, of
@@ -43,6 +45,22 @@ pub struct Inputs {
     pub summary: Option<StoredFile>,
     /// The platform's payments.
     pub platform: StoredFile,
+    /// The bank statements in which the day's payouts may stand, the newest first.
+    pub bank: Vec<StoredFile>,
+    /// What the files of other days say of payouts, where there are bank statements.
+    pub other_payouts: Vec<PayoutFact>,
+}
+
+/// The bank statements that are there for the payouts of the task's day, and what the files of the days around it say of
+/// payouts. Nobody is asked for statements: without any, payouts are not followed.
+pub async fn bank(running: &Running<'_>) -> Result<(Vec<StoredFile>, Vec<PayoutFact>), Stop> {
+    let (conn, task) = (running.app.context.db.read(), &running.task);
+    let statements = days::bank_statements(conn, task).await?;
+    if statements.is_empty() {
+        return Ok((statements, Vec::new()));
+    }
+    let others = payout::of_other_days(conn, task, days::payouts_beside(task.task_date)).await?;
+    Ok((statements, others))
 }
 
 /// The channel's movements of the task's day.
@@ -77,6 +95,7 @@ pub fn download_of(app: &Reconciliation, subject: &Subject) -> Result<Announced>
             }
             (FileFormat::PlatformNdjson, None)
         }
+        (FileRole::BankStatement, _) => return Err(error::no_download("the bank")),
         (role, Channel::Stripe) => {
             if app.sources.stripe.is_none() {
                 return Err(error::not_configured("STRIPE_API_KEY"));
@@ -177,7 +196,9 @@ async fn fetch(
     let fetching = async {
         match row.role {
             FileRole::Platform => fetch_feed(app, &row, place.path()).await,
-            FileRole::Settlement | FileRole::BalanceSummary => fetch_report(app, &row, place.path()).await,
+            FileRole::Settlement | FileRole::BalanceSummary | FileRole::BankStatement => {
+                fetch_report(app, &row, place.path()).await
+            }
         }
     };
     // A source that does not answer must not keep the process from ending: the next owner asks again.
@@ -220,11 +241,12 @@ impl Fetched {
 async fn probe(app: &Reconciliation, row: &StoredFile, path: &Path) -> Result<Holds> {
     let (app, row, path) = (app.clone(), row.clone(), path.to_owned());
     let found = tokio::task::spawn_blocking(move || {
-        let format = match row.role {
-            FileRole::BalanceSummary => None,
-            FileRole::Settlement | FileRole::Platform => Some(formats::format_of(&row)?),
+        let look = match row.role {
+            FileRole::BalanceSummary => Look::Balances,
+            FileRole::BankStatement => Look::Bank,
+            FileRole::Settlement | FileRole::Platform => Look::Rows(formats::format_of(&row)?),
         };
-        formats::probe(&app, &path, format.as_ref(), formats::day_of(&row.subject())?)
+        formats::probe(&app, &path, &look, formats::day_of(&row.subject())?)
     });
     found.await.map_err(Error::internal)?
 }
@@ -262,13 +284,13 @@ async fn take_in(
             let shared = Arc::clone(&shared);
             async move {
                 let (app, row, fetched) = &*shared;
-                let day = days::lock(tx, &row.subject()).await?;
+                let waiting = days::lock(tx, &row.subject(), None).await?;
                 let taken = files::take_in(app, tx, &system(), row, &fetched.contents()).await?;
                 // A run compares what it fetched itself.
-                let is_news = taken.outcome != Outcome::AlreadyKnown
-                    && day.as_ref().map(|task| (task.id, task.run_no)) != run;
-                if is_news {
-                    days::file_has_come(app, tx, &system(), day).await?;
+                let waiting: Vec<_> =
+                    waiting.into_iter().filter(|task| Some((task.id, task.run_no)) != run).collect();
+                if taken.outcome != Outcome::AlreadyKnown {
+                    days::file_has_come(app, tx, &system(), waiting).await?;
                 }
                 Ok(taken)
             }
@@ -397,6 +419,7 @@ async fn choose(running: &Running<'_>, chosen: &StoredFile) -> Result<(), Stop> 
                     FileRole::Settlement => row.settlement_file_id = Set(Some(file_id)),
                     FileRole::BalanceSummary => row.summary_file_id = Set(Some(file_id)),
                     FileRole::Platform => row.platform_file_id = Set(Some(file_id)),
+                    FileRole::BankStatement => {}
                 })
                 .await?;
                 Ok(true)

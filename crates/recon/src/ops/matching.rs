@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions};
+use payops_core::currency::Exponents;
 use payops_platform::error::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
@@ -18,12 +19,13 @@ use crate::engine::{
 use crate::error;
 use crate::file_store::disk;
 use crate::formats::{self, Inspection};
-use crate::model::{FileRole, Phase};
+use crate::model::{Channel, FileRole, Phase};
 use crate::ops::carry::{CarriedIn, LOOKBACK_DAYS};
 use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
+use crate::payouts::{BankSide, Days, PayoutRules};
 use crate::store::file::Model as StoredFile;
 use crate::store::task::Model as Task;
 
@@ -91,14 +93,34 @@ fn compare(
         progress: &|progress| done.store(hundredths(progress), Ordering::Relaxed),
         cancelled: &|| stop.is_cancelled(),
     };
-    let outcome = engine::reconcile(&platform.input, &channel.input, balance.as_ref(), &settings, observer)
-        .map_err(engine_error)?;
+    let mut outcome =
+        engine::reconcile(&platform.input, &channel.input, balance.as_ref(), &settings, observer)
+            .map_err(engine_error)?;
+    if !files.bank.is_empty() {
+        files.bank.iter().try_for_each(|file| verify(app, file))?;
+        outcome.tie_to_bank(bank_side(app, &task, &files)?, &PayoutRules::of_channel(task.channel.as_str()));
+    }
     let certificate = certify(&task, (&files, rules, &carried), &outcome)?;
     let readings = vec![
         (files.platform.id, Inspection::of(&outcome.summary.platform)),
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
     ];
-    Ok(Findings { task, outcome, certificate, readings, carried })
+    let bank_files = files.bank.iter().map(|file| file.id).collect();
+    Ok(Findings { task, outcome, certificate, readings, carried, bank_files })
+}
+
+/// The bank statements, and the payouts of the days around: a deposit of the task's day must be explained by one of them.
+fn bank_side(app: &Reconciliation, task: &Task, files: &Inputs) -> Result<BankSide> {
+    let exponents = match task.channel {
+        Channel::Stripe => Exponents::Stripe,
+        Channel::Paypal => Exponents::PayPal,
+        Channel::Alipay | Channel::Wechat | Channel::Adyen => Exponents::Iso4217,
+    };
+    Ok(BankSide {
+        bank: formats::bank(app, &files.bank, exponents)?,
+        other_payouts: files.other_payouts.clone(),
+        judged_days: Some(Days { first: task.task_date, last: task.task_date }),
+    })
 }
 
 /// Both at once: hashing them takes about as long as comparing them.
@@ -170,6 +192,9 @@ fn certify(
             export::write_csv_line(&mut out, difference, columns).map_err(EngineError::from)
         })
         .map_err(engine_error)?;
+    for difference in outcome.payout_differences() {
+        export::write_payout_csv_line(&mut out, &difference, columns).map_err(Error::internal)?;
+    }
     let hashed = out.into_inner().map_err(|error| Error::internal(error.into_error()))?;
     let parameters = [
         ("channel", task.channel.as_str().to_owned()),
@@ -187,22 +212,31 @@ fn certify(
         inputs.push(input);
         parameters.push(("lookback_days".to_owned(), LOOKBACK_DAYS.to_string()));
     }
+    if !files.bank.is_empty() {
+        let rules = PayoutRules::of_channel(task.channel.as_str());
+        parameters.push(("payout_window".to_owned(), rules.days_after.to_string()));
+        parameters.push(("payout_words".to_owned(), rules.words.join(",")));
+        let others = serde_json::to_vec(&files.other_payouts).map_err(Error::internal)?;
+        let others = CertifiedInput::read("", others.as_slice()).map_err(Error::internal)?;
+        parameters.push(("payouts_of_other_days_sha256".to_owned(), others.sha256));
+    }
     Ok(Certificate::new(inputs, parameters, hashed.finish().1))
 }
 
 impl Inputs {
     fn certified(&self) -> Vec<CertifiedInput> {
-        let files = [Some(&self.platform), Some(&self.settlement), self.summary.as_ref()];
+        let files = [Some(&self.platform), Some(&self.settlement), self.summary.as_ref()].into_iter();
         let certified = |file: &StoredFile| CertifiedInput {
             role: match file.role {
                 FileRole::Settlement => "channel".to_owned(),
                 FileRole::BalanceSummary => "balance_summary".to_owned(),
                 FileRole::Platform => "platform".to_owned(),
+                FileRole::BankStatement => "bank".to_owned(),
             },
             bytes: file.file_size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
             sha256: file.file_hash.clone().unwrap_or_default(),
         };
-        files.into_iter().flatten().map(certified).collect()
+        files.flatten().chain(&self.bank).map(certified).collect()
     }
 }
 

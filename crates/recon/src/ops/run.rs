@@ -122,7 +122,8 @@ impl Running<'_> {
         let begun = Instant::now();
         self.report(Phase::Matching, 0, None).await?;
         let span = tracing::info_span!("reconciliation.PerformMatching");
-        let files = Inputs { settlement, summary, platform };
+        let (bank, other_payouts) = inputs::bank(self).await?;
+        let files = Inputs { settlement, summary, platform, bank, other_payouts };
         let findings = matching::perform(self, &files).instrument(span).await?;
         let rows = findings.outcome.summary.platform.rows + findings.outcome.summary.channel.rows;
         self.app.metrics.phase_done(Phase::Matching, rows, begun.elapsed());
@@ -209,6 +210,11 @@ impl Running<'_> {
         for (diff_type, totals) in &summary.types {
             if diff_type.is_difference() {
                 metrics.differences(diff_type.as_str(), totals.count);
+            }
+        }
+        for (outcome, totals) in summary.payouts.iter().flat_map(|payouts| &payouts.types) {
+            if outcome.is_difference() {
+                metrics.differences(outcome.as_str(), totals.count);
             }
         }
         tracing::info!(

@@ -18,6 +18,7 @@ use crate::ops::carry::{self, CarriedIn};
 use crate::ops::write::Written;
 use crate::ops::{days, files};
 use crate::store::found;
+use crate::store::payout::{self, Model as Payout};
 use crate::store::record::{self, event};
 use crate::store::run::{self, Model as Run};
 use crate::store::task::{self, Model as Task};
@@ -46,6 +47,8 @@ pub struct Findings {
     pub readings: Vec<(Uuid, Inspection)>,
     /// The rows of earlier days that it looked for.
     pub carried: CarriedIn,
+    /// The bank statements that payouts were compared with, the newest first.
+    pub bank_files: Vec<Uuid>,
 }
 
 /// Shows the records that the run has written, hides those that it no longer has, keeps the resolutions of differences that
@@ -74,6 +77,7 @@ pub async fn save(
     let (now, summary) = (app.context.now(), &findings.outcome.summary);
     let certificate = serde_json::to_value(&findings.certificate).map_err(Error::internal)?;
     let totals = Totals::of(summary);
+    let payout_diff_count = summary.payouts.as_ref().map(|payouts| wide(payouts.differences()));
     let run = Run {
         id: app.context.new_id(),
         task_id: task.id,
@@ -89,8 +93,12 @@ pub async fn save(
         summary_file_id: task.summary_file_id,
         platform_file_id: task.platform_file_id,
         rule_set_version: task.rule_set_version,
+        bank_file_ids: Some(json!(findings.bank_files)),
     };
     run::insert(tx, run).await?;
+    let payouts = findings.outcome.payouts().iter();
+    let payouts = payouts.map(|fact| Payout::new(app.context.new_id(), task.id, fact));
+    payout::replace(tx, task.id, payouts.collect()).await?;
     let stored_summary = serde_json::to_string(summary).map_err(Error::internal)?;
     let task = task::update(tx, task, now, |row| {
         row.status = Set(status);
@@ -103,6 +111,7 @@ pub async fn save(
         row.completed_at = Set(Some(now));
         row.saving_run = Set(None);
         row.carried_hash = Set(findings.carried.hash.clone());
+        row.payout_diff_count = Set(payout_diff_count);
         totals.write(row);
     })
     .await?;

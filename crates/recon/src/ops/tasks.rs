@@ -243,5 +243,6 @@ fn blank() -> Task {
         saving_run: None,
         rule_set_version: None,
         carried_hash: None,
+        payout_diff_count: None,
     }
 }

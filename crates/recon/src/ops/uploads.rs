@@ -12,20 +12,20 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::error;
 use crate::file_store::Received;
-use crate::formats::{self, Holds, Inspection};
+use crate::formats::{self, Holds, Inspection, Look};
 use crate::model::{FileFormat, FileRole};
 use crate::ops::days;
 use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
 use crate::store::file::{self, Model as StoredFile};
 
 /// Takes a received file in: reads it once, refuses it when nothing of it can be read, and reconciles the day
-/// again when it corrects another. Returns the task that was started for that.
+/// again when it corrects another. Returns the tasks that were started for that.
 pub async fn take(
     app: &Reconciliation,
     actor: Actor,
     mut announced: Announced,
     received: Received,
-) -> Result<(Taken, Option<Uuid>)> {
+) -> Result<(Taken, Vec<Uuid>)> {
     let (inspection, holds) = look(app, &mut announced, &received).await?;
     if inspection.rows == 0 && inspection.rejects > 0 {
         return Err(error::file_unreadable(&inspection.first_rejects));
@@ -47,14 +47,15 @@ async fn look(
         if role == FileRole::Platform && mapping.is_none() && formats::is_ndjson(&app, &path)? {
             format = FileFormat::PlatformNdjson;
         }
-        let reader = match (format, mapping) {
-            (FileFormat::Mapped, Some(mapping)) => Some(Format::Mapped(mapping)),
-            (FileFormat::StripeItemized, _) => Some(Format::StripeItemized),
-            (FileFormat::PlatformCsv, _) => Some(Format::PlatformCsv),
-            (FileFormat::PlatformNdjson, _) => Some(Format::PlatformNdjson),
-            (FileFormat::StripeSummary | FileFormat::Mapped, _) => None,
+        let look = match (format, mapping) {
+            (FileFormat::Mapped, Some(mapping)) => Look::Rows(Format::Mapped(mapping)),
+            (FileFormat::StripeItemized, _) => Look::Rows(Format::StripeItemized),
+            (FileFormat::PlatformCsv, _) => Look::Rows(Format::PlatformCsv),
+            (FileFormat::PlatformNdjson, _) => Look::Rows(Format::PlatformNdjson),
+            (FileFormat::StripeSummary | FileFormat::Mapped, _) => Look::Balances,
+            (FileFormat::Bank, _) => Look::Bank,
         };
-        formats::inspect(&app, &path, reader.as_ref(), day).map(|found| (found, format))
+        formats::inspect(&app, &path, &look, day).map(|found| (found, format))
     })
     .await
     .map_err(Error::internal)??;
@@ -62,11 +63,7 @@ async fn look(
     Ok(found)
 }
 
-async fn store(
-    app: &Reconciliation,
-    delivery: Delivery,
-    received: &Received,
-) -> Result<(Taken, Option<Uuid>)> {
+async fn store(app: &Reconciliation, delivery: Delivery, received: &Received) -> Result<(Taken, Vec<Uuid>)> {
     delivery.check_before_placing(app).await?;
     app.files.place(received.place.path(), &delivery.announced.subject, &received.sha256).await?;
     let shared = Arc::new((app.clone(), delivery));
@@ -77,7 +74,7 @@ async fn store(
             async move {
                 let (app, delivery) = &*shared;
                 let (actor, subject) = (&delivery.actor, &delivery.announced.subject);
-                let day = days::lock(tx, subject).await?;
+                let waiting = days::lock(tx, subject, delivery.inspection.covers).await?;
                 file::lock_subject(tx, subject).await?;
                 let contents = delivery.contents();
                 let taken = if let Some(known) = delivery.known(tx).await? {
@@ -87,12 +84,12 @@ async fn store(
                     let row = files::announce(app, tx, actor, id, &delivery.announced).await?;
                     files::take_in(app, tx, actor, &row, &contents).await?
                 };
-                let waited = day.as_ref().and_then(|task| task.error_code.as_deref());
-                let waited = waited.is_some_and(error::is_cured_by_the_same_file);
+                let codes = waiting.iter().filter_map(|task| task.error_code.as_deref());
+                let waited = codes.into_iter().any(error::is_cured_by_the_same_file);
                 if taken.outcome == Outcome::AlreadyKnown && !waited {
-                    return Ok((taken, None));
+                    return Ok((taken, Vec::new()));
                 }
-                let rerun = days::file_has_come(app, tx, actor, day).await?;
+                let rerun = days::file_has_come(app, tx, actor, waiting).await?;
                 Ok((taken, rerun))
             }
             .boxed()

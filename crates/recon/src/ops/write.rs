@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use payops_channels::row::Kind;
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
 use payops_platform::jobs::Lease;
@@ -20,11 +21,14 @@ use crate::model::{CarriedEnd, Phase, ReasonCode, RecordStatus, TaskStatus};
 use crate::ops::carry;
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
+use crate::payouts::PayoutDifference;
 use crate::store::carried::{self, Model as CarriedRow};
 use crate::store::found::{self, Model as Found};
 use crate::store::record::{self, Model as Record};
 use crate::store::task::{self, Model as Task, Step};
 
+/// The longest text of a record, in characters.
+const LONGEST_TEXT: usize = 255;
 /// How many records one transaction writes, or removes.
 const RECORDS_AT_ONCE: usize = 4_096;
 /// How many transactions' records wait for the database before the reader of the files pauses.
@@ -242,6 +246,19 @@ fn read(app: &Reconciliation, findings: &Findings, sender: &mpsc::Sender<Vec<Lis
             }
         }
     }
+    let mut records = (findings.outcome.listed()..)
+        .zip(findings.outcome.payout_differences())
+        .map(|(ordinal, difference)| {
+            let identity = identities.next_of_payouts(&difference);
+            let record = payout_row(blank(app, &findings.task, ordinal, identity), &difference);
+            Listed { record, ends: Vec::new(), carried: None }
+        })
+        .peekable();
+    while records.peek().is_some() {
+        if sender.blocking_send(records.by_ref().take(RECORDS_AT_ONCE).collect()).is_err() {
+            return Ok(());
+        }
+    }
     Ok(())
 }
 
@@ -266,6 +283,31 @@ fn listed(
     Listed { record, ends: told.ends, carried }
 }
 
+/// A difference between payouts and bank: the channel's columns are the payouts', the platform's are the bank's.
+fn payout_row(blank: Record, difference: &PayoutDifference<'_>) -> Record {
+    let narrow = |sum: Option<i128>| sum.and_then(|sum| i64::try_from(sum).ok());
+    let shortened = |whole: &str| text(whole.chars().take(LONGEST_TEXT).collect::<String>().as_bytes());
+    let (arrived, paid_out) = (difference.arrived(), difference.paid_out());
+    let currency = difference.currency().map(|currency| currency.to_string());
+    let date = difference.payouts.first().and_then(|payout| payout.date);
+    let date = date.or(difference.deposits.first().map(|deposit| deposit.date));
+    Record {
+        kind: Kind::Payout.as_str().to_owned(),
+        diff_type: difference.outcome.as_str().to_owned(),
+        payment_no: shortened(&difference.bank_texts()),
+        channel_trade_no: shortened(&difference.payout_ids()),
+        payout_id: difference.payouts.first().and_then(|payout| shortened(&payout.id)),
+        platform_amount: narrow(arrived),
+        channel_amount: narrow(paid_out),
+        diff_amount: narrow(Some(paid_out.unwrap_or(0) - arrived.unwrap_or(0))),
+        platform_currency: currency.clone().filter(|_| arrived.is_some()),
+        channel_currency: currency.filter(|_| paid_out.is_some()),
+        platform_line: difference.deposits.first().and_then(|deposit| i64::try_from(deposit.line).ok()),
+        occurred_at: date.map(|date| date.to_string()),
+        ..blank
+    }
+}
+
 fn row(
     app: &Reconciliation,
     task: &Task,
@@ -278,15 +320,7 @@ fn row(
     let amount = |side: Option<&ListedRow<'_>>| side.map(|listed| listed.row.amount);
     let line = |side: Option<&ListedRow<'_>>| side.and_then(|listed| i64::try_from(listed.line()?).ok());
     let status = |side: Option<&ListedRow<'_>>| side.and_then(|listed| text(listed.row.raw_status));
-    let now = app.context.now();
     Record {
-        id: app.context.new_id(),
-        task_id: task.id,
-        task_no: task.task_no.clone(),
-        task_date: task.task_date,
-        channel: task.channel,
-        ordinal: i64::try_from(ordinal).unwrap_or(i64::MAX),
-        identity,
         diff_type: difference.diff_type.as_str().to_owned(),
         kind: difference.kind().as_str().to_owned(),
         payment_no: text(difference.payment_no()),
@@ -304,6 +338,38 @@ fn row(
         platform_line: line(platform),
         channel_line: line(channel),
         occurred_at: platform.or(channel).and_then(|listed| text(listed.row.occurred_at)),
+        ..blank(app, task, ordinal, identity)
+    }
+}
+
+/// A record of which nothing is known but its place.
+fn blank(app: &Reconciliation, task: &Task, ordinal: u64, identity: String) -> Record {
+    let now = app.context.now();
+    Record {
+        id: app.context.new_id(),
+        task_id: task.id,
+        task_no: task.task_no.clone(),
+        task_date: task.task_date,
+        channel: task.channel,
+        ordinal: i64::try_from(ordinal).unwrap_or(i64::MAX),
+        identity,
+        diff_type: String::new(),
+        kind: String::new(),
+        payment_no: None,
+        channel_trade_no: None,
+        channel_row_id: None,
+        merchant_id: None,
+        payout_id: None,
+        platform_amount: None,
+        channel_amount: None,
+        diff_amount: None,
+        platform_currency: None,
+        channel_currency: None,
+        platform_status: None,
+        channel_status: None,
+        platform_line: None,
+        channel_line: None,
+        occurred_at: None,
         status: RecordStatus::Open,
         assigned_to: None,
         assigned_at: None,

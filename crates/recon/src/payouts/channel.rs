@@ -1,42 +1,149 @@
-//! The payouts that a channel's file tells of.
+//! The payouts that a channel's files tell of.
 
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
 use payops_channels::options::ReadOptions;
-use payops_channels::report::{FileReport, PayoutGroup};
+use payops_channels::report::FileReport;
+use payops_core::currency::Currency;
+use serde::Serialize;
 
 use super::Payout;
 
-/// The payouts of a channel's file: those that have a row of their own. A file that has no such row but names payouts
-/// in its other rows, as Stripe's reports of activity do, tells of these, each as large as its rows.
+/// What one file says of one payout. Its rows and its own row may stand in the files of different days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PayoutFact {
+    /// The channel's id.
+    pub id: String,
+    /// The currency of the sums.
+    pub currency: Currency,
+    /// How many rows it carried.
+    pub rows: u64,
+    /// The sum of their nets, minor units.
+    pub row_sum: i128,
+    /// The sum of the payout's own rows as the file has it; `None` without such a row.
+    pub own_sum: Option<i128>,
+    /// The business day of its own row, else of the last row that it carried; `None` where the file does not tell.
+    pub date: Option<NaiveDate>,
+    /// Whether that is the day asked about.
+    pub is_asked_about: bool,
+}
+
+/// What a channel's file says of payouts, ordered by payout.
+pub fn facts_of(report: &FileReport, options: &ReadOptions) -> Vec<PayoutFact> {
+    let date = |text: &str| report.bound.as_ref()?.date_of(text, options);
+    let facts = report.payout_groups.iter().map(|group| PayoutFact {
+        id: group.payout_id.clone(),
+        currency: group.currency,
+        rows: group.rows,
+        row_sum: group.net,
+        own_sum: group.payout_net,
+        date: date(&group.occurred_at),
+        is_asked_about: group.in_window,
+    });
+    facts.collect()
+}
+
+/// The payouts that files tell of together: those that have a row of their own. Files that have no such row but name
+/// payouts in their other rows, as Stripe's reports of activity do, tell of these, each as large as its rows.
 ///
 /// A row of a payout is negative where it is signed as the balance moves, and positive in reports of payouts. What
 /// reached the bank has the sign of the rows that the payout carried; without such rows the payout left the balance.
-pub fn payouts_of(report: &FileReport, options: &ReadOptions) -> Vec<Payout> {
-    let has_own_rows = report.payout_groups.iter().any(|group| group.payout_net.is_some());
-    let told = report.payout_groups.iter().filter(|group| group.payout_net.is_some() || !has_own_rows);
-    let date = |group: &PayoutGroup| {
-        let bound = report.bound.as_ref()?;
-        bound.date_of(&group.occurred_at, options)
-    };
-    let payout = |group: &PayoutGroup| Payout {
-        id: group.payout_id.clone(),
-        amount: narrow(amount(group)),
-        currency: group.currency,
-        date: date(group),
-        rows: (group.payout_net.is_some() && group.rows > 0).then_some(group.net),
-        is_asked_about: group.in_window,
-    };
-    told.map(payout).collect()
+pub fn payouts_of(facts: &[PayoutFact]) -> Vec<Payout> {
+    let mut merged: BTreeMap<(&str, Currency), PayoutFact> = BTreeMap::new();
+    for fact in facts {
+        merged
+            .entry((fact.id.as_str(), fact.currency))
+            .and_modify(|known| known.join(fact))
+            .or_insert_with(|| fact.clone());
+    }
+    let has_own_rows = merged.values().any(|fact| fact.own_sum.is_some());
+    let told = merged.into_values().filter(|fact| fact.own_sum.is_some() || !has_own_rows);
+    told.map(PayoutFact::into_payout).collect()
 }
 
-fn amount(group: &PayoutGroup) -> i128 {
-    match group.payout_net {
-        None => group.net,
-        Some(own) if group.rows > 0 && group.net != 0 => own.abs() * group.net.signum(),
-        Some(own) => -own,
+impl PayoutFact {
+    /// Adds what another file says. The day is that of the payout's own row where one has it, else the last.
+    fn join(&mut self, other: &Self) {
+        let day = |fact: &Self| (fact.own_sum.is_some(), fact.date, fact.is_asked_about);
+        if day(other) > day(self) {
+            (self.date, self.is_asked_about) = (other.date, other.is_asked_about);
+        }
+        self.rows += other.rows;
+        self.row_sum += other.row_sum;
+        self.own_sum = match (self.own_sum, other.own_sum) {
+            (Some(ours), Some(theirs)) => Some(ours + theirs),
+            (ours, theirs) => ours.or(theirs),
+        };
+    }
+
+    fn into_payout(self) -> Payout {
+        let amount = match self.own_sum {
+            None => self.row_sum,
+            Some(own) if self.rows > 0 && self.row_sum != 0 => own.abs() * self.row_sum.signum(),
+            Some(own) => -own,
+        };
+        Payout {
+            id: self.id,
+            // A sum beyond 64 bits stays as large as can be: it then contradicts its rows.
+            amount: i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX }),
+            currency: self.currency,
+            date: self.date,
+            rows: (self.own_sum.is_some() && self.rows > 0).then_some(self.row_sum),
+            is_asked_about: self.is_asked_about,
+        }
     }
 }
 
-/// Sums beyond 64 bits stay as large as can be: they then contradict their rows.
-fn narrow(amount: i128) -> i64 {
-    i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(id: &str, row_sum: i128, own_sum: Option<i128>, day: u32, asked: bool) -> PayoutFact {
+        PayoutFact {
+            id: id.to_owned(),
+            currency: Currency::EUR,
+            rows: u64::from(row_sum != 0),
+            row_sum,
+            own_sum,
+            date: NaiveDate::from_ymd_opt(2026, 3, day),
+            is_asked_about: asked,
+        }
+    }
+
+    fn told(facts: &[PayoutFact]) -> Vec<(String, i64, Option<i128>, bool)> {
+        let payouts = payouts_of(facts).into_iter();
+        payouts.map(|payout| (payout.id, payout.amount, payout.rows, payout.is_asked_about)).collect()
+    }
+
+    #[test]
+    fn a_payout_is_what_all_files_say_of_it() {
+        let facts = [
+            fact("a", 700, None, 2, false),
+            fact("a", 300, Some(-1000), 4, true),
+            fact("b", 0, Some(-50), 4, false),
+            fact("c", 80, None, 4, true),
+            fact("d", -20, Some(20), 4, true),
+        ];
+        assert_eq!(
+            told(&facts),
+            [
+                ("a".to_owned(), 1000, Some(1000), true),
+                ("b".to_owned(), 50, None, false),
+                ("d".to_owned(), -20, Some(-20), true),
+            ],
+            "c has no row of its own where others have"
+        );
+    }
+
+    #[test]
+    fn where_no_payout_has_a_row_each_is_as_large_as_its_rows() {
+        let facts =
+            [fact("a", 700, None, 2, true), fact("a", 300, None, 3, false), fact("b", 5, None, 2, true)];
+        assert_eq!(
+            told(&facts),
+            [("a".to_owned(), 1000, None, false), ("b".to_owned(), 5, None, true)],
+            "the last of its days asks about it"
+        );
+    }
 }

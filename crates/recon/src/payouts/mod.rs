@@ -39,10 +39,10 @@ use chrono::{NaiveDate, TimeDelta};
 use payops_core::currency::Currency;
 use serde::{Deserialize, Serialize};
 
-pub use channel::payouts_of;
+pub use channel::{PayoutFact, facts_of, payouts_of};
 pub use solver::MOST_SOLUTIONS;
 pub use statement::{Bank, BankSummary};
-pub use third_leg::{PayoutDetail, PayoutDifference, ThirdLeg};
+pub use third_leg::{BankSide, PayoutDetail, PayoutDifference, ThirdLeg};
 pub use tie::{PayoutSummary, PayoutTypeTotals, ThreeWayProof, ThreeWayTie};
 
 use solver::Found;
@@ -94,6 +94,11 @@ pub struct Days {
 }
 
 impl Days {
+    /// Whether a day is one of them.
+    pub fn contains(self, date: NaiveDate) -> bool {
+        (self.first..=self.last).contains(&date)
+    }
+
     /// The days from the earliest to the latest; `None` of none.
     pub fn spanning(dates: impl IntoIterator<Item = NaiveDate>) -> Option<Self> {
         dates.into_iter().fold(None, |days: Option<Self>, date| {
@@ -159,6 +164,8 @@ pub struct Question<'a> {
     pub payout_days: Option<Days>,
     /// The bank's entries.
     pub deposits: &'a [Deposit],
+    /// The days whose deposits must be explained; `None` where it is all.
+    pub judged_days: Option<Days>,
     /// The days that the statement covers.
     pub statement_days: Option<Days>,
     /// By which rules.

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::{Group, Matcher, Payout, PayoutOutcome};
+use super::{Days, Group, Matcher, Payout, PayoutOutcome};
 
 impl Matcher<'_> {
     pub(super) fn rest(&mut self) {
@@ -45,9 +45,10 @@ impl Matcher<'_> {
     /// Whether a deposit of this day should have its payout among ours.
     fn is_covered(&self, date: NaiveDate) -> bool {
         let rules = self.question.rules;
-        self.question
-            .payout_days
-            .is_some_and(|days| (rules.earliest(days.first)..=rules.due(days.last)).contains(&date))
+        let payout_days = self.question.payout_days;
+        let may_hold = |days: Days| Days { first: rules.earliest(days.first), last: rules.due(days.last) };
+        payout_days.is_some_and(|days| may_hold(days).contains(date))
+            && self.question.judged_days.is_none_or(|days| days.contains(date))
     }
 }
 

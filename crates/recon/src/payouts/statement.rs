@@ -1,7 +1,9 @@
 //! What is taken from the bank's file.
 
+use std::collections::BTreeMap;
+
 use chrono::NaiveDate;
-use payops_channels::bank::{BankEntry, BankFile, EntryStatus};
+use payops_channels::bank::{BankEntry, BankFile, BankStatement, EntryStatus};
 use payops_channels::report::ControlCheck;
 use payops_channels::row::{Proof, Reject, RejectReason};
 use payops_core::currency::{Currency, Exponents};
@@ -40,47 +42,106 @@ pub struct BankSummary {
 
 impl Bank {
     /// Takes the booked entries of a bank's file. What was `damage`d while it was unpacked is among its rejects.
-    /// An entry without a day counts as of the day on which its statement closes. `exponents` are the channel's:
-    /// banks count in the minor units of ISO 4217, some channels in others.
     pub fn of(file: BankFile, damage: &[Reject], exponents: Exponents) -> Self {
-        let proof = file.proof();
-        let mut rejects = Rejects::default();
-        damage.iter().chain(&file.rejects).for_each(|reject| rejects.add(reject.clone()));
-        rejects.count += file.rejects_left_out;
+        Self::joined(vec![(file, damage.to_vec())], exponents)
+    }
+
+    /// Takes the booked entries of several files, each with what was damaged, the newest first: what a newer one tells of
+    /// a day of an account is not taken from an older one again. An entry without a day counts as of the day on which its
+    /// statement closes. `exponents` are the channel's: banks count in the minor units of ISO 4217, some channels in
+    /// others.
+    pub fn joined(files: Vec<(BankFile, Vec<Reject>)>, exponents: Exponents) -> Self {
+        let mut joined = Joined {
+            exponents,
+            told: BTreeMap::new(),
+            proofs: Vec::new(),
+            days: Vec::new(),
+            bank: Self {
+                deposits: Vec::new(),
+                summary: BankSummary {
+                    proof: Proof::NotProvable,
+                    statements: 0,
+                    entries: 0,
+                    not_booked: 0,
+                    days: None,
+                    failed: Vec::new(),
+                    rejects: Rejects::default(),
+                },
+            },
+        };
+        for (file, damage) in files {
+            joined.add(file, &damage);
+        }
+        joined.finish()
+    }
+}
+
+struct Joined {
+    exponents: Exponents,
+    /// The days of each account that newer files tell of.
+    told: BTreeMap<String, Vec<Days>>,
+    proofs: Vec<Proof>,
+    days: Vec<NaiveDate>,
+    bank: Bank,
+}
+
+impl Joined {
+    fn add(&mut self, file: BankFile, damage: &[Reject]) {
+        self.proofs.push(if damage.is_empty() { file.proof() } else { Proof::Failed });
+        let summary = &mut self.bank.summary;
+        summary.statements += file.statements.len() as u64;
+        damage.iter().chain(&file.rejects).for_each(|reject| summary.rejects.add(reject.clone()));
+        summary.rejects.count += file.rejects_left_out;
         let controls =
             std::iter::once(&file.control).chain(file.statements.iter().map(|statement| &statement.control));
-        let failed = controls.flat_map(|control| &control.checks).filter(|check| !check.holds()).cloned();
-        let mut summary = BankSummary {
-            proof: if damage.is_empty() { proof } else { Proof::Failed },
-            statements: file.statements.len() as u64,
-            entries: 0,
-            not_booked: 0,
-            days: None,
-            failed: failed.collect(),
-            rejects,
-        };
-        let mut deposits = Vec::new();
-        let mut days = Vec::new();
+        let failed = controls.flat_map(|control| &control.checks).filter(|check| !check.holds());
+        summary.failed.extend(failed.cloned());
+        let mut tells = Vec::new();
         for statement in file.statements {
-            let balances = statement.opening.into_iter().chain(statement.closing);
-            days.extend(balances.map(|balance| balance.date));
-            let closes_on = statement.closing.map(|balance| balance.date);
-            for entry in statement.entries {
-                let date = entry.booked_on.or(entry.value_on).or(closes_on);
-                let Some(date) = date.filter(|_| entry.status == EntryStatus::Booked) else {
-                    summary.not_booked += 1;
-                    continue;
-                };
-                match in_units_of(exponents, entry.currency, entry.amount) {
-                    Some(amount) => deposits.push(deposit(entry, amount, date)),
-                    None => summary.rejects.add(beyond_units(&entry)),
-                }
+            let account = statement.account.clone();
+            let days = self.take(statement);
+            self.days.extend(days.into_iter().flat_map(|days| [days.first, days.last]));
+            tells.extend(days.map(|days| (account, days)));
+        }
+        for (account, days) in tells {
+            self.told.entry(account).or_default().push(days);
+        }
+    }
+
+    /// Takes what no newer file tells of; returns the days of the statement.
+    fn take(&mut self, statement: BankStatement) -> Option<Days> {
+        let told = self.told.get(&statement.account).map_or(&[][..], Vec::as_slice);
+        let balances = statement.opening.into_iter().chain(statement.closing);
+        let mut days: Vec<NaiveDate> = balances.map(|balance| balance.date).collect();
+        let closes_on = statement.closing.map(|balance| balance.date);
+        for entry in statement.entries {
+            let date = entry.booked_on.or(entry.value_on).or(closes_on);
+            let Some(date) = date.filter(|_| entry.status == EntryStatus::Booked) else {
+                self.bank.summary.not_booked += 1;
+                continue;
+            };
+            days.push(date);
+            if told.iter().any(|days| days.contains(date)) {
+                continue;
+            }
+            match in_units_of(self.exponents, entry.currency, entry.amount) {
+                Some(amount) => self.bank.deposits.push(deposit(entry, amount, date)),
+                None => self.bank.summary.rejects.add(beyond_units(&entry)),
             }
         }
-        days.extend(deposits.iter().map(|deposit| deposit.date));
-        summary.days = Days::spanning(days);
-        summary.entries = deposits.len() as u64;
-        Self { deposits, summary }
+        Days::spanning(days)
+    }
+
+    fn finish(self) -> Bank {
+        let mut bank = self.bank;
+        bank.summary.entries = bank.deposits.len() as u64;
+        bank.summary.days = Days::spanning(self.days);
+        bank.summary.proof = match () {
+            () if self.proofs.contains(&Proof::Failed) => Proof::Failed,
+            () if self.proofs.is_empty() || self.proofs.contains(&Proof::NotProvable) => Proof::NotProvable,
+            () => Proof::Proven,
+        };
+        bank
     }
 }
 

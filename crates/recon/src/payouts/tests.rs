@@ -41,6 +41,7 @@ impl Story {
         meet(Question {
             payouts: &self.payouts,
             payout_days: Days::spanning(self.payouts.iter().filter_map(|payout| payout.date)),
+            judged_days: None,
             deposits: &self.deposits,
             statement_days: Some(Days { first: day(1), last: day(20) }),
             rules: &self.rules,
@@ -182,6 +183,7 @@ fn what_is_not_due_is_in_transit_and_what_nobody_covers_is_not_judged() {
     let groups = meet(Question {
         payouts: &story.payouts,
         payout_days: None,
+        judged_days: None,
         deposits: &story.deposits,
         statement_days: None,
         rules: &story.rules,

@@ -4,9 +4,27 @@ use payops_core::currency::Currency;
 use serde::Serialize;
 
 use super::{
-    Bank, Days, Deposit, Group, MatchedBy, Payout, PayoutOutcome, PayoutRules, PayoutSummary, Question,
-    Solutions, meet,
+    Bank, Days, Deposit, Group, MatchedBy, Payout, PayoutFact, PayoutOutcome, PayoutRules, PayoutSummary,
+    Question, Solutions, meet, payouts_of,
 };
+
+/// What the payouts of a run are compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BankSide {
+    /// What the bank says.
+    pub bank: Bank,
+    /// What files of other days say of payouts: their payouts may explain deposits, and are not asked about.
+    pub other_payouts: Vec<PayoutFact>,
+    /// The days whose deposits must be explained; `None` where it is all.
+    pub judged_days: Option<Days>,
+}
+
+impl BankSide {
+    /// A bank's file by itself.
+    pub fn of(bank: Bank) -> Self {
+        Self { bank, other_payouts: Vec::new(), judged_days: None }
+    }
+}
 
 /// What became of the payouts of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,14 +35,24 @@ pub struct ThirdLeg {
 }
 
 impl ThirdLeg {
-    /// Compares the payouts with a bank's file: each deposit of the days that the payouts are of must be explained.
-    pub fn of(payouts: Vec<Payout>, bank: Bank, rules: &PayoutRules) -> (Self, PayoutSummary) {
-        let groups = meet(Question {
+    /// Compares the payouts that a file tells of with the bank. What belongs to other days alone is left out.
+    pub fn of(facts: &[PayoutFact], side: BankSide, rules: &PayoutRules) -> (Self, PayoutSummary) {
+        let BankSide { bank, other_payouts, judged_days } = side;
+        let payouts = payouts_of(&[facts, &other_payouts].concat());
+        let mut groups = meet(Question {
             payouts: &payouts,
             payout_days: Days::spanning(payouts.iter().filter_map(|payout| payout.date)),
+            judged_days,
             deposits: &bank.deposits,
             statement_days: bank.summary.days,
             rules,
+        });
+        groups.retain(|group| {
+            let mut deposits = group.deposits.iter().filter_map(|index| bank.deposits.get(*index));
+            match group.payouts[..] {
+                [] => judged_days.is_none_or(|days| deposits.all(|deposit| days.contains(deposit.date))),
+                _ => group.payouts.iter().any(|index| payouts[*index].is_asked_about),
+            }
         });
         let summary = PayoutSummary::new(&groups, &payouts, &bank.deposits, bank.summary);
         (Self { payouts, deposits: bank.deposits, groups }, summary)

@@ -48,6 +48,8 @@ pub struct Model {
     pub updated_at: Timestamp,
     pub downloaded_at: Option<Timestamp>,
     pub day_record_count: Option<i64>,
+    pub covers_from: Option<NaiveDate>,
+    pub covers_to: Option<NaiveDate>,
 }
 
 /// Files stand alone; tasks name them.
@@ -219,6 +221,24 @@ pub async fn kept(
         .all(conn)
         .await?;
     Ok(kept)
+}
+
+/// The files in force of the role, channel, account and zone of `like` that tell of any of these days: those first that
+/// came last.
+pub async fn covering(
+    conn: &impl ConnectionTrait,
+    like: &Subject,
+    days: RangeInclusive<NaiveDate>,
+) -> Result<Vec<Model>> {
+    let files = of_account(like)
+        .filter(Column::Status.eq(FileStatus::Stored))
+        .filter(Column::CoversFrom.lte(*days.end()))
+        .filter(Column::CoversTo.gte(*days.start()))
+        .order_by_desc(Column::DownloadedAt)
+        .order_by_desc(Column::Id)
+        .all(conn)
+        .await?;
+    Ok(files)
 }
 
 /// A page of files, newest first.

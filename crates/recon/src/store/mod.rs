@@ -7,6 +7,7 @@ pub mod expected_file;
 pub mod file;
 pub mod found;
 pub mod gap;
+pub mod payout;
 pub mod record;
 pub mod rule_set;
 pub mod run;

@@ -25,6 +25,15 @@ pub struct Model {
     pub summary_file_id: Option<Uuid>,
     pub platform_file_id: Option<Uuid>,
     pub rule_set_version: Option<i64>,
+    pub bank_file_ids: Option<Json>,
+}
+
+impl Model {
+    /// The bank statements that the run compared payouts with.
+    pub fn bank_files(&self) -> Vec<Uuid> {
+        let ids = self.bank_file_ids.clone().map(serde_json::from_value).and_then(Result::ok);
+        ids.unwrap_or_default()
+    }
 }
 
 /// Runs name their task; nothing is joined.

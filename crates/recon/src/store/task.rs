@@ -1,5 +1,7 @@
 //! `reconciliation_tasks`.
 
+use std::ops::RangeInclusive;
+
 use chrono::NaiveDate;
 use payops_core::page::{Page, PageRequest, Slice};
 use payops_core::time::{Timestamp, Zone};
@@ -62,6 +64,7 @@ pub struct Model {
     pub saving_run: Option<i64>,
     pub rule_set_version: Option<i64>,
     pub carried_hash: Option<String>,
+    pub payout_diff_count: Option<i64>,
 }
 
 /// Tasks stand alone; their records name them.
@@ -82,12 +85,13 @@ impl Model {
         }
     }
 
-    /// The file of a role that the present run has chosen.
+    /// The file of a role that the present run has chosen; bank statements are several, and belong to the run.
     pub fn input(&self, role: FileRole) -> Option<Uuid> {
         match role {
             FileRole::Settlement => self.settlement_file_id,
             FileRole::BalanceSummary => self.summary_file_id,
             FileRole::Platform => self.platform_file_id,
+            FileRole::BankStatement => None,
         }
     }
 }
@@ -163,6 +167,28 @@ pub async fn started_after(conn: &impl ConnectionTrait, task: &Model) -> Result<
     let zone = Zone::named(&task.timezone).ok();
     let same_zone = |row: &Model| row.timezone == task.timezone || Zone::named(&row.timezone).ok() == zone;
     Ok(tasks.into_iter().filter(same_zone).collect())
+}
+
+/// The ids of the tasks that hold these days of a channel account, the first day first.
+pub async fn holding_days(
+    conn: &impl ConnectionTrait,
+    like: &Subject,
+    days: RangeInclusive<NaiveDate>,
+) -> Result<Vec<Uuid>> {
+    let tasks = select()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::TaskDate.between(*days.start(), *days.end()))
+        .filter(Column::Channel.eq(like.channel))
+        .filter(Column::Account.eq(like.account.as_str()))
+        .filter(Column::Timezone.eq(like.timezone.as_str()))
+        .filter(Column::Status.ne(TaskStatus::Cancelled))
+        .order_by_asc(Column::TaskDate)
+        .order_by_asc(Column::Id)
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(tasks)
 }
 
 /// Writes what `change` does to a locked task and grows its version.

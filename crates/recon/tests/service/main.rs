@@ -12,6 +12,7 @@ mod honest;
 mod in_force;
 mod outside;
 mod paper;
+mod payouts;
 mod records;
 mod reports;
 mod rule_sets;

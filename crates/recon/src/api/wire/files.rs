@@ -67,6 +67,10 @@ pub struct SettlementFile {
     pub record_count: Option<i64>,
     /// Of these, rows of the business day; a row without a time counts as one.
     pub day_record_count: Option<i64>,
+    /// Of a bank statement, the first day that it tells of.
+    pub covers_from: Option<NaiveDate>,
+    /// And the last one.
+    pub covers_to: Option<NaiveDate>,
     /// Rows that could not.
     pub reject_count: Option<i64>,
     /// The first of them, with line, column and reason.
@@ -106,6 +110,8 @@ impl From<file::Model> for SettlementFile {
             file_hash: file.file_hash,
             record_count: file.record_count,
             day_record_count: file.day_record_count,
+            covers_from: file.covers_from,
+            covers_to: file.covers_to,
             reject_count: file.reject_count,
             rejects: file.rejects,
             same_as: file.same_as,
@@ -125,8 +131,11 @@ pub struct Uploaded {
     pub file: SettlementFile,
     /// `new`, `correction` (it took the place of another file) or `already_known` (these bytes were there already).
     pub outcome: String,
-    /// The task that reconciles the day again because of this file.
+    /// The task that reconciles the day again because of this file; of several days, the first.
     pub rerun_task_id: Option<Uuid>,
+    /// All tasks that do: a bank statement may tell of payouts of several days.
+    #[serde(default)]
+    pub rerun_task_ids: Vec<Uuid>,
 }
 
 fn settlement() -> FileRole {

@@ -22,7 +22,9 @@ pub struct Record {
     /// The channel.
     pub channel: Channel,
     /// `matched`, `carried`, `platform_only`, `channel_only`, `amount_diff`, `status_diff`, `currency_diff`,
-    /// `duplicate_platform`, `duplicate_channel` or `timing`.
+    /// `duplicate_platform`, `duplicate_channel`, `timing`, or of payouts against the bank `payout_missing`,
+    /// `payout_short`, `payout_excess`, `payout_unknown` or `payout_ambiguous`: then the channel's columns are the
+    /// payouts', and the platform's are the bank's.
     pub diff_type: String,
     /// What the money moved for.
     pub kind: String,

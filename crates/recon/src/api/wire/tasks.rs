@@ -79,6 +79,8 @@ pub struct Task {
     /// Payments that are pending here and absent there. They are listed among the records, and are no differences: they
     /// bar no verdict.
     pub timing_count: Option<i64>,
+    /// Differences between payouts and the bank, of the last completed run; absent where no bank statement was there.
+    pub payout_diff_count: Option<i64>,
     /// The channel's sum less the platform's, over all compared rows.
     pub diff_amount: Option<i64>,
     /// The currency of the amounts above.
@@ -130,6 +132,7 @@ impl From<task::Model> for Task {
             matched_amount: task.matched_amount,
             diff_count: task.diff_count,
             timing_count: task.timing_count,
+            payout_diff_count: task.payout_diff_count,
             diff_amount: task.diff_amount,
             currency: task.currency,
             error_code: task.error_code,

@@ -1,0 +1,115 @@
+//! `reconciliation_payouts`: what the files of tasks say of payouts.
+
+use std::ops::RangeInclusive;
+
+use chrono::NaiveDate;
+use payops_platform::db::Tx;
+use payops_platform::error::{Error, Result};
+use sea_orm::entity::prelude::*;
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
+
+use crate::model::TaskStatus;
+use crate::payouts::PayoutFact;
+use crate::store::task::{self, Model as Task};
+
+/// How many rows one INSERT carries: 8 columns each stay below the 32,766 parameters that SQLite takes.
+const ROWS_PER_INSERT: usize = 2_000;
+
+/// What the file of one task says of one payout; the columns are explained in the migration.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "reconciliation_payouts")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub task_id: Uuid,
+    pub payout_id: String,
+    pub currency: String,
+    pub row_count: i64,
+    pub row_sum: i64,
+    pub own_sum: Option<i64>,
+    pub payout_date: Option<NaiveDate>,
+}
+
+/// Payouts name their task; nothing is joined.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// The row of a fact.
+    pub fn new(id: Uuid, task_id: Uuid, fact: &PayoutFact) -> Self {
+        // Sums beyond 64 bits stay as large as can be.
+        let narrow = |sum: i128| i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX });
+        Self {
+            id,
+            task_id,
+            payout_id: fact.id.replace('\0', ""),
+            currency: fact.currency.to_string(),
+            row_count: i64::try_from(fact.rows).unwrap_or(i64::MAX),
+            row_sum: narrow(fact.row_sum),
+            own_sum: fact.own_sum.map(narrow),
+            payout_date: fact.date,
+        }
+    }
+
+    /// The fact, which the task that asks does not ask about.
+    fn fact(self) -> Result<PayoutFact> {
+        let broken = |why: String| Error::impossible_row("reconciliation_payouts", "currency", self.id, why);
+        Ok(PayoutFact {
+            currency: self.currency.parse().map_err(|error| broken(format!("{error}")))?,
+            id: self.payout_id,
+            rows: u64::try_from(self.row_count).unwrap_or(0),
+            row_sum: self.row_sum.into(),
+            own_sum: self.own_sum.map(i128::from),
+            date: self.payout_date,
+            is_asked_about: false,
+        })
+    }
+}
+
+/// Puts these rows in the place of what the task said before.
+pub async fn replace(tx: &Tx, task_id: Uuid, rows: Vec<Model>) -> Result<()> {
+    Entity::delete_many().filter(Column::TaskId.eq(task_id)).exec(tx.conn()).await?;
+    let mut rows = rows.into_iter().map(|row| row.into_active_model().reset_all()).peekable();
+    while rows.peek().is_some() {
+        let batch: Vec<ActiveModel> = rows.by_ref().take(ROWS_PER_INSERT).collect();
+        Entity::insert_many(batch).exec_without_returning(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// What the files of other days of a task's channel account say, the first day first.
+pub async fn of_other_days(
+    conn: &impl ConnectionTrait,
+    task: &Task,
+    days: RangeInclusive<NaiveDate>,
+) -> Result<Vec<PayoutFact>> {
+    let others = task::Entity::find()
+        .select_only()
+        .column(task::Column::Id)
+        .filter(task::Column::TaskDate.between(*days.start(), *days.end()))
+        .filter(task::Column::Channel.eq(task.channel))
+        .filter(task::Column::Account.eq(task.account.as_str()))
+        .filter(task::Column::Timezone.eq(task.timezone.as_str()))
+        .filter(task::Column::Status.ne(TaskStatus::Cancelled))
+        .filter(task::Column::DeletedAt.is_null())
+        .filter(task::Column::Id.ne(task.id))
+        .order_by_asc(task::Column::TaskDate)
+        .into_tuple::<Uuid>()
+        .all(conn)
+        .await?;
+    let mut facts = Vec::new();
+    for other in others {
+        let rows = Entity::find()
+            .filter(Column::TaskId.eq(other))
+            .order_by_asc(Column::PayoutId)
+            .order_by_asc(Column::Currency)
+            .all(conn)
+            .await?;
+        for row in rows {
+            facts.push(row.fact()?);
+        }
+    }
+    Ok(facts)
+}

@@ -1,0 +1,217 @@
+//! Payouts against the bank: statements that are handed over, and the differences that they show.
+
+use http::Method;
+use payops_platform::both_databases;
+use payops_platform::db::testing::TestDb;
+use serde_json::{Value, json};
+
+use crate::expected_files::{EXPECTED, call};
+use crate::harness::App;
+
+both_databases!(payops_recon::MIGRATIONS;
+    a_payout_is_tied_to_its_rows_and_to_the_bank_across_days,
+    what_the_bank_lacks_or_has_too_much_is_a_record_until_it_is_put_right,
+    a_day_without_a_statement_does_not_ask_for_one,
+    what_is_no_statement_is_refused,
+    a_statement_can_be_expected,
+);
+
+const EARLIER: &str = "2026-01-15";
+const DAY: &str = "2026-01-16";
+
+/// A statement over these entries: cents, day of January, text.
+fn statement(last: u32, entries: &[(i64, u32, &str)]) -> Vec<u8> {
+    let amount = |cents: i64| format!("{}.{:02}", cents / 100, cents % 100);
+    let balance = |code: &str, cents: i64, day: u32| {
+        format!(
+            "<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp><Amt Ccy=\"USD\">{}</Amt><CdtDbtInd>CRDT</CdtDbtInd>\
+             <Dt><Dt>2026-01-{day:02}</Dt></Dt></Bal>",
+            amount(cents)
+        )
+    };
+    let entry = |(cents, day, text): &(i64, u32, &str)| {
+        format!(
+            "<Ntry><Amt Ccy=\"USD\">{}</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>2026-01-{day:02}</Dt>\
+             </BookgDt><BkTxCd><Prtry><Cd>x</Cd></Prtry></BkTxCd><AddtlNtryInf>{text}</AddtlNtryInf></Ntry>",
+            amount(*cents)
+        )
+    };
+    let sum: i64 = entries.iter().map(|(cents, ..)| cents).sum();
+    let (opening, closing) = (balance("OPBD", 100_000, 16), balance("CLBD", 100_000 + sum, last));
+    let entries: Vec<String> = entries.iter().map(entry).collect();
+    let text = format!(
+        "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02\"><BkToCstmrStmt><GrpHdr><MsgId>m</MsgId>\
+         <CreDtTm>2026-01-31T00:00:00</CreDtTm></GrpHdr><Stmt><Id>s</Id><CreDtTm>2026-01-31T00:00:00</CreDtTm>\
+         <Acct><Id><Othr><Id>1234</Id></Othr></Id><Ccy>USD</Ccy></Acct>{opening}{closing}{}</Stmt></BkToCstmrStmt>\
+         </Document>",
+        entries.concat()
+    );
+    text.into_bytes()
+}
+
+async fn hand_over(app: &App, kind: &str, date: &str, role: &str, file: &[u8]) -> Value {
+    let parts = [("channel", "stripe"), ("settlement_date", date), ("role", role)];
+    let answer = app.upload(kind, &parts, file).await;
+    assert_eq!(answer.status, 201, "{:?}", answer.json());
+    answer.data()
+}
+
+/// Two days that agree: what the first one earns is paid out on the second.
+async fn hand_over_days(app: &App) {
+    let head = "balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category,source_id,charge_id,\
+                payment_intent_id,automatic_payout_id\n";
+    let ours = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id\n";
+    let days = [
+        (
+            EARLIER,
+            "PAY-1,ch_1,1000,USD,success,2026-01-15T08:00:00Z,M-1\n",
+            "txn_1,2026-01-15 08:00:00,usd,10.00,0.59,9.41,charge,ch_1,ch_1,pi_1,po_first0001\n",
+            [0, 941, 0, 941],
+        ),
+        (
+            DAY,
+            "PAY-2,ch_2,2000,USD,success,2026-01-16T09:00:00Z,M-1\n",
+            "txn_2,2026-01-16 09:00:00,usd,20.00,0.88,19.12,charge,ch_2,ch_2,pi_2,po_second002\n\
+             txn_3,2026-01-16 10:00:00,usd,-9.41,0.00,-9.41,payout,po_first0001,,,po_first0001\n",
+            [941, 1912, -941, 1912],
+        ),
+    ];
+    for (date, platform, settlement, balances) in days {
+        let line = |(name, cents): (&str, i64)| {
+            let sign = if cents < 0 { "-" } else { "" };
+            format!("{name},x,{sign}{}.{:02},usd\n", cents.abs() / 100, cents.abs() % 100)
+        };
+        let names = ["starting_balance", "activity", "payouts", "ending_balance"];
+        let lines: Vec<String> = names.into_iter().zip(balances).map(line).collect();
+        let summary = format!("category,description,net_amount,currency\n{}", lines.concat());
+        hand_over(app, "platform-files", date, "platform", format!("{ours}{platform}").as_bytes()).await;
+        hand_over(app, "settlement-files", date, "settlement", format!("{head}{settlement}").as_bytes())
+            .await;
+        hand_over(app, "settlement-files", date, "balance_summary", summary.as_bytes()).await;
+    }
+}
+
+async fn both_days(app: &App) -> (Value, Value) {
+    hand_over_days(app).await;
+    let earlier = app.reconcile(EARLIER).await;
+    let day = app.reconcile(DAY).await;
+    assert_eq!((&earlier["verdict"], &day["verdict"]), (&json!("reconciled"), &json!("reconciled")));
+    (earlier, day)
+}
+
+/// The task once the run that follows `before` has ended.
+async fn next_run(app: &App, before: &Value) -> Value {
+    let run_no = before["run_no"].as_i64().unwrap();
+    let id = before["id"].as_str().unwrap();
+    app.until(id, |task| task["status"] == "completed" && task["run_no"].as_i64().unwrap() > run_no).await
+}
+
+async fn a_payout_is_tied_to_its_rows_and_to_the_bank_across_days(db: TestDb) {
+    let app = App::start(db).await;
+    let (earlier, day) = both_days(&app).await;
+    let file = statement(20, &[(941, 19, "STRIPE PO FIRST 0001"), (55, 18, "STRIPE other day")]);
+    let taken = hand_over(&app, "settlement-files", "2026-01-20", "bank_statement", &file).await;
+    assert_eq!(taken["rerun_task_ids"], json!([earlier["id"], day["id"]]));
+    assert_eq!(
+        (&taken["file"]["covers_from"], &taken["file"]["covers_to"]),
+        (&json!("2026-01-16"), &json!("2026-01-20"))
+    );
+    let day = next_run(&app, &day).await;
+    assert_eq!((&day["verdict"], &day["payout_diff_count"]), (&json!("reconciled"), &json!(0)), "{day}");
+    let report = app.report(&day).await;
+    let payouts = &report["summary"]["payouts"];
+    assert_eq!(payouts["proof"], "ties", "{payouts}");
+    assert_eq!(payouts["matched_by"], json!({ "reference": 1 }));
+    let tie = &payouts["currencies"]["USD"];
+    assert_eq!(
+        (&tie["rows"], &tie["payouts"], &tie["deposits"]),
+        (&json!(941), &json!(941), &json!(941)),
+        "the rows stand in the other day's file"
+    );
+    let files = report["files"].as_array().unwrap();
+    assert!(files.iter().any(|file| file["role"] == "bank_statement"), "{files:?}");
+    let inputs = report["certificate"]["inputs"].as_array().unwrap();
+    assert!(inputs.iter().any(|input| input["role"] == "bank"), "{inputs:?}");
+    let earlier = next_run(&app, &earlier).await;
+    assert_eq!(earlier["verdict"], "reconciled", "{earlier}");
+}
+
+async fn what_the_bank_lacks_or_has_too_much_is_a_record_until_it_is_put_right(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let file = statement(25, &[(123, 16, "STRIPE 77"), (900, 17, "rent")]);
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &file).await;
+    let day = next_run(&app, &day).await;
+    assert_eq!((&day["verdict"], &day["payout_diff_count"]), (&json!("differences"), &json!(2)), "{day}");
+    assert_eq!(day["diff_count"], 0);
+    let id = day["id"].as_str().unwrap();
+    let records = app.records(id).await;
+    let [missing, unknown] = &records[..] else { panic!("{records:?}") };
+    let about = |record: &Value| {
+        let names =
+            ["diff_type", "kind", "channel_trade_no", "channel_amount", "platform_amount", "diff_amount"];
+        names.map(|name| record[name].clone())
+    };
+    assert_eq!(
+        about(missing),
+        [
+            "payout_missing".into(),
+            "payout".into(),
+            "po_first0001".into(),
+            941.into(),
+            Value::Null,
+            941.into()
+        ]
+    );
+    assert_eq!(
+        about(unknown),
+        ["payout_unknown".into(), "payout".into(), Value::Null, Value::Null, 123.into(), (-123).into()]
+    );
+    assert_eq!(unknown["payment_no"], "STRIPE 77");
+    let path = format!("/api/v1/reconciliation/records?task_id={id}&diff_type=payout_missing");
+    assert_eq!(app.get(&path).await.data()["items"].as_array().unwrap().len(), 1);
+    let csv = app.get(&format!("/api/v1/reconciliation/reports/{id}/download?format=csv")).await;
+    assert!(
+        String::from_utf8_lossy(&csv.body).contains("payout_missing,payout,po_first0001"),
+        "{}",
+        String::from_utf8_lossy(&csv.body)
+    );
+
+    let file = statement(25, &[(936, 16, "STRIPE po_first0001 less 0.05"), (900, 17, "rent")]);
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &file).await;
+    let day = next_run(&app, &day).await;
+    assert_eq!((&day["verdict"], &day["payout_diff_count"]), (&json!("differences"), &json!(1)), "{day}");
+    let records = app.records(id).await;
+    assert_eq!((&records[0]["diff_type"], &records[0]["diff_amount"]), (&json!("payout_short"), &json!(5)));
+    assert_eq!(records.len(), 1, "what is put right is gone");
+}
+
+async fn a_day_without_a_statement_does_not_ask_for_one(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    assert_eq!(day["payout_diff_count"], Value::Null);
+    assert_eq!(app.report(&day).await["summary"]["payouts"], Value::Null);
+    // A statement of other days concerns nobody.
+    let file = statement(16, &[]);
+    let parts =
+        [("channel", "stripe"), ("settlement_date", DAY), ("role", "bank_statement"), ("account", "other")];
+    let taken = app.upload("settlement-files", &parts, &file).await;
+    assert_eq!((taken.status, &taken.data()["rerun_task_ids"]), (201, &json!([])));
+}
+
+async fn what_is_no_statement_is_refused(db: TestDb) {
+    let app = App::start(db).await;
+    let parts = [("channel", "stripe"), ("settlement_date", DAY), ("role", "bank_statement")];
+    let refused = app.upload("settlement-files", &parts, b"a,b\n1,2\n").await;
+    assert_eq!((refused.status, refused.code()), (422, "FILE_UNREADABLE".to_owned()));
+    let body = json!({ "channel": "stripe", "settlement_date": DAY, "role": "bank_statement" });
+    let refused = app.post("/api/v1/reconciliation/settlement-files/download", &body).await;
+    assert_eq!(refused.status, 422, "{:?}", refused.json());
+}
+
+async fn a_statement_can_be_expected(db: TestDb) {
+    let app = App::start(db).await;
+    let body = json!({ "channel": "stripe", "role": "bank_statement", "due_time": "12:00" });
+    let made = call(&app, Method::POST, EXPECTED, &body).await;
+    assert_eq!((made.status, &made.data()["role"]), (201, &json!("bank_statement")));
+}
