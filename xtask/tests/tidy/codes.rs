@@ -26,6 +26,7 @@ const NO_CODES: &[&str] = &[
     "NULL",
     "ROLLBACK",
     "BALANCE",
+    "BANK",
     "PLATFORM",
     "RECON",
     "SETTLE",

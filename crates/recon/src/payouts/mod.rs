@@ -5,8 +5,8 @@
 //!
 //! # The rules, in order
 //!
-//! 1. **Reference**: a payout's id stands in the texts of a deposit, as a word or, from eight letters and digits on,
-//!    whatever the bank put between them. Everything that such texts tie together is one group, whose sums are
+//! 1. **Reference**: a payout's id stands in the texts of a deposit, as a word or, from eight letters and digits on
+//!    (twelve of digits alone), whatever the bank put between them; a number below six digits tells nothing. Everything that such texts tie together is one group, whose sums are
 //!    compared: equal is `matched`, less `payout_short`, more `payout_excess`. Dates do not matter here.
 //! 2. **Amount**: the same amount and currency, and the deposit's day inside the payout's window. It counts only where
 //!    it is unique on both sides; everything else that could belong together is one `payout_ambiguous` group. Deposits
@@ -47,6 +47,9 @@ pub use tie::{PayoutSummary, PayoutTypeTotals, ThreeWayProof, ThreeWayTie};
 
 use solver::Found;
 
+/// How many pairs of what could belong together are looked at one by one; where there are more, all of it is one
+/// ambiguous group.
+const MOST_PAIRS: usize = 1 << 20;
 /// How much the bundles and splits of one run may cost together, in sums that are looked at.
 const WORK_PER_RUN: u64 = 1 << 25;
 
@@ -420,8 +423,13 @@ impl<'a> Matcher<'a> {
         for payout_place in self.free_payouts() {
             let payout = self.payouts[payout_place].1;
             let equal = by_amount.get(&(payout.currency, payout.amount)).into_iter().flatten();
+            // Days that are too far apart are in no pair, but what is of one amount and day may be very much.
             let near = equal.filter(|place| self.question.rules.may_be(payout, self.deposits[**place].1));
-            edges.extend(near.map(|place| (payout_place, *place)));
+            edges.extend(near.map(|place| (payout_place, *place)).take(MOST_PAIRS));
+            if edges.len() > MOST_PAIRS {
+                self.give_up(MatchedBy::Amount, only_channel_like);
+                return;
+            }
         }
         for (payouts, deposits) in components(&edges) {
             let outcome = match (payouts.len(), deposits.len()) {
@@ -432,6 +440,13 @@ impl<'a> Matcher<'a> {
         }
     }
 
+    /// Too much could belong together: all that is left is one group.
+    fn give_up(&mut self, by: MatchedBy, only_channel_like: bool) {
+        let (payouts, deposits) = (self.free_payouts(), self.free_deposits(only_channel_like));
+        let outcome = PayoutOutcome::PayoutAmbiguous;
+        self.group(outcome, by, &payouts, &deposits, Some(Solutions::LimitReached));
+    }
+
     fn bundles(&mut self, work: &mut u64) {
         let free = self.free_payouts();
         let questions = self.free_deposits(true).into_iter().map(|place| {
@@ -439,7 +454,11 @@ impl<'a> Matcher<'a> {
             let near = free.iter().copied().filter(|payout| self.may_be(*payout, place));
             (place, deposit.amount, near.map(|place| (place, self.payouts[place].1.amount)).collect())
         });
-        for (deposits, payouts, solutions) in combine(questions, work) {
+        let Some(combinations) = combine(questions, work) else {
+            self.give_up(MatchedBy::Bundle, true);
+            return;
+        };
+        for (deposits, payouts, solutions) in combinations {
             let outcome = outcome_of(solutions);
             self.group(outcome, MatchedBy::Bundle, &payouts, &deposits, solutions);
         }
@@ -452,7 +471,11 @@ impl<'a> Matcher<'a> {
             let near = free.iter().copied().filter(|deposit| self.may_be(place, *deposit));
             (place, payout.amount, near.map(|place| (place, self.deposits[place].1.amount)).collect())
         });
-        for (payouts, deposits, solutions) in combine(questions, work) {
+        let Some(combinations) = combine(questions, work) else {
+            self.give_up(MatchedBy::Split, true);
+            return;
+        };
+        for (payouts, deposits, solutions) in combinations {
             let outcome = outcome_of(solutions);
             self.group(outcome, MatchedBy::Split, &payouts, &deposits, solutions);
         }
@@ -501,15 +524,20 @@ fn outcome_of(solutions: Option<Solutions>) -> PayoutOutcome {
 /// A sum, and the items that may make it up with their amounts.
 type Sum = (usize, i64, Vec<(usize, i64)>);
 
+/// Sums and items that belong together, or could, and in how many ways a single sum can be made up.
+type Combination = (Vec<usize>, Vec<usize>, Option<Solutions>);
+
 /// Solves sums that may compete for the same items. Sums that do are one group, of which nothing is known; what is
-/// not solved may compete for all of its items.
-fn combine(
-    questions: impl Iterator<Item = Sum>,
-    work: &mut u64,
-) -> Vec<(Vec<usize>, Vec<usize>, Option<Solutions>)> {
+/// not solved may compete for all of its items. `None` where there are too many of these.
+fn combine(questions: impl Iterator<Item = Sum>, work: &mut u64) -> Option<Vec<Combination>> {
     let mut edges = Vec::new();
     let mut answers = BTreeMap::new();
+    let mut pairs = 0_usize;
     for (sum, target, items) in questions {
+        pairs = pairs.saturating_add(items.len());
+        if pairs > MOST_PAIRS {
+            return None;
+        }
         let amounts: Vec<i64> = items.iter().map(|(_, amount)| *amount).collect();
         let (solutions, members) = match solver::subsets(target, &amounts, work) {
             Found::Nothing => continue,
@@ -530,7 +558,7 @@ fn combine(
         };
         (sums, items, of_one)
     });
-    groups.collect()
+    Some(groups.collect())
 }
 
 /// What is tied together by edges between two kinds of places: each part with its places in order, by the least of

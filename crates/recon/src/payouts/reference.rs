@@ -9,17 +9,21 @@ use super::{Deposit, Payout};
 /// From how many letters and digits on an id is recognised inside of other text, whatever stands between them. A
 /// shorter one must be a word of its own.
 const LONG: usize = 8;
+/// The same for an id of digits alone: amounts and days that follow each other look like short ones.
+const LONG_NUMBER: usize = 12;
+/// An id of fewer digits, such as the number of a batch, tells nothing: such numbers stand in every text.
+const SHORTEST_NUMBER: usize = 6;
 
 /// Which payouts are named by which deposits of their currency, by places.
 pub(super) fn links(payouts: &[(usize, &Payout)], deposits: &[(usize, &Deposit)]) -> Vec<(usize, usize)> {
     let mut places: HashMap<String, Vec<usize>> = HashMap::new();
     for (place, (_, payout)) in payouts.iter().enumerate() {
         let id = bare(&payout.id);
-        if !id.is_empty() {
+        if is_telling(&id) {
             places.entry(id).or_default().push(place);
         }
     }
-    let mut long: Vec<&String> = places.keys().filter(|id| id.len() >= LONG).collect();
+    let mut long: Vec<&String> = places.keys().filter(|id| is_long(id)).collect();
     long.sort_unstable();
     // Of two ids of which one is the beginning of the other, the longer one is meant where it stands.
     let inside = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&long).ok();
@@ -40,6 +44,18 @@ pub(super) fn links(payouts: &[(usize, &Payout)], deposits: &[(usize, &Deposit)]
     links.sort_unstable();
     links.dedup();
     links
+}
+
+fn is_number(id: &str) -> bool {
+    id.bytes().all(|letter| letter.is_ascii_digit())
+}
+
+fn is_telling(id: &str) -> bool {
+    !id.is_empty() && (id.len() >= SHORTEST_NUMBER || !is_number(id))
+}
+
+fn is_long(id: &str) -> bool {
+    id.len() >= if is_number(id) { LONG_NUMBER } else { LONG }
 }
 
 fn is_no_part_of_a_word(letter: char) -> bool {

@@ -44,6 +44,7 @@ impl Work {
 
 /// `None` when the work is used up, or the sums are beyond 64 bits.
 fn solve(target: i64, items: &[i64], work: &mut Work) -> Option<Found> {
+    work.take(items.len())?;
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_by_key(|item| (std::cmp::Reverse(items[*item].unsigned_abs()), *item));
     let amounts: Vec<i64> = order.iter().map(|item| items[*item]).collect();

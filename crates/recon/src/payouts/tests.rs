@@ -91,6 +91,31 @@ fn an_id_that_begins_with_another_one_is_itself() {
 }
 
 #[test]
+fn a_number_that_stands_everywhere_is_no_reference() {
+    let story = Story::new(
+        [payout("17", 1000, 2), payout("20260302", 500, 2), payout("202603", 300, 2)],
+        [
+            deposit(0, 700, 3, "STRIPE batch 17"),
+            deposit(1, 800, 3, "STRIPE 2026 03 02"),
+            deposit(2, 300, 19, "STRIPE 202603"),
+        ],
+    );
+    let told = story.told();
+    assert!(told.contains(&"matched reference [202603] [2]".to_owned()), "{told:?}");
+    assert!(told.contains(&"payout_missing - [17] []".to_owned()), "{told:?}");
+    assert!(told.contains(&"payout_missing - [20260302] []".to_owned()), "{told:?}");
+}
+
+#[test]
+fn more_pairs_than_can_be_looked_at_are_one_group_that_says_so() {
+    let payouts: Vec<Payout> = (0..1100).map(|number| payout(&format!("p{number}"), 100, 3)).collect();
+    let deposits: Vec<Deposit> = (0..1100).map(|ordinal| deposit(ordinal, 100, 4, "STRIPE")).collect();
+    let groups = Story::new(payouts, deposits).groups();
+    assert_eq!((groups.len(), groups[0].payouts.len(), groups[0].deposits.len()), (1, 1100, 1100));
+    assert_eq!(groups[0].solutions, Some(Solutions::LimitReached));
+}
+
+#[test]
 fn less_and_more_than_was_paid_out_is_told_and_nothing_else_takes_the_money() {
     let story = Story::new(
         [payout("po_short", 1000, 2), payout("po_twice", 400, 2), payout("po_taken", -300, 2)],
