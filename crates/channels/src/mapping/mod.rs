@@ -14,6 +14,7 @@ use crate::time::TimeFormat;
 pub(crate) use words::Words;
 
 const PLATFORM: &str = include_str!("../../mappings/platform.toml");
+const STRIPE_PAYOUTS: &str = include_str!("../../mappings/stripe_payouts.toml");
 
 /// How one kind of CSV file is read. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,12 @@ impl Mapping {
     pub fn platform() -> Self {
         #[expect(clippy::expect_used, reason = "the text is part of the program and a test reads it")]
         Self::parse(PLATFORM).expect("the built-in platform mapping is valid")
+    }
+
+    /// The built-in mapping of Stripe's reports of payouts, whose amounts are positive when money leaves for the bank.
+    pub fn stripe_payouts() -> Self {
+        #[expect(clippy::expect_used, reason = "the text is part of the program and a test reads it")]
+        Self::parse(STRIPE_PAYOUTS).expect("the built-in mapping of payouts is valid")
     }
 
     /// The mapping's own name.

@@ -45,6 +45,9 @@ pub(crate) struct ReconcileArgs {
     /// A statement of the bank that payouts arrive at (camt.053, MT940 or BAI2): payouts are matched to its entries.
     #[arg(long, value_name = "FILE")]
     bank: Option<PathBuf>,
+    /// Stripe's report of payouts (payouts.itemized), where the settlement file has no rows of payouts.
+    #[arg(long, value_name = "FILE", requires = "bank")]
+    payouts: Option<PathBuf>,
     /// How many days after its own date a payout may be booked before it is missing.
     #[arg(
         long,
@@ -183,7 +186,8 @@ fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> 
         .map_err(|error| engine_failure(args, &error))?;
 
     if let Some(bank) = inputs.bank {
-        outcome.tie_to_bank(BankSide::of(bank), &payout_rules(args));
+        let side = BankSide { other_payouts: inputs.payouts, ..BankSide::of(bank) };
+        outcome.tie_to_bank(side, &payout_rules(args));
     }
     display.writing(outcome.listed());
     outputs.write(args, &outcome, language)?;

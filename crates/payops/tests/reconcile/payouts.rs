@@ -145,6 +145,29 @@ fn a_bank_file_that_is_broken_or_proves_nothing_is_no_proof() {
 }
 
 #[test]
+fn a_report_of_payouts_states_what_the_settlement_file_only_names() {
+    let folder = folder(&[], &[(2353, 5, "STRIPE po_rows")]);
+    let (code, named) = figures(&folder, "");
+    assert_eq!((code, &named["verdict"]), (1, &json!("not_provable")), "nobody states the payout");
+    assert_eq!(named["payouts"]["matched_by"], json!({ "reference": 1 }));
+    let head = "payout_id,effective_at_utc,currency,gross,fee,net,reporting_category,balance_transaction_id";
+    let row = "po_rows,2026-03-04 00:00:00,usd,23.53,0.00,23.53,payout,txn_9";
+    folder.write("payouts.csv", format!("{head}\n{row}\n"));
+    let (code, stated) = figures(&folder, "--payouts payouts.csv --certificate c.json");
+    assert_eq!((code, &stated["verdict"]), (0, &json!("reconciled")), "{stated}");
+    assert!(folder.read("c.json").contains("\"payouts\""));
+    folder
+        .write("payouts.csv", format!("{head}\n{row}\npo_by_hand,2026-03-04 00:00:00,usd,6.00,,,payout,\n"));
+    let (_, by_hand) = figures(&folder, "--payouts payouts.csv");
+    let missing = &by_hand["payouts"]["types"]["payout_missing"];
+    assert_eq!(missing["payout_amounts"], json!({ "USD": 600 }), "positive, as the bank sees it");
+    folder.edit("payouts.csv", "23.53", "23.53x");
+    let ran = folder.run(&format!("{ALL} --payouts payouts.csv"));
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("payouts.csv: line 2:"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_payout_without_rows_of_its_own_is_matched_and_not_proven() {
     let folder =
         folder(&[(2353, 3, "po_rows"), (600, 3, "po_manual")], &[(2353, 5, "STRIPE"), (600, 5, "STRIPE")]);

@@ -44,6 +44,12 @@ pub fn facts_of(report: &FileReport, options: &ReadOptions) -> Vec<PayoutFact> {
     facts.collect()
 }
 
+/// What a report of payouts says, in which a payout is positive when money leaves for the bank.
+pub fn facts_of_payout_report(report: &FileReport, options: &ReadOptions) -> Vec<PayoutFact> {
+    let facts = facts_of(report, options).into_iter();
+    facts.map(|fact| PayoutFact { own_sum: fact.own_sum.map(|sum| -sum), ..fact }).collect()
+}
+
 /// The payouts that files tell of together: those that have a row of their own. Files that have no such row but name
 /// payouts in their other rows, as Stripe's reports of activity do, tell of these, each as large as its rows.
 ///

@@ -13,7 +13,7 @@ use super::{
 pub struct BankSide {
     /// What the bank says.
     pub bank: Bank,
-    /// What files of other days say of payouts: their payouts may explain deposits, and are not asked about.
+    /// What other files say of payouts: those of other days, whose payouts may explain deposits, or a report of payouts.
     pub other_payouts: Vec<PayoutFact>,
     /// The days whose deposits must be explained; `None` where it is all.
     pub judged_days: Option<Days>,

@@ -9,12 +9,13 @@ use payops_channels::Mapping;
 use payops_channels::bank::read_bank_file;
 use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
-use payops_channels::read::Format;
+use payops_channels::read::{Format, read_rows};
+use payops_channels::row::{Position, Reject, Row, RowSink};
 use payops_channels::stripe::balance_summary::read_balance_summary;
 use payops_core::time::Zone;
 use payops_recon::engine::{Input, RuleSet, StatedBalances, Tolerance};
 
-use payops_recon::payouts::Bank;
+use payops_recon::payouts::{Bank, PayoutFact, facts_of_payout_report};
 
 use payops_recon::report::exponents;
 
@@ -26,6 +27,7 @@ pub(super) struct Inputs {
     pub(super) channel: Input,
     pub(super) balance: Option<StatedBalances>,
     pub(super) bank: Option<Bank>,
+    pub(super) payouts: Vec<PayoutFact>,
     pub(super) tolerance: Tolerance,
     _copies: [PlainFile; 2],
 }
@@ -40,7 +42,12 @@ impl Inputs {
             None => Tolerance::default(),
         };
         let options = read_options(args)?;
-        for path in [&args.platform, &args.settlement].into_iter().chain(&args.summary).chain(&args.bank) {
+        for path in [&args.platform, &args.settlement]
+            .into_iter()
+            .chain(&args.summary)
+            .chain(&args.bank)
+            .chain(&args.payouts)
+        {
             check_readable(path)?;
         }
         if same_file(&args.platform, &args.settlement) {
@@ -62,11 +69,16 @@ impl Inputs {
             Some(path) => Some(read_bank(path, args.channel, temp_dir, &options)?),
             None => None,
         };
+        let payouts = match &args.payouts {
+            Some(path) => read_payouts(path, args.channel, temp_dir, &options)?,
+            None => Vec::new(),
+        };
         Ok(Self {
             platform: input(&platform, platform_format, &options),
             channel: input(&settlement, channel_format, &options),
             balance,
             bank,
+            payouts,
             tolerance,
             _copies: [platform, settlement],
         })
@@ -154,6 +166,43 @@ fn read_bank(path: &Path, channel: Channel, temp_dir: &Path, options: &ReadOptio
     let plain = open_plain(path, temp_dir)?;
     let file = plain.open().map_err(|error| unreadable(path, error))?;
     Ok(Bank::of(read_bank_file(file, options), &plain.damage, exponents(channel.as_str())))
+}
+
+/// Reads a report of payouts. It is small and says little: one that cannot be read whole is of no use.
+fn read_payouts(
+    path: &Path,
+    channel: Channel,
+    temp_dir: &Path,
+    options: &ReadOptions,
+) -> Result<Vec<PayoutFact>, Failure> {
+    if channel != Channel::Stripe {
+        let message =
+            "--payouts: only stripe's report of payouts is read; others have payouts in the settlement file";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let plain = open_plain(path, temp_dir)?;
+    let file = plain.open().map_err(|error| unreadable(path, error))?;
+    let mut first = FirstReject(plain.damage.first().cloned());
+    let report = read_rows(file, &Format::Mapped(Mapping::stripe_payouts()), options, &mut first);
+    match first.0 {
+        Some(reject) => Err(unreadable(path, format!("line {}: {}", reject.line, reject.message))),
+        None => Ok(facts_of_payout_report(&report, options)),
+    }
+}
+
+/// Keeps the first thing that could not be read.
+struct FirstReject(Option<Reject>);
+
+impl RowSink for FirstReject {
+    fn row(&mut self, _: Position, _: &Row<'_>) {}
+
+    fn reject(&mut self, reject: Reject) {
+        self.0.get_or_insert(reject);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 fn input(plain: &PlainFile, format: Format, options: &ReadOptions) -> Input {
