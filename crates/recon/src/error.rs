@@ -202,6 +202,18 @@ pub(crate) fn record_closed(record: &record::Model, actor: &Actor) -> Error {
     }))
 }
 
+pub(crate) fn not_a_candidate(record: &record::Model, candidate: Uuid) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "NOT_A_CANDIDATE",
+        format!(
+            "record {candidate} is none of the candidates of record {}; read the record again",
+            record.id
+        ),
+        format!("记录 {candidate} 不是记录 {} 的候选；请重新读取该记录", record.id),
+    )
+}
+
 pub(crate) fn record_not_closed(record: &record::Model) -> Error {
     Error::new(
         ErrorKind::Conflict,

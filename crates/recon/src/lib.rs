@@ -62,6 +62,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0012_expected_bank_statements.sqlite.sql"),
         postgres: include_str!("../migrations/0012_expected_bank_statements.postgres.sql"),
     },
+    Migration::portable("0013_tolerance_records", include_str!("../migrations/0013_tolerance_records.sql")),
 ];
 
 /// What the service is told at its start.

@@ -139,6 +139,8 @@ pub enum ReasonCode {
     WrittenOff,
     /// The rows are not real payments.
     TestTransaction,
+    /// A rule of tolerance allows the gap, which is booked as an adjustment. Only rules give this reason.
+    WithinTolerance,
     /// Anything else: the note says what.
     Other,
     /// A later day's file has the row, and it fits. Set by payops alone.
@@ -150,7 +152,7 @@ pub enum ReasonCode {
 impl ReasonCode {
     /// Whether payops closes records for it by itself, and people do not.
     pub fn is_automatic(self) -> bool {
-        matches!(self, Self::ClosedByLaterFile | Self::ToldOnLaterDay)
+        matches!(self, Self::WithinTolerance | Self::ClosedByLaterFile | Self::ToldOnLaterDay)
     }
 }
 

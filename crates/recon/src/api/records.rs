@@ -1,5 +1,7 @@
 //! Records: list, take, close, reopen, discuss.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use futures::FutureExt;
 use payops_channels::row::Kind;
@@ -72,7 +74,17 @@ pub(super) async fn get_record(
     let history = record::events(app.context.db.read(), id).await?;
     let version = found.version;
     let history = history.into_iter().map(RecordEvent::from).collect();
-    Ok(Answer::ok(RecordWithHistory { record: Record::from(found), history }).etag(version))
+    let lines: Vec<i64> = found.candidates()?.iter().map(|candidate| candidate.line).collect();
+    let ids = if lines.is_empty() {
+        HashMap::new()
+    } else {
+        record::candidates_of(app.context.db.read(), &found, &lines).await?
+    };
+    let mut record = Record::from(found);
+    for candidate in &mut record.candidates {
+        candidate.record_id = ids.get(&candidate.line).copied();
+    }
+    Ok(Answer::ok(RecordWithHistory { record, history }).etag(version))
 }
 
 /// Closes a record. Of two callers at once one wins, the other gets 409.
@@ -86,6 +98,7 @@ pub(super) async fn get_record(
         (status = 200, description = "Closed", body = Record),
         (status = 404, description = "RECORD_NOT_FOUND"),
         (status = 409, description = "RECORD_ALREADY_CLOSED: data says by whom; or RECORD_GONE"),
+        (status = 422, description = "NOT_A_CANDIDATE: the record could not belong to the one that was chosen"),
         (status = 412, description = "VERSION_MISMATCH: If-Match names an older version"),
     )
 )]
@@ -96,7 +109,9 @@ pub(super) async fn resolve_record(
     if_match: IfMatch,
     command: Command<CloseRecord>,
 ) -> Result<Answer<Record>> {
-    let closing = closing(command.body.reason_code, command.body.note.as_deref(), command.body.status)?;
+    let body = &command.body;
+    let candidate = body.candidate_record_id;
+    let closing = closing(body.reason_code, body.note.as_deref(), body.status, candidate)?;
     write(&app, "reconciliation.resolve_record", caller.actor(), command, move |scope| {
         let (closing, if_match) = (closing.clone(), if_match.clone());
         async move {
@@ -192,7 +207,8 @@ pub(super) async fn bulk_resolve_records(
     command: Command<CloseRecords>,
 ) -> Result<Answer<Changed>> {
     check_ids(&command.body.record_ids)?;
-    let closing = closing(command.body.reason_code, command.body.note.as_deref(), command.body.status)?;
+    let body = &command.body;
+    let closing = closing(body.reason_code, body.note.as_deref(), body.status, None)?;
     write(&app, "reconciliation.bulk_resolve", caller.actor(), command, move |scope| {
         let closing = closing.clone();
         async move {
@@ -244,14 +260,19 @@ fn in_lock_order(ids: &[Uuid]) -> Vec<Uuid> {
     ids
 }
 
-fn closing(reason_code: ReasonCode, note: Option<&str>, status: ClosedStatus) -> Result<Closing> {
+fn closing(
+    reason_code: ReasonCode,
+    note: Option<&str>,
+    status: ClosedStatus,
+    candidate: Option<Uuid>,
+) -> Result<Closing> {
     // A note that shows nothing says nothing: it is no note.
     let note = note.filter(|note| !is_blank(note));
     if let Some(note) = note {
         check_text("note", note, 1, 2000)?;
     }
     let ignore = status == ClosedStatus::Ignored;
-    let closing = Closing { ignore, reason_code, note: note.map(str::to_owned) };
+    let closing = Closing { ignore, reason_code, note: note.map(str::to_owned), candidate };
     closing.check()?;
     Ok(closing)
 }

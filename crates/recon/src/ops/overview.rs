@@ -11,7 +11,7 @@ use crate::Reconciliation;
 use crate::api::wire::{AgeBucket, MoneyAtRisk, NewerRun, Overview, OverviewDay};
 use crate::engine::DiffType;
 use crate::model::{Channel, RecordStatus, TaskStatus};
-use crate::store::record::{self, Standing};
+use crate::store::standing::{self, Standing};
 use crate::store::task::{self, Model as Task};
 
 /// The spans of age, in days, that open records are counted in. The last one has no end.
@@ -31,7 +31,7 @@ pub async fn overview(
         async move {
             let tasks = task::with_figures_between(conn, from, to, channel).await?;
             let ids: Vec<Uuid> = tasks.iter().map(|task| task.id).collect();
-            Ok((record::standings(conn, &ids).await?, tasks))
+            Ok((standing::of_tasks(conn, &ids).await?, tasks))
         }
         .boxed()
     });

@@ -25,16 +25,25 @@ pub struct Closing {
     pub reason_code: ReasonCode,
     /// In words; needed with [`ReasonCode::Other`].
     pub note: Option<String>,
+    /// The record of the row that an ambiguous one belongs to: both are closed together.
+    pub candidate: Option<Uuid>,
 }
 
 impl Closing {
-    /// Refuses `other` without a note, and reasons that are payops' own.
+    /// Refuses `other` without a note, reasons that are payops' own, and a candidate of what is left as it is.
     pub fn check(&self) -> Result<()> {
+        if self.ignore && self.candidate.is_some() {
+            return Err(Error::invalid_field(
+                "candidate_record_id",
+                "goes with status 'resolved' only",
+                "仅可与状态 'resolved' 同时使用",
+            ));
+        }
         if self.reason_code.is_automatic() {
             return Err(Error::invalid_field(
                 "reason_code",
-                "payops alone closes records for this reason; timing_difference is the one for people",
-                "该原因仅由系统使用；人工请选择 timing_difference",
+                "payops alone closes records for this reason; choose another one",
+                "该原因仅由系统使用；请选择其他原因",
             ));
         }
         if self.reason_code == ReasonCode::Other && self.note.is_none() {
@@ -56,7 +65,72 @@ pub async fn close(
     id: Uuid,
     closing: &Closing,
 ) -> Result<Record> {
+    if let Some(candidate) = closing.candidate {
+        return pair(app, tx, by, (id, candidate), closing).await;
+    }
     let record = locked(tx, id, by.if_match).await?;
+    shut(app, tx, by, record, closing, Pairing::default()).await
+}
+
+/// What a record is paired with, and the gap that is booked with it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pairing {
+    with: Option<Uuid>,
+    adjustment: Option<i64>,
+}
+
+/// Closes an ambiguous record together with the candidate that somebody chose, and books the gap with our row.
+async fn pair(
+    app: &Reconciliation,
+    tx: &Tx,
+    by: &Change<'_>,
+    (id, candidate): (Uuid, Uuid),
+    closing: &Closing,
+) -> Result<Record> {
+    let (record, other) = locked_pair(tx, id, candidate).await?;
+    by.if_match.check(record.version)?;
+    let Some(gap) = gap_of_candidates(&record, &other)? else {
+        return Err(error::not_a_candidate(&record, candidate));
+    };
+    let booked = |one: &Record| one.platform_amount.is_some().then_some(gap);
+    let (own, others) = (booked(&record), booked(&other));
+    shut(app, tx, by, other, closing, Pairing { with: Some(id), adjustment: others }).await?;
+    shut(app, tx, by, record, closing, Pairing { with: Some(candidate), adjustment: own }).await
+}
+
+/// Two records, locked in the one order in which everybody locks them.
+async fn locked_pair(tx: &Tx, one: Uuid, other: Uuid) -> Result<(Locked<Record>, Locked<Record>)> {
+    if one <= other {
+        let first = record::lock(tx, one).await?;
+        return Ok((first, record::lock(tx, other).await?));
+    }
+    let first = record::lock(tx, other).await?;
+    Ok((record::lock(tx, one).await?, first))
+}
+
+/// The channel's amount less ours, where each of two records is of another side and one lists the other as its candidate.
+fn gap_of_candidates(record: &Record, other: &Record) -> Result<Option<i64>> {
+    let (ours, theirs) = if record.platform_amount.is_some() { (record, other) } else { (other, record) };
+    let (Some(our_line), Some(their_line)) = (ours.platform_line, theirs.channel_line) else {
+        return Ok(None);
+    };
+    let named = ours.candidates()?.iter().any(|candidate| candidate.line == their_line)
+        || theirs.candidates()?.iter().any(|candidate| candidate.line == our_line);
+    if !named || ours.task_id != theirs.task_id || ours.id == theirs.id {
+        return Ok(None);
+    }
+    let amounts = theirs.channel_amount.zip(ours.platform_amount);
+    Ok(amounts.and_then(|(theirs, ours)| theirs.checked_sub(ours)))
+}
+
+async fn shut(
+    app: &Reconciliation,
+    tx: &Tx,
+    by: &Change<'_>,
+    record: Locked<Record>,
+    closing: &Closing,
+    pairing: Pairing,
+) -> Result<Record> {
     let step = if closing.ignore { RecordEvent::Ignore } else { RecordEvent::Resolve };
     let status = record_step(record.status, step).ok_or_else(|| error::record_closed(&record, by.actor))?;
     let now = app.context.now();
@@ -66,6 +140,10 @@ pub async fn close(
         row.resolution_note = Set(closing.note.clone());
         row.resolved_by = Set(Some(by.actor.id.clone()));
         row.resolved_at = Set(Some(now));
+        if pairing.with.is_some() {
+            row.paired_with = Set(pairing.with);
+            row.adjustment = Set(pairing.adjustment);
+        }
     })
     .await?;
     let action = if status == RecordStatus::Ignored { "ignored" } else { "resolved" };
@@ -73,7 +151,7 @@ pub async fn close(
     Ok(record)
 }
 
-/// Takes a closing back, with a reason.
+/// Takes a closing back, with a reason. Two records that were closed together are opened together.
 pub async fn reopen(
     app: &Reconciliation,
     tx: &Tx,
@@ -81,7 +159,26 @@ pub async fn reopen(
     id: Uuid,
     reason: &str,
 ) -> Result<Record> {
-    let record = locked(tx, id, by.if_match).await?;
+    let Some(partner) = record::find(tx.conn(), id).await?.paired_with else {
+        let record = locked(tx, id, by.if_match).await?;
+        return open_again(app, tx, by, record, reason).await;
+    };
+    let (record, other) = locked_pair(tx, id, partner).await?;
+    by.if_match.check(record.version)?;
+    if other.paired_with == Some(id) {
+        open_again(app, tx, by, other, reason).await?;
+    }
+    open_again(app, tx, by, record, reason).await
+}
+
+async fn open_again(
+    app: &Reconciliation,
+    tx: &Tx,
+    by: &Change<'_>,
+    record: Locked<Record>,
+    reason: &str,
+) -> Result<Record> {
+    let was_paired = record.paired_with.is_some();
     let status =
         record_step(record.status, RecordEvent::Reopen).ok_or_else(|| error::record_not_closed(&record))?;
     let record = record::update(tx, record, app.context.now(), |row| {
@@ -92,6 +189,10 @@ pub async fn reopen(
         row.resolved_at = Set(None);
         row.assigned_to = Set(None);
         row.assigned_at = Set(None);
+        if was_paired {
+            row.paired_with = Set(None);
+            row.adjustment = Set(None);
+        }
     })
     .await?;
     note(app, tx, by.actor, &record, "reopened", None, Some(reason)).await?;

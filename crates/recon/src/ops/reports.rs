@@ -24,7 +24,7 @@ use crate::report::{Format, Paper, Text, Words};
 use crate::store::record::Wanted;
 use crate::store::run::Model as StoredRun;
 use crate::store::task::Model as StoredTask;
-use crate::store::{file, record, rule_set, run, task};
+use crate::store::{file, record, rule_set, run, standing, task};
 
 /// How many records one read of an export fetches.
 pub(super) const RECORDS_PER_READ: u64 = 2_000;
@@ -182,7 +182,7 @@ async fn gather(conn: &impl ConnectionTrait, task_id: Uuid) -> Result<Report> {
     let Some(shown) = runs.last().filter(|_| task.summary.is_some()) else {
         return Err(error::not_reconciled_yet(&task));
     };
-    let standings = record::standings(conn, &[task_id]).await?;
+    let standings = standing::of_tasks(conn, &[task_id]).await?;
     Ok(Report {
         run_no: shown.run_no,
         newer_run: (task.run_no > shown.run_no).then(|| NewerRun::from(&task)),

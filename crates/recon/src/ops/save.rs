@@ -137,7 +137,7 @@ async fn settle_records(app: &Reconciliation, tx: &Tx, task: &Task, written: &Wr
         after = *last;
         changes.added += count(returned.len());
         changes.kept -= count(returned.len());
-        note(app, tx, returned, "returned").await?;
+        note(app, tx, returned, "returned", None).await?;
     }
     changes.kept += written.found;
     record::take_places(tx, task.id, now).await?;
@@ -149,19 +149,27 @@ async fn settle_records(app: &Reconciliation, tx: &Tx, task: &Task, written: &Wr
         let gone: Vec<Uuid> = gone.into_iter().map(|record| record.id).collect();
         changes.gone += count(gone.len());
         record::mark_gone(tx, &gone, now).await?;
-        note(app, tx, gone, "gone").await?;
+        note(app, tx, gone, "gone", None).await?;
     }
     found::remove(tx, task.id).await?;
+    let parted = record::part(tx, task.id, now).await?;
+    note(app, tx, parted, "reopened", Some("the candidate that was chosen is no longer there")).await?;
     Ok(changes)
 }
 
-async fn note(app: &Reconciliation, tx: &Tx, records: Vec<Uuid>, action: &str) -> Result<()> {
+async fn note(
+    app: &Reconciliation,
+    tx: &Tx,
+    records: Vec<Uuid>,
+    action: &str,
+    why: Option<&str>,
+) -> Result<()> {
     let event = |record_id| event::Model {
         id: app.context.new_id(),
         record_id,
         action: action.to_owned(),
         reason_code: None,
-        note: None,
+        note: why.map(str::to_owned),
         actor: Actor::system("reconciliation").id,
         created_at: app.context.now(),
     };

@@ -24,7 +24,7 @@ use crate::ops::save::Findings;
 use crate::payouts::PayoutDifference;
 use crate::store::carried::{self, Model as CarriedRow};
 use crate::store::found::{self, Model as Found};
-use crate::store::record::{self, Model as Record};
+use crate::store::record::{self, Candidate, Model as Record};
 use crate::store::task::{self, Model as Task, Step};
 
 /// The longest text of a record, in characters.
@@ -218,6 +218,8 @@ fn place(record_id: Uuid, found: &Record) -> Found {
         occurred_at: found.occurred_at.clone(),
         first_date: found.first_date,
         carried_from: found.carried_from,
+        candidate_count: found.candidate_count,
+        candidates: found.candidates.clone(),
     }
 }
 
@@ -272,10 +274,16 @@ fn listed(
     let told = findings.carried.tell(difference);
     let mut record = row(app, &findings.task, ordinal, identity, difference);
     (record.first_date, record.carried_from) = (told.first_date, told.carried_from);
-    if difference.diff_type == DiffType::Carried {
+    let done = match difference.diff_type {
         // What another day's file has, and fits, is nobody's work.
+        DiffType::Carried => Some(ReasonCode::ClosedByLaterFile),
+        // Nor is what a rule allows; who doubts it opens it again.
+        DiffType::WithinTolerance => Some(ReasonCode::WithinTolerance),
+        _ => None,
+    };
+    if done.is_some() {
         record.status = RecordStatus::Resolved;
-        record.reason_code = Some(ReasonCode::ClosedByLaterFile);
+        record.reason_code = done;
         record.resolved_by = Some(system().id);
         record.resolved_at = Some(record.created_at);
     }
@@ -320,6 +328,7 @@ fn row(
     let amount = |side: Option<&ListedRow<'_>>| side.map(|listed| listed.row.amount);
     let line = |side: Option<&ListedRow<'_>>| side.and_then(|listed| i64::try_from(listed.line()?).ok());
     let status = |side: Option<&ListedRow<'_>>| side.and_then(|listed| text(listed.row.raw_status));
+    let adjusted = difference.adjustment;
     Record {
         diff_type: difference.diff_type.as_str().to_owned(),
         kind: difference.kind().as_str().to_owned(),
@@ -338,6 +347,10 @@ fn row(
         platform_line: line(platform),
         channel_line: line(channel),
         occurred_at: platform.or(channel).and_then(|listed| text(listed.row.occurred_at)),
+        tolerance_rule: adjusted.map(|adjustment| adjustment.rule.to_owned()),
+        adjustment: adjusted.and_then(|adjustment| i64::try_from(adjustment.amount).ok()),
+        candidate_count: i64::try_from(difference.candidate_count).ok().filter(|count| *count > 0),
+        candidates: candidates(difference),
         ..blank(app, task, ordinal, identity)
     }
 }
@@ -384,7 +397,27 @@ fn blank(app: &Reconciliation, task: &Task, ordinal: u64, identity: String) -> R
         added_run: task.run_no,
         first_date: None,
         carried_from: None,
+        tolerance_rule: None,
+        adjustment: None,
+        candidate_count: None,
+        candidates: None,
+        paired_with: None,
     }
+}
+
+/// The rows that an ambiguous one could belong to, as JSON.
+fn candidates(difference: &Difference<'_>) -> Option<String> {
+    let candidate = |listed: &ListedRow<'_>| {
+        Some(Candidate {
+            line: i64::try_from(listed.line()?).ok()?,
+            amount: listed.row.amount,
+            currency: listed.row.currency.to_string(),
+            row_id: text(listed.row.row_id),
+            occurred_at: text(listed.row.occurred_at),
+        })
+    };
+    let candidates: Vec<Candidate> = difference.candidates.iter().filter_map(candidate).collect();
+    if candidates.is_empty() { None } else { serde_json::to_string(&candidates).ok() }
 }
 
 /// The channel's amount less the platform's; a side that is absent counts as nothing. `None` when the

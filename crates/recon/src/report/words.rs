@@ -174,6 +174,7 @@ impl Words {
             ReasonCode::PlatformCorrected => self.pick("platform_corrected", "平台已更正"),
             ReasonCode::ChannelCorrected => self.pick("channel_corrected", "渠道已更正"),
             ReasonCode::WrittenOff => self.pick("written_off", "核销"),
+            ReasonCode::WithinTolerance => self.pick("within_tolerance", "容差内"),
             ReasonCode::TestTransaction => self.pick("test_transaction", "测试交易"),
             ReasonCode::Other => self.pick("other", "其他"),
             ReasonCode::ClosedByLaterFile => self.pick("closed_by_later_file", "后续文件已到账"),

@@ -24,6 +24,8 @@ pub struct Model {
     pub occurred_at: Option<String>,
     pub first_date: Option<NaiveDate>,
     pub carried_from: Option<Uuid>,
+    pub candidate_count: Option<i64>,
+    pub candidates: Option<String>,
 }
 
 /// They name their task and their record; nothing is joined.

@@ -12,5 +12,6 @@ pub mod record;
 pub mod rule_set;
 pub mod run;
 pub mod schedule;
+pub mod standing;
 pub mod task;
 pub mod webhook;

@@ -9,7 +9,7 @@ use payops_core::time::Timestamp;
 use payops_platform::db::{Locked, Tx, count_rows};
 use payops_platform::error::{Error, Result};
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Cond, ExprTrait, Func, IntoCondition};
+use sea_orm::sea_query::{Cond, ExprTrait, IntoCondition};
 use sea_orm::{
     ActiveValue, DbBackend, FromQueryResult, IdenStatic, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait,
 };
@@ -67,6 +67,36 @@ pub struct Model {
     pub added_run: i64,
     pub first_date: Option<NaiveDate>,
     pub carried_from: Option<Uuid>,
+    pub tolerance_rule: Option<String>,
+    pub adjustment: Option<i64>,
+    pub candidate_count: Option<i64>,
+    pub candidates: Option<String>,
+    pub paired_with: Option<Uuid>,
+}
+
+/// A row of the other side that an ambiguous one could belong to, as it stands in `candidates`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The line in the other side's file.
+    pub line: i64,
+    /// Its amount, minor units.
+    pub amount: i64,
+    /// The currency of `amount`.
+    pub currency: String,
+    /// The row's own id.
+    pub row_id: Option<String>,
+    /// When the money moved, as it stands in the source.
+    pub occurred_at: Option<String>,
+}
+
+impl Model {
+    /// The rows that an ambiguous one could belong to: the first of them.
+    pub fn candidates(&self) -> Result<Vec<Candidate>> {
+        let text = self.candidates.as_deref().unwrap_or("[]");
+        serde_json::from_str(text).map_err(|error| {
+            Error::impossible_row("reconciliation_records", "candidates", self.id, error.to_string())
+        })
+    }
 }
 
 /// Records name their task; nothing is joined.
@@ -240,7 +270,7 @@ pub async fn returned(tx: &Tx, task_id: Uuid, after: Uuid) -> Result<Vec<Uuid>> 
 
 /// Gives the records that a run has found again their new places; what people did about them stands.
 pub async fn take_places(tx: &Tx, task_id: Uuid, now: Timestamp) -> Result<()> {
-    const PLACE: [&str; 8] = [
+    const PLACE: [&str; 10] = [
         "ordinal",
         "platform_line",
         "channel_line",
@@ -249,6 +279,8 @@ pub async fn take_places(tx: &Tx, task_id: Uuid, now: Timestamp) -> Result<()> {
         "occurred_at",
         "first_date",
         "carried_from",
+        "candidate_count",
+        "candidates",
     ];
     let set = PLACE.map(|column| format!("{column} = found.{column}")).join(", ");
     let moved = PLACE.map(|column| format!("record.{column} IS DISTINCT FROM found.{column}")).join(" OR ");
@@ -272,6 +304,52 @@ pub async fn not_found(tx: &Tx, task_id: Uuid, run_no: i64, after: &str) -> Resu
     );
     let statement = tx.statement(&sql, [task_id.into(), run_no.into(), after.into()]);
     Ok(Known::find_by_statement(statement).all(tx.conn()).await?)
+}
+
+/// Opens records again whose chosen candidate is no longer there; gives which.
+pub async fn part(tx: &Tx, task_id: Uuid, now: Timestamp) -> Result<Vec<Uuid>> {
+    let sql = "SELECT record.id AS id FROM reconciliation_records AS record \
+               WHERE record.task_id = $1 AND record.paired_with IS NOT NULL AND record.gone_at IS NULL \
+               AND NOT EXISTS (SELECT 1 FROM reconciliation_records AS other \
+               WHERE other.id = record.paired_with AND other.gone_at IS NULL)";
+    let rows = tx.query_all_raw(tx.statement(sql, [task_id.into()])).await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
+    for batch in ids.chunks(ROWS_AT_ONCE) {
+        Entity::update_many()
+            .col_expr(Column::Status, Expr::value(RecordStatus::Open))
+            .col_expr(Column::ReasonCode, Expr::value(Option::<String>::None))
+            .col_expr(Column::ResolutionNote, Expr::value(Option::<String>::None))
+            .col_expr(Column::ResolvedBy, Expr::value(Option::<String>::None))
+            .col_expr(Column::ResolvedAt, Expr::value(Option::<Timestamp>::None))
+            .col_expr(Column::PairedWith, Expr::value(Option::<Uuid>::None))
+            .col_expr(Column::Adjustment, Expr::value(Option::<i64>::None))
+            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+            .col_expr(Column::UpdatedAt, Expr::value(now))
+            .filter(Column::Id.is_in(batch.iter().copied()))
+            .exec(tx.conn())
+            .await?;
+    }
+    Ok(ids)
+}
+
+/// The ambiguous records of a task that stand in these lines of the side that `record` is not of, by line.
+pub async fn candidates_of(
+    conn: &impl ConnectionTrait,
+    record: &Model,
+    lines: &[i64],
+) -> Result<HashMap<i64, Uuid>> {
+    let line = if record.platform_amount.is_some() { Column::ChannelLine } else { Column::PlatformLine };
+    let rows = Entity::find()
+        .filter(shown())
+        .filter(Column::TaskId.eq(record.task_id))
+        .filter(Column::DiffType.eq(DiffType::Ambiguous.as_str()))
+        .filter(line.is_in(lines.iter().copied()))
+        .select_only()
+        .columns([line, Column::Id])
+        .into_tuple::<(i64, Uuid)>()
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Hides every record of a task that was called off.
@@ -433,79 +511,6 @@ pub async fn after(
         .all(conn)
         .await?;
     Ok(rows)
-}
-
-/// How many records of some tasks stand in which state, by type of difference.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    /// The task.
-    pub task_id: Uuid,
-    /// The day that ages are counted from, where it is an earlier one than the task's.
-    pub first_date: Option<NaiveDate>,
-    /// The type of difference.
-    pub diff_type: String,
-    /// What was done about it.
-    pub status: RecordStatus,
-    /// The currency of `at_risk`: the platform's where it has the row, else the channel's.
-    pub currency: String,
-    /// How many records.
-    pub count: i64,
-    /// The sum of what each difference puts at risk, minor units, never negative. It may exceed 64 bits.
-    pub at_risk: i128,
-}
-
-/// Sums are taken of billions and of the rest apart: neither can leave 64 bits, whatever the amounts.
-const BILLION: i64 = 1_000_000_000;
-
-/// The sum of a part of what records put at risk. Two rows that differ in their status alone put all of their amount at
-/// risk. A gap beyond 64 bits, which is not stored, lies between amounts of unlike signs.
-fn risk(part: &str) -> Expr {
-    Expr::cust(format!(
-        "CAST(SUM(CASE \
-         WHEN diff_type = 'status_diff' THEN ABS(channel_amount {part}) \
-         WHEN diff_type = 'amount_diff' AND diff_amount IS NULL \
-         THEN ABS(platform_amount {part}) + ABS(channel_amount {part}) \
-         ELSE ABS(COALESCE(diff_amount, platform_amount, channel_amount) {part}) END) AS BIGINT)"
-    ))
-}
-
-/// Counts the records of tasks by type, state and currency.
-pub async fn standings(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<Vec<Standing>> {
-    type Row = (Uuid, Option<NaiveDate>, String, RecordStatus, String, i64, i64, i64);
-    if tasks.is_empty() {
-        return Ok(Vec::new());
-    }
-    // Without a parameter inside, so that PostgreSQL sees one expression in SELECT and GROUP BY.
-    let currency =
-        || Func::coalesce([Expr::col(Column::PlatformCurrency), Expr::col(Column::ChannelCurrency)]);
-    let rows: Vec<Row> = Entity::find()
-        .select_only()
-        .columns([Column::TaskId, Column::FirstDate, Column::DiffType, Column::Status])
-        .expr_as(currency(), "currency")
-        .expr_as(ExprTrait::cast_as(Func::count(Expr::col(Column::Id)), "BIGINT"), "count")
-        .expr_as(risk(&format!("/ {BILLION}")), "billions")
-        .expr_as(risk(&format!("% {BILLION}")), "rest")
-        .filter(Column::TaskId.is_in(tasks.iter().copied()))
-        .filter(shown())
-        .group_by(Column::TaskId)
-        .group_by(Column::FirstDate)
-        .group_by(Column::DiffType)
-        .group_by(Column::Status)
-        .group_by(currency())
-        .into_tuple()
-        .all(conn)
-        .await?;
-    let standing =
-        |(task_id, first_date, diff_type, status, currency, count, billions, rest): Row| Standing {
-            task_id,
-            first_date,
-            diff_type,
-            status,
-            currency,
-            count,
-            at_risk: i128::from(billions) * i128::from(BILLION) + i128::from(rest),
-        };
-    Ok(rows.into_iter().map(standing).collect())
 }
 
 /// Which records are to be seen: those that are not gone, and not of a run that is still being written down.

@@ -19,3 +19,4 @@ mod rule_sets;
 mod saving;
 mod schedules;
 mod stories;
+mod tolerance;

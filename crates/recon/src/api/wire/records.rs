@@ -21,10 +21,10 @@ pub struct Record {
     pub task_date: NaiveDate,
     /// The channel.
     pub channel: Channel,
-    /// `matched`, `carried`, `platform_only`, `channel_only`, `amount_diff`, `status_diff`, `currency_diff`,
-    /// `duplicate_platform`, `duplicate_channel`, `timing`, or of payouts against the bank `payout_missing`,
-    /// `payout_short`, `payout_excess`, `payout_unknown` or `payout_ambiguous`: then the channel's columns are the
-    /// payouts', and the platform's are the bank's.
+    /// `matched`, `within_tolerance`, `carried`, `platform_only`, `channel_only`, `amount_diff`, `status_diff`,
+    /// `currency_diff`, `duplicate_platform`, `duplicate_channel`, `ambiguous`, `timing`, or of payouts against the bank
+    /// `payout_missing`, `payout_short`, `payout_excess`, `payout_unknown` or `payout_ambiguous`: then the channel's
+    /// columns are the payouts', and the platform's are the bank's.
     pub diff_type: String,
     /// What the money moved for.
     pub kind: String,
@@ -72,6 +72,18 @@ pub struct Record {
     pub resolved_by: Option<String>,
     /// When.
     pub resolved_at: Option<DateTime<Utc>>,
+    /// The rule of tolerance that allows the gap of a `within_tolerance` pair.
+    pub tolerance_rule: Option<String>,
+    /// What is booked as an adjustment: the channel's amount less ours, by the rule, or with the candidate that was chosen (then
+    /// on our row's record alone).
+    pub adjustment: Option<i64>,
+    /// How many rows of the other side an `ambiguous` one could belong to.
+    pub candidate_count: Option<i64>,
+    /// The first ten of them.
+    #[serde(default)]
+    pub candidates: Vec<Candidate>,
+    /// The record of the candidate that was chosen: both were closed together.
+    pub paired_with: Option<Uuid>,
     /// When a later run no longer had it.
     pub gone_at: Option<DateTime<Utc>>,
     /// Grows with each change; give it back in `If-Match`.
@@ -88,7 +100,14 @@ pub struct Record {
 
 impl From<record::Model> for Record {
     fn from(record: record::Model) -> Self {
+        // What cannot be read here is an error where the record itself is asked for.
+        let candidates = record.candidates().unwrap_or_default();
         Self {
+            tolerance_rule: record.tolerance_rule,
+            adjustment: record.adjustment,
+            candidate_count: record.candidate_count,
+            candidates: candidates.into_iter().map(Candidate::from).collect(),
+            paired_with: record.paired_with,
             id: record.id,
             task_id: record.task_id,
             task_no: record.task_no,
@@ -124,6 +143,36 @@ impl From<record::Model> for Record {
             updated_at: record.updated_at,
             first_date: record.first_date.unwrap_or(record.task_date),
             carried_from: record.carried_from,
+        }
+    }
+}
+
+/// A row of the other side that an ambiguous one could belong to.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Candidate {
+    /// The line in the other side's file.
+    pub line: i64,
+    /// Its amount, minor units.
+    pub amount: i64,
+    /// The currency of `amount`.
+    pub currency: String,
+    /// The row's own id: the platform's number, or the channel's id of its row.
+    pub row_id: Option<String>,
+    /// When the money moved, as it stands in the source.
+    pub occurred_at: Option<String>,
+    /// Its record, by which it is chosen. Told where one record is asked for, absent in lists and reports.
+    pub record_id: Option<Uuid>,
+}
+
+impl From<record::Candidate> for Candidate {
+    fn from(candidate: record::Candidate) -> Self {
+        Self {
+            line: candidate.line,
+            amount: candidate.amount,
+            currency: candidate.currency,
+            row_id: candidate.row_id,
+            occurred_at: candidate.occurred_at,
+            record_id: None,
         }
     }
 }
@@ -182,6 +231,9 @@ pub struct CloseRecord {
     /// `resolved` when absent; `ignored` leaves the difference as it is.
     #[serde(default)]
     pub status: ClosedStatus,
+    /// Of an `ambiguous` record: the record of the candidate that it belongs to. Both are closed, and the gap is booked.
+    #[serde(default)]
+    pub candidate_record_id: Option<Uuid>,
 }
 
 /// The two ends of a record.

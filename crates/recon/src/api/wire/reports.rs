@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{RuleSet, SettlementFile, Task};
 use crate::model::{Channel, RecordStatus, TaskStatus};
-use crate::store::{record, run, task};
+use crate::store::{run, standing, task};
 
 /// The report of a task.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -107,8 +107,8 @@ pub struct Standing {
     pub at_risk: i128,
 }
 
-impl From<record::Standing> for Standing {
-    fn from(standing: record::Standing) -> Self {
+impl From<standing::Standing> for Standing {
+    fn from(standing: standing::Standing) -> Self {
         Self {
             diff_type: standing.diff_type,
             first_date: standing.first_date,
