@@ -46,9 +46,9 @@ impl Bank {
         Self::joined(vec![(file, damage.to_vec())], exponents)
     }
 
-    /// Takes the booked entries of several files, each with what was damaged, the newest first: what a newer one tells of
-    /// a day of an account is not taken from an older one again. An entry without a day counts as of the day on which its
-    /// statement closes. `exponents` are the channel's: banks count in the minor units of ISO 4217, some channels in
+    /// Takes the booked entries of several files, each with what was damaged, the newest first: of the days that a statement
+    /// is about, nothing is taken from an older file of the account, and of what it has of days before them, nothing
+    /// that is alike. An entry without a day counts as of the day on which its statement closes. `exponents` are the channel's: banks count in the minor units of ISO 4217, some channels in
     /// others.
     pub fn joined(files: Vec<(BankFile, Vec<Reject>)>, exponents: Exponents) -> Self {
         let mut joined = Joined {
@@ -76,10 +76,50 @@ impl Bank {
     }
 }
 
+/// What files tell of an account.
+#[derive(Debug, Default)]
+struct Told {
+    /// The days that their statements are about.
+    days: Vec<Days>,
+    /// Entries of days before those of their statement, which an older one may have too.
+    earlier: Vec<(NaiveDate, BankEntry)>,
+}
+
+impl Told {
+    /// Whether an entry of an older file is told already. One that is alike is told once only.
+    fn has(&mut self, date: NaiveDate, entry: &BankEntry) -> bool {
+        if self.days.iter().any(|days| days.contains(date)) {
+            return true;
+        }
+        let is_alike = |(day, known): &(NaiveDate, BankEntry)| {
+            let alike = (known.amount, known.currency, &known.references);
+            *day == date && alike == (entry.amount, entry.currency, &entry.references)
+        };
+        let found = self.earlier.iter().position(is_alike);
+        found.map(|place| self.earlier.swap_remove(place)).is_some()
+    }
+}
+
+/// The days that a statement is about: those behind its opening balance, which is as a rule the closing one of the day before,
+/// up to its closing balance. Without these, the days of its entries.
+fn days_of(statement: &BankStatement) -> Option<Days> {
+    match (statement.opening, statement.closing) {
+        (Some(opening), Some(closing)) if opening.date < closing.date => {
+            Some(Days { first: opening.date.succ_opt()?, last: closing.date })
+        }
+        (opening, closing) => {
+            let balances = opening.into_iter().chain(closing).map(|balance| balance.date);
+            let booked = statement.entries.iter().filter(|entry| entry.status == EntryStatus::Booked);
+            let entries = booked.filter_map(|entry| entry.booked_on.or(entry.value_on));
+            Days::spanning(balances.chain(entries))
+        }
+    }
+}
+
 struct Joined {
     exponents: Exponents,
-    /// The days of each account that newer files tell of.
-    told: BTreeMap<String, Vec<Days>>,
+    /// What newer files tell of each account.
+    told: BTreeMap<String, Told>,
     proofs: Vec<Proof>,
     days: Vec<NaiveDate>,
     bank: Bank,
@@ -98,21 +138,24 @@ impl Joined {
         summary.failed.extend(failed.cloned());
         let mut tells = Vec::new();
         for statement in file.statements {
-            let account = statement.account.clone();
-            let days = self.take(statement);
-            self.days.extend(days.into_iter().flat_map(|days| [days.first, days.last]));
-            tells.extend(days.map(|days| (account, days)));
+            tells.push((statement.account.clone(), self.take(statement)));
         }
-        for (account, days) in tells {
-            self.told.entry(account).or_default().push(days);
+        // Statements of one file do not repeat each other.
+        for (account, tells) in tells {
+            let told = self.told.entry(account).or_default();
+            told.days.extend(tells.days);
+            told.earlier.extend(tells.earlier);
         }
     }
 
-    /// Takes what no newer file tells of; returns the days of the statement.
-    fn take(&mut self, statement: BankStatement) -> Option<Days> {
-        let told = self.told.get(&statement.account).map_or(&[][..], Vec::as_slice);
+    /// Takes what no newer file tells of; returns what the statement tells.
+    fn take(&mut self, statement: BankStatement) -> Told {
+        let mut nothing = Told::default();
+        let told = self.told.get_mut(&statement.account).unwrap_or(&mut nothing);
+        let own_days = days_of(&statement);
+        let mut tells = Told { days: own_days.into_iter().collect(), earlier: Vec::new() };
         let balances = statement.opening.into_iter().chain(statement.closing);
-        let mut days: Vec<NaiveDate> = balances.map(|balance| balance.date).collect();
+        self.days.extend(balances.map(|balance| balance.date));
         let closes_on = statement.closing.map(|balance| balance.date);
         for entry in statement.entries {
             let date = entry.booked_on.or(entry.value_on).or(closes_on);
@@ -120,8 +163,11 @@ impl Joined {
                 self.bank.summary.not_booked += 1;
                 continue;
             };
-            days.push(date);
-            if told.iter().any(|days| days.contains(date)) {
+            self.days.push(date);
+            if own_days.is_some_and(|days| date < days.first) {
+                tells.earlier.push((date, entry.clone()));
+            }
+            if told.has(date, &entry) {
                 continue;
             }
             match in_units_of(self.exponents, entry.currency, entry.amount) {
@@ -129,7 +175,7 @@ impl Joined {
                 None => self.bank.summary.rejects.add(beyond_units(&entry)),
             }
         }
-        Days::spanning(days)
+        tells
     }
 
     fn finish(self) -> Bank {
@@ -169,5 +215,53 @@ fn deposit(entry: BankEntry, amount: i64, date: NaiveDate) -> Deposit {
         currency: entry.currency,
         date,
         texts: entry.references.into_iter().map(|reference| reference.text).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use payops_channels::bank::read_bank_file;
+    use payops_channels::options::ReadOptions;
+
+    use super::*;
+
+    /// An MT940 statement from the balance of one day of March 2026 to that of another, with entries of euros.
+    fn statement(from: u32, to: u32, entries: &[(u32, u32, &str)]) -> (BankFile, Vec<Reject>) {
+        let sum: u32 = entries.iter().map(|(_, euros, _)| euros).sum();
+        let lines: Vec<String> = entries
+            .iter()
+            .map(|(day, euros, reference)| format!(":61:2603{day:02}03{day:02}C{euros},NTRF{reference}\n"))
+            .collect();
+        let opening = format!(":20:S\n:25:DE1\n:28C:{to}/1\n:60F:C2603{from:02}EUR100,\n");
+        let text = format!("{opening}{}:62F:C2603{to:02}EUR{},\n", lines.concat(), 100 + sum);
+        (read_bank_file(text.as_bytes(), &ReadOptions::default()), Vec::new())
+    }
+
+    /// The deposits of files, the newest first, in euros.
+    fn deposits(files: Vec<(BankFile, Vec<Reject>)>) -> Vec<i64> {
+        let bank = Bank::joined(files, Exponents::Iso4217);
+        assert_eq!((bank.summary.proof, bank.summary.rejects.count), (Proof::Proven, 0));
+        let mut amounts: Vec<i64> = bank.deposits.iter().map(|deposit| deposit.amount / 100).collect();
+        amounts.sort_unstable();
+        amounts
+    }
+
+    #[test]
+    fn the_balance_that_a_day_opens_with_takes_nothing_from_the_day_before() {
+        let days = || [statement(19, 20, &[(20, 20, "B")]), statement(18, 19, &[(19, 10, "A")])];
+        assert_eq!(deposits(days().into()), [10, 20]);
+        let mut corrected = vec![statement(19, 20, &[(20, 21, "B")])];
+        corrected.extend(days());
+        assert_eq!(deposits(corrected), [10, 21]);
+        let mut whole_week = vec![statement(18, 20, &[(19, 10, "A"), (20, 20, "B")])];
+        whole_week.extend(days());
+        assert_eq!(deposits(whole_week), [10, 20]);
+    }
+
+    #[test]
+    fn an_entry_of_the_day_that_the_balance_names_is_told_once() {
+        let newer = statement(19, 20, &[(19, 10, "A"), (19, 10, "A"), (20, 20, "B")]);
+        let older = statement(18, 19, &[(19, 10, "A"), (19, 5, "Z")]);
+        assert_eq!(deposits(vec![newer, older]), [5, 10, 10, 20]);
     }
 }
