@@ -18,21 +18,6 @@ both_databases!(MIGRATIONS;
 
 const DATE: &str = "2026-01-16";
 const SUMMARY: &str = "/api/v1/reconciliation/summary?date_from=2026-01-16&date_to=2026-01-16";
-const COLUMNS: &str = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id";
-
-/// A day of a channel whose files a person hands over, as the platform and the channel tell it.
-async fn hand_over(app: &App, platform: &str, channel: &str) {
-    let about = [("channel", "adyen"), ("settlement_date", DATE)];
-    let ours = app.upload("platform-files", &about, format!("{COLUMNS}\n{platform}").as_bytes()).await;
-    assert!(matches!(ours.status, 200 | 201), "{:?}", ours.json());
-    let mapping = "unit = \"minor\"\n[columns]\nchannel_trade_no = \"id\"\namount = \"sum\"\ncurrency = \"currency\"\n\
-                   status = \"status\"\n[constants]\nkind = \"payment\"\n[status]\nsucceeded = [\"paid\"]\n";
-    let theirs = [about[0], about[1], ("mapping", mapping)];
-    let theirs = app
-        .upload("settlement-files", &theirs, format!("id,sum,currency,status\n{channel}").as_bytes())
-        .await;
-    assert!(matches!(theirs.status, 200 | 201), "{:?}", theirs.json());
-}
 
 async fn run(app: &App, body: &Value) -> Value {
     let created = app.post("/api/v1/reconciliation/tasks", body).await.data();
@@ -50,7 +35,7 @@ async fn a_status_difference_puts_its_amount_at_risk(db: TestDb) {
     };
     let platform = row(1, 700, "failed") + &row(2, 100, "succeeded") + &row(3, i64::MIN, "succeeded");
     let channel = format!("ch_1,700,USD,paid\nch_2,130,USD,paid\nch_3,{},USD,paid\n", i64::MAX);
-    hand_over(&app, &platform, &channel).await;
+    app.hand_over_day(DATE, &platform, &channel).await;
     let task = run(&app, &json!({ "task_date": DATE, "channel": "adyen" })).await;
     let report = app.report(&task).await;
     let at_risk = |diff_type: &str| {
@@ -85,7 +70,7 @@ async fn what_nobody_has_to_look_at_is_no_work(db: TestDb) {
 async fn a_correction_is_shown_in_the_record_that_it_keeps(db: TestDb) {
     let app = App::start(db).await;
     let row = |merchant: &str, time: &str| format!("P1,ch_1,500,USD,succeeded,{time},{merchant}\n");
-    hand_over(&app, &row("M-1", "2026-01-16T10:00:00Z"), "ch_2,100,USD,paid\n").await;
+    app.hand_over_day(DATE, &row("M-1", "2026-01-16T10:00:00Z"), "ch_2,100,USD,paid\n").await;
     let task = run(&app, &json!({ "task_date": DATE, "channel": "adyen" })).await;
     let id = task["id"].as_str().unwrap();
     let ours = async || {
@@ -93,7 +78,7 @@ async fn a_correction_is_shown_in_the_record_that_it_keeps(db: TestDb) {
         records.into_iter().find(|record| record["payment_no"] == "P1").unwrap()
     };
     let before = ours().await;
-    hand_over(&app, &row("M-2", "2026-01-16T11:30:00Z"), "ch_2,100,USD,paid\n").await;
+    app.hand_over_day(DATE, &row("M-2", "2026-01-16T11:30:00Z"), "ch_2,100,USD,paid\n").await;
     app.until(id, |task| task["run_no"] == 2 && task["status"] == "completed").await;
     let after = ours().await;
     assert_eq!(after["id"], before["id"]);

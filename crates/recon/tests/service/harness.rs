@@ -174,6 +174,22 @@ impl App {
         self.client.post(path, body).by(As::Operator).send().await
     }
 
+    /// Hands over a day of a channel without a report of its own: our rows by the platform's columns, the channel's as id,
+    /// amount, currency and status.
+    pub async fn hand_over_day(&self, date: &str, platform: &str, channel: &str) {
+        let columns = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id";
+        let about = [("channel", "adyen"), ("settlement_date", date)];
+        let ours = self.upload("platform-files", &about, format!("{columns}\n{platform}").as_bytes()).await;
+        assert!(matches!(ours.status, 200 | 201), "{:?}", ours.json());
+        let mapping = "unit = \"minor\"\n[columns]\nchannel_trade_no = \"id\"\namount = \"sum\"\ncurrency = \"currency\"\n\
+                       status = \"status\"\n[constants]\nkind = \"payment\"\n[status]\nsucceeded = [\"paid\"]\n";
+        let theirs = [about[0], about[1], ("mapping", mapping)];
+        let theirs = self
+            .upload("settlement-files", &theirs, format!("id,sum,currency,status\n{channel}").as_bytes())
+            .await;
+        assert!(matches!(theirs.status, 200 | 201), "{:?}", theirs.json());
+    }
+
     /// Uploads a file as a form whose last part it is.
     pub async fn upload(&self, kind: &str, parts: &[(&str, &str)], file: &[u8]) -> TestAnswer {
         self.upload_named(kind, parts, "../../etc/passwd", file).await

@@ -18,7 +18,6 @@ both_databases!(payops_recon::MIGRATIONS;
 
 pub const RULE_SETS: &str = "/api/v1/reconciliation/rule-sets";
 pub const DATE: &str = "2026-01-16";
-const COLUMNS: &str = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id";
 
 pub async fn admin(app: &App, path: &str, body: &Value) -> TestAnswer {
     app.client.post(path, body).by(As::Admin).send().await
@@ -45,20 +44,6 @@ pub fn ours(rows: &[(&str, &str, i64)]) -> String {
 /// Rows of the channel: id, amount.
 pub fn theirs(rows: &[(&str, i64)]) -> String {
     rows.iter().map(|(id, amount)| format!("{id},{amount},USD,paid\n")).collect::<Vec<_>>().concat()
-}
-
-/// Hands over the two files of the day.
-pub async fn hand_over(app: &App, platform: &str, channel: &str) {
-    let about = [("channel", "adyen"), ("settlement_date", DATE)];
-    let ours = app.upload("platform-files", &about, format!("{COLUMNS}\n{platform}").as_bytes()).await;
-    assert!(matches!(ours.status, 200 | 201), "{:?}", ours.json());
-    let mapping = "unit = \"minor\"\n[columns]\nchannel_trade_no = \"id\"\namount = \"sum\"\ncurrency = \"currency\"\n\
-                   status = \"status\"\n[constants]\nkind = \"payment\"\n[status]\nsucceeded = [\"paid\"]\n";
-    let theirs = [about[0], about[1], ("mapping", mapping)];
-    let theirs = app
-        .upload("settlement-files", &theirs, format!("id,sum,currency,status\n{channel}").as_bytes())
-        .await;
-    assert!(matches!(theirs.status, 200 | 201), "{:?}", theirs.json());
 }
 
 /// Runs the day's task, once more if there is one.
@@ -155,8 +140,8 @@ async fn of_versions_made_at_once_none_is_lost(db: TestDb) {
 
 async fn a_run_follows_the_version_that_was_in_force_at_its_start(db: TestDb) {
     let app = App::start(db).await;
-    hand_over(
-        &app,
+    app.hand_over_day(
+        DATE,
         &ours(&[("P1", "ch_1", 1000), ("P2", "ch_2", 500)]),
         &theirs(&[("ch_1", 997), ("ch_2", 500)]),
     )

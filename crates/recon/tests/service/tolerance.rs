@@ -5,7 +5,7 @@ use payops_platform::db::testing::TestDb;
 use serde_json::{Value, json};
 
 use crate::harness::App;
-use crate::rule_sets::{hand_over, in_force, ours, run, theirs};
+use crate::rule_sets::{DATE, in_force, ours, run, theirs};
 
 both_databases!(payops_recon::MIGRATIONS;
     what_a_rule_allows_is_closed_by_it_and_can_be_opened_again,
@@ -39,7 +39,7 @@ async fn what_a_rule_allows_is_closed_by_it_and_can_be_opened_again(db: TestDb) 
     let app = App::start(db).await;
     in_force(&app, &rule("fee", 3)).await;
     let platform = ours(&[("P1", "ch_1", 1000), ("P2", "ch_2", 500), ("P3", "ch_3", 700)]);
-    hand_over(&app, &platform, &theirs(&[("ch_1", 997), ("ch_2", 500), ("ch_3", 600)])).await;
+    app.hand_over_day(DATE, &platform, &theirs(&[("ch_1", 997), ("ch_2", 500), ("ch_3", 600)])).await;
     let task = run(&app).await;
     assert_eq!((&task["matched_count"], &task["matched_amount"]), (&json!(2), &json!(1500)), "{task}");
     assert_eq!(task["diff_count"], 1);
@@ -66,7 +66,7 @@ async fn other_rules_change_what_they_judge_otherwise_and_nothing_else(db: TestD
     let app = App::start(db).await;
     in_force(&app, &rule("narrow", 3)).await;
     let platform = ours(&[("P1", "ch_1", 1000), ("P2", "ch_2", 500), ("P3", "ch_3", 700)]);
-    hand_over(&app, &platform, &theirs(&[("ch_1", 997), ("ch_2", 490), ("ch_3", 600)])).await;
+    app.hand_over_day(DATE, &platform, &theirs(&[("ch_1", 997), ("ch_2", 490), ("ch_3", 600)])).await;
     let before = records(&app, &run(&app).await).await;
     let of = |records: &[Value], number: &str| {
         records.iter().find(|record| record["payment_no"] == number).cloned().unwrap()
@@ -100,7 +100,7 @@ async fn other_rules_change_what_they_judge_otherwise_and_nothing_else(db: TestD
 async fn ambiguous(app: &App) -> Value {
     in_force(app, &rule("ten", 10)).await;
     let platform = ours(&[("P1", "ch_1", 1000), ("P2", "ch_1", 1001)]);
-    hand_over(app, &platform, &theirs(&[("ch_1", 998), ("ch_1", 999)])).await;
+    app.hand_over_day(DATE, &platform, &theirs(&[("ch_1", 998), ("ch_1", 999)])).await;
     let task = run(app).await;
     assert_eq!((&task["diff_count"], &task["matched_count"]), (&json!(4), &json!(0)), "nothing posts itself");
     task
@@ -156,8 +156,8 @@ async fn a_choice_falls_when_its_candidate_is_no_longer_there(db: TestDb) {
     assert_eq!(app.post(&format!("{}/resolve", path(first)), &choose).await.status, 200);
     let id = task["id"].as_str().unwrap();
     let runs = task["run_no"].as_i64().unwrap();
-    hand_over(
-        &app,
+    app.hand_over_day(
+        DATE,
         &ours(&[("P1", "ch_1", 1000), ("P2", "ch_1", 1001)]),
         &theirs(&[("ch_1", 997), ("ch_1", 999)]),
     )
