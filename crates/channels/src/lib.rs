@@ -35,3 +35,4 @@ pub use read::{BoundFormat, Format, read_rows, reread_rows};
 pub use remote::{HeaderInjector, RemoteError, RemoteErrorKind};
 pub use report::{CategoryTotal, ControlCheck, ControlReport, FeeTotal, FileReport, PayoutGroup, Unbalanced};
 pub use stored::StoredFile;
+pub use time::TimeReader;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
-use payops_core::time::{DayWindow, NoSuchDay, Zone};
+use payops_core::time::{DayWindow, NoSuchDay, Timestamp, Zone};
 
 use crate::options::Window;
 
@@ -25,6 +25,35 @@ pub(crate) enum TimeFormat {
 enum Reading {
     Instant(i64),
     Wall(NaiveDateTime),
+}
+
+/// Reads the times of one file.
+#[derive(Debug, Clone)]
+pub struct TimeReader {
+    format: TimeFormat,
+    /// The zone of times that name none.
+    zone: Zone,
+}
+
+impl Default for TimeReader {
+    /// ISO 8601; times that name no zone are of UTC.
+    fn default() -> Self {
+        Self::new(TimeFormat::Iso8601, Zone::utc())
+    }
+}
+
+impl TimeReader {
+    pub(crate) fn new(format: TimeFormat, zone: Zone) -> Self {
+        Self { format, zone }
+    }
+
+    /// The instant that a row's `occurred_at` means, in whole seconds; `None` when it cannot be read.
+    pub fn instant(&self, text: &[u8]) -> Option<Timestamp> {
+        match self.format.read(text.trim_ascii())? {
+            Reading::Wall(wall) => self.zone.instant_of(wall),
+            Reading::Instant(seconds) => DateTime::from_timestamp(seconds, 0),
+        }
+    }
 }
 
 /// Tells whether printed times belong to one business day.

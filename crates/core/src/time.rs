@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, Datelike, Duration, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Days, Duration, NaiveDate, NaiveTime, Utc};
 use timezone_provider::CompiledNormalizer;
 use timezone_provider::provider::TimeZoneNormalizer;
 
@@ -162,6 +162,16 @@ impl Zone {
         DateTime::from_timestamp_micros(zoned.timestamp().as_microsecond())
     }
 
+    /// The last instant, `end` included, at which a wall clock in this zone shows `time`. A time that clocks skip comes when
+    /// they have skipped it; of one that comes twice, the first counts. `None` beyond the calendar.
+    pub fn last_before(&self, time: NaiveTime, end: Timestamp) -> Option<Timestamp> {
+        let date = self.date_of(end);
+        let dates = [Some(date), date.checked_sub_days(Days::new(1))];
+        let mut instants =
+            dates.into_iter().flatten().filter_map(|date| self.instant_of(date.and_time(time)));
+        instants.find(|instant| *instant <= end)
+    }
+
     /// What a clock on a wall in this zone shows at `instant`, in whole seconds, and the zone:
     /// "2026-11-23 20:00:00 +08:00 (Asia/Shanghai)".
     pub fn show(&self, instant: Timestamp) -> String {
@@ -235,6 +245,23 @@ mod tests {
         assert_eq!(window.start.to_rfc3339(), "2024-10-23T16:00:00+00:00");
         assert_eq!(shanghai.date_of(window.start).to_string(), "2024-10-24");
         assert!(window.contains(window.start) && !window.contains(window.end));
+    }
+
+    #[test]
+    fn a_time_of_the_day_comes_last_before_an_end() {
+        let last = |zone: &str, time: &str, end: &str| {
+            let end: Timestamp = end.parse().unwrap();
+            let last = Zone::named(zone).unwrap().last_before(time.parse().unwrap(), end).unwrap();
+            last.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+        };
+        // 22:00 of New York, before the ends of days of UTC: an hour later in winter than in summer.
+        assert_eq!(last("America/New_York", "22:00:00", "2026-01-17T00:00:00Z"), "2026-01-16T03:00:00Z");
+        assert_eq!(last("America/New_York", "22:00:00", "2026-07-17T00:00:00Z"), "2026-07-16T02:00:00Z");
+        // The day itself ends at the time.
+        assert_eq!(last("Asia/Shanghai", "00:00:00", "2026-01-16T16:00:00Z"), "2026-01-16T16:00:00Z");
+        // 02:30 is skipped on this day, and comes twice on that one.
+        assert_eq!(last("America/New_York", "02:30:00", "2026-03-09T04:00:00Z"), "2026-03-08T07:30:00Z");
+        assert_eq!(last("America/New_York", "01:30:00", "2026-11-02T05:00:00Z"), "2026-11-01T05:30:00Z");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::model::TaskStatus;
-use crate::store::{expected_file, file, record, rule_set, schedule, task};
+use crate::store::{channel_settings, expected_file, file, record, rule_set, schedule, task};
 
 pub(crate) fn task_not_found(id: Uuid) -> Error {
     Error::new(
@@ -136,12 +136,31 @@ pub(crate) fn expected_file_exists(existing: &expected_file::Model) -> Error {
     .with_data(json!({ "expected_file_id": existing.id }))
 }
 
-/// What a file is expected of stays as it is: its gaps are about that.
+pub(crate) fn channel_settings_not_found(id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "CHANNEL_SETTINGS_NOT_FOUND",
+        format!("there are no channel settings {id}"),
+        format!("渠道设置 {id} 不存在"),
+    )
+}
+
+pub(crate) fn channel_settings_exist(existing: &channel_settings::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "CHANNEL_SETTINGS_EXIST",
+        format!("settings {} already hold for these days; change or remove them", existing.id),
+        format!("设置 {} 已适用于这些日期，请修改或删除它", existing.id),
+    )
+    .with_data(json!({ "channel_settings_id": existing.id }))
+}
+
+/// Whose days something is about stays as it is.
 pub(crate) fn other_subject(field: &'static str) -> Error {
     Error::invalid_field(
         field,
-        "cannot be changed: remove this expected file and make another one",
-        "不能修改：请删除该预期文件并新建",
+        "cannot be changed: remove this one and make another one",
+        "不能修改：请删除后新建",
     )
 }
 

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use chrono::NaiveDate;
 use payops_channels::bank::read_bank_file;
 use payops_channels::decode::{PlainFile, SpoolError, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
@@ -109,6 +110,12 @@ pub fn window(row: &StoredFile) -> Result<DayWindow> {
     let broken = |why: String| Error::impossible_row("channel_settlement_files", "timezone", row.id, why);
     let zone = Zone::named(&row.timezone).map_err(|error| broken(error.to_string()))?;
     zone.day(row.settlement_date).map_err(|error| broken(error.to_string()))
+}
+
+/// The instants of a business day.
+pub fn instants(timezone: &str, date: NaiveDate) -> Result<DayWindow> {
+    let zone = Zone::named(timezone).map_err(Error::internal)?;
+    zone.day(date).map_err(Error::internal)
 }
 
 /// Reads the mapping that came with an upload; what is wrong with it is told with its line.

@@ -63,6 +63,7 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0012_expected_bank_statements.postgres.sql"),
     },
     Migration::portable("0013_tolerance_records", include_str!("../migrations/0013_tolerance_records.sql")),
+    Migration::portable("0014_channel_settings", include_str!("../migrations/0014_channel_settings.sql")),
 ];
 
 /// What the service is told at its start.

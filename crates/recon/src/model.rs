@@ -145,6 +145,8 @@ pub enum ReasonCode {
     Other,
     /// A later day's file has the row, and it fits. Set by payops alone.
     ClosedByLaterFile,
+    /// Rows of the payment add up to the same on both sides. Set by payops alone.
+    NettedByPayment,
     /// A later day's record tells of it: it came otherwise than it was booked, or not at all. Set by payops alone.
     ToldOnLaterDay,
 }
@@ -152,8 +154,25 @@ pub enum ReasonCode {
 impl ReasonCode {
     /// Whether payops closes records for it by itself, and people do not.
     pub fn is_automatic(self) -> bool {
-        matches!(self, Self::WithinTolerance | Self::ClosedByLaterFile | Self::ToldOnLaterDay)
+        matches!(
+            self,
+            Self::WithinTolerance | Self::ClosedByLaterFile | Self::NettedByPayment | Self::ToldOnLaterDay
+        )
     }
+}
+
+/// Which rows a channel's cut-off is about.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(10))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum CutOffCovers {
+    /// Rows of both sides, whatever their status.
+    #[default]
+    All,
+    /// Rows of ours that are pending.
+    Pending,
 }
 
 /// Whose row is carried.

@@ -43,7 +43,8 @@ use crate::records::{Broken, Next, Record, Records};
 use crate::report::FileReport;
 use crate::row::{Position, Reject, RowSink};
 use crate::rows::{RowReader, refuse};
-use crate::stripe::itemized::ItemizedReader;
+use crate::stripe::itemized::{self, ItemizedReader};
+use crate::time::{TimeFormat, TimeReader};
 use cut::{CleanPart, Cutter, Part};
 use line::{Line, ShortWay};
 use masks::{Index, is_line_end};
@@ -151,6 +152,19 @@ impl<'a, A: ReadAt + ?Sized> SharedFile<'a, A> {
                 Ok(opened(Some(Arc::new(bound)), next, refused))
             }
             (Err(rejects), None) => Ok(opened(None, next, rejects)),
+        }
+    }
+
+    /// Reads the times of the file's rows as its readers do.
+    pub fn times(&self) -> TimeReader {
+        match self.bound.as_deref() {
+            Some(Bound::Stripe(binding)) => {
+                TimeReader::new(TimeFormat::Iso8601, itemized::zone(binding, self.options))
+            }
+            Some(Bound::Mapped(mapping, _)) => {
+                TimeReader::new(mapping.rules().time.clone(), mapping.rules().zone.clone())
+            }
+            Some(Bound::Ndjson) | None => TimeReader::default(),
         }
     }
 

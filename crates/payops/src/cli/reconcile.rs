@@ -12,11 +12,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 use clap::{Args, ValueEnum};
+use payops_channels::Window;
 use payops_core::random::{Random, SystemRandom};
-use payops_core::time::{Zone, business_date};
-use payops_recon::engine::{self, EngineError, Outcome, Settings, Side, Verdict};
+use payops_core::time::{DayWindow, Zone, business_date};
+use payops_recon::engine::{self, CutOff, EngineError, Outcome, Settings, Side, Verdict};
 use payops_recon::payouts::{BankSide, PayoutRules};
 
 use inputs::Inputs;
@@ -75,6 +76,13 @@ pub(crate) struct ReconcileArgs {
     /// The zone that defines the day, and in which the channel prints times without one.
     #[arg(long, value_name = "ZONE", requires = "date", value_parser = parse_zone)]
     timezone: Option<Zone>,
+    /// When the channel's files end, as 22:00 or `22:00@America/New_York` (without a zone, that of the day): rows between that
+    /// time and the end of the day may be in the next file, and are `timing`.
+    #[arg(long, value_name = "TIME[@ZONE]", requires = "date", value_parser = parse_cut_off)]
+    cut_off: Option<CutOffTime>,
+    /// Compare rows of one payment of which no two agree by their sums, as captures in parts.
+    #[arg(long)]
+    net_by_payment: bool,
     /// Write the differences as CSV.
     #[arg(long, value_name = "FILE")]
     diffs: Option<PathBuf>,
@@ -126,6 +134,40 @@ fn parse_date(text: &str) -> Result<NaiveDate, String> {
     business_date(date).map_err(|error| error.to_string())
 }
 
+/// A time of the day, and the zone whose clocks show it where it is not that of the day.
+#[derive(Debug, Clone)]
+struct CutOffTime {
+    time: NaiveTime,
+    zone: Option<Zone>,
+}
+
+impl fmt::Display for CutOffTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.time.format("%H:%M"))?;
+        self.zone.iter().try_for_each(|zone| write!(f, "@{}", zone.name()))
+    }
+}
+
+fn parse_cut_off(text: &str) -> Result<CutOffTime, String> {
+    let (time, zone) = text.split_once('@').map_or((text, None), |(time, zone)| (time, Some(zone)));
+    let time =
+        NaiveTime::parse_from_str(time, "%H:%M").map_err(|_| format!("'{time}' is not a time as HH:MM"))?;
+    Ok(CutOffTime { time, zone: zone.map(parse_zone).transpose()? })
+}
+
+/// What the channel's next file may have. As in the service, without a cut-off that is what is still pending at the end of
+/// its day.
+fn cut_off(args: &ReconcileArgs, window: Option<&Window>) -> Result<Option<CutOff>, Failure> {
+    let Some(window) = window else { return Ok(None) };
+    let day = window.zone.day(window.day).map_err(|error| Failure::Usage(format!("--date: {error}")))?;
+    let Some(CutOffTime { time, zone }) = &args.cut_off else {
+        return Ok(Some(CutOff { window: day, pending_only: true }));
+    };
+    let start = zone.as_ref().unwrap_or(&window.zone).last_before(*time, day.end);
+    let start = start.ok_or_else(|| Failure::Usage("--cut-off: is beyond the calendar".to_owned()))?;
+    Ok(Some(CutOff { window: DayWindow { start, end: day.end }, pending_only: false }))
+}
+
 fn parse_zone(name: &str) -> Result<Zone, String> {
     Zone::named(name).map_err(|error| error.to_string())
 }
@@ -167,12 +209,11 @@ fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> 
     let outputs = Outputs::open(args)?;
     let inputs = Inputs::open(args, &temp_dir)?;
     let seed = [SystemRandom.next_u64(), SystemRandom.next_u64()];
-    // As the service does: what is still pending at the end of its day may be in the channel's next file.
-    let window = inputs.platform.options.window.as_ref();
     let settings = Settings {
         memory: args.memory,
         threads: args.threads.into(),
-        cut_off: window.and_then(|window| window.zone.day(window.day).ok()),
+        cut_off: cut_off(args, inputs.platform.options.window.as_ref())?,
+        net_by_payment: args.net_by_payment,
         tolerance: inputs.tolerance.clone(),
         ..Settings::new(seed, temp_dir)
     };

@@ -14,7 +14,7 @@ use payops_channels::read::Format;
 use payops_channels::stripe::reporting::NewReportRun;
 use payops_core::time::Zone;
 use payops_platform::http::load::{median, runtime};
-use payops_recon::engine::{self, EngineError, Input, Observer, Settings, export};
+use payops_recon::engine::{self, CutOff, EngineError, Input, Observer, Settings, export};
 use payops_sandbox::DEFAULT_STRIPE_API_KEY;
 use serde_json::Value;
 
@@ -132,7 +132,7 @@ fn command_line(service: &Service, date: &str, task: &Value) -> anyhow::Result<f
     let folder = tempfile::tempdir()?;
     let started = Instant::now();
     let mut settings = Settings::new([1, 2], folder.path());
-    settings.cut_off = Some(Zone::utc().day(date.parse()?)?);
+    settings.cut_off = Some(CutOff { window: Zone::utc().day(date.parse()?)?, pending_only: true });
     let sides =
         (input(&platform, Format::PlatformNdjson, date)?, input(&channel, Format::StripeItemized, date)?);
     let outcome = engine::reconcile(&sides.0, &sides.1, None, &settings, Observer::none())?;

@@ -1,5 +1,6 @@
 //! The HTTP API of reconciliation: extract, call an operation, answer.
 
+mod channel_settings;
 mod completeness;
 mod expected_files;
 mod files;
@@ -75,6 +76,12 @@ fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliati
         .routes(routes!(rule_sets::create_rule_set, rule_sets::list_rule_sets))
         .routes(routes!(rule_sets::get_rule_set))
         .routes(routes!(rule_sets::activate_rule_set))
+        .routes(routes!(channel_settings::create_channel_settings, channel_settings::list_channel_settings))
+        .routes(routes!(
+            channel_settings::get_channel_settings,
+            channel_settings::replace_channel_settings,
+            channel_settings::remove_channel_settings
+        ))
         .routes(routes!(completeness::get_completeness))
         .routes(routes!(completeness::excuse_day))
         .routes(routes!(webhooks::receive_stripe_event))

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use payops_channels::Mapping;
+use payops_channels::TimeReader;
 use payops_channels::options::{ReadOptions, Window};
 use payops_channels::read::{Format, read_rows};
 use payops_channels::report::FileReport;
@@ -159,7 +160,7 @@ fn read_plainly(
 ) -> Result<[(SideRows, FileReport); 2], EngineError> {
     let read = |side: Side| {
         let (input, file) = inputs[side as usize];
-        let builder = SideBuilder::new(side, settings);
+        let builder = SideBuilder::new(side, settings, TimeReader::default());
         let mut writer = builder.writer();
         let report = read_rows(file, &input.format, &input.options, &mut writer);
         writer.end_part(0);

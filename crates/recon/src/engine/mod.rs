@@ -104,7 +104,17 @@ pub struct Input {
     pub options: ReadOptions,
 }
 
-/// How a run goes about it. None of this changes what is found, `cut_off`, `carried`, `tolerance` and `keep_matched` apart.
+/// What the other side's next file may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutOff {
+    /// The instants since the cut-off.
+    pub window: DayWindow,
+    /// Only rows of ours that are pending; else rows of both sides, whatever their status.
+    pub pending_only: bool,
+}
+
+/// How a run goes about it. None of this changes what is found, `cut_off`, `net_by_payment`, `carried`, `tolerance` and
+/// `keep_matched` apart.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// About how many bytes of memory may be used; see the module for what grows beyond it. Values below
@@ -116,9 +126,11 @@ pub struct Settings {
     pub seed: [u64; 2],
     /// Whether matched rows, and failed ones that were not expected, are listed beside the differences.
     pub keep_matched: bool,
-    /// The instants of the channel's cut-off: rows of ours that are pending, happened inside and are absent
-    /// there are `timing`, not `platform_only`. `None` switches the type off.
-    pub cut_off: Option<DayWindow>,
+    /// The channel's cut-off: rows that happened inside and are absent on the other side are `timing`, not `platform_only` or
+    /// `channel_only`. `None` switches the type off.
+    pub cut_off: Option<CutOff>,
+    /// Whether rows of one payment of which no two agree are compared by their sums.
+    pub net_by_payment: bool,
     /// Rows of earlier days that are still looked for.
     pub carried: Arc<Carried>,
     /// How far the amounts of a pair may be apart.
@@ -136,6 +148,7 @@ impl Settings {
             seed,
             keep_matched: false,
             cut_off: None,
+            net_by_payment: false,
             carried: Arc::default(),
             tolerance: Tolerance::default(),
             temp_dir: temp_dir.into(),
@@ -252,7 +265,11 @@ fn reconcile_by(
     )?;
 
     let match_settings = MatchSettings {
-        rules: PairingRules { lists_failed: channel.format.lists_failed(), tolerance: &settings.tolerance },
+        rules: PairingRules {
+            lists_failed: channel.format.lists_failed(),
+            net: settings.net_by_payment,
+            tolerance: &settings.tolerance,
+        },
         keep_all: settings.keep_matched,
         threads: settings.threads.max(1),
         bits,

@@ -1,6 +1,6 @@
 //! Which row belongs to which among rows of one key.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use payops_channels::row::Status;
 
@@ -14,6 +14,8 @@ use super::tolerance::Tolerance;
 pub(super) struct PairingRules<'a> {
     /// The channel's file has a row for payments that failed too, so that an absent one is a difference.
     pub(super) lists_failed: bool,
+    /// Whether rows of one key of which no two agree are compared by their sums.
+    pub(super) net: bool,
     /// How far amounts may be apart.
     pub(super) tolerance: &'a Tolerance,
 }
@@ -68,6 +70,10 @@ impl PairingRules<'_> {
     /// left over is a duplicate when a row of its side was paired or already reported as missing there; a payment that
     /// failed or was cancelled and that the channel leaves out is not missed at all.
     ///
+    /// Where rows of one payment are netted, all that agree with none are taken together, and are one match when they are of
+    /// one currency and add up to the same on both sides. A row that is there once more than on the other side is in no
+    /// such sum: it is a duplicate as before.
+    ///
     /// Rows of earlier days stand behind those of the day and before what else the file has of other days.
     pub(super) fn group(self, platform: &[Entry], channel: &[Entry], out: &mut impl Outcomes) {
         let partners = pair_equals(platform, channel);
@@ -84,6 +90,10 @@ impl PairingRules<'_> {
         }
         let mut free: Vec<&Entry> =
             channel.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(entry, _)| entry).collect();
+        if self.net && adds_up(&lonely, &free) {
+            net(&lonely, &free, out);
+            return;
+        }
         if !self.tolerance.is_empty() && !lonely.is_empty() && !free.is_empty() {
             let split = Split::of(&lonely, &free, self.tolerance);
             for (ours, theirs) in split.pairs {
@@ -137,9 +147,37 @@ fn is_told(entry: &Entry, has_pair: bool) -> bool {
 pub(super) fn left_on_channel(left: &[&Entry], has_pair: bool, out: &mut impl Outcomes) {
     let mut reported = has_pair;
     for entry in left.iter().filter(|entry| is_told(entry, has_pair)) {
-        let duplicate = std::mem::replace(&mut reported, true);
-        let outcome = if duplicate { DiffType::DuplicateChannel } else { DiffType::ChannelOnly };
+        let outcome = if std::mem::replace(&mut reported, true) {
+            DiffType::DuplicateChannel
+        } else if entry.in_cut_off() {
+            DiffType::Timing
+        } else {
+            DiffType::ChannelOnly
+        };
         out.outcome(outcome, None, Some(entry));
+    }
+}
+
+/// Whether rows of one key that agree with none are the same money, cut in other pieces: all in one currency, with statuses
+/// that fit, and one sum on both sides. Rows that are all of other days are theirs.
+fn adds_up(platform: &[&Entry], channel: &[&Entry]) -> bool {
+    let (Some(first), Some(_)) = (platform.first(), channel.first()) else { return false };
+    let mut all = platform.iter().chain(channel);
+    let sum = |rows: &[&Entry]| rows.iter().map(|entry| i128::from(entry.amount)).sum::<i128>();
+    let statuses = |rows: &[&Entry]| rows.iter().map(|entry| entry.status()).collect::<BTreeSet<_>>();
+    let (ours, theirs) = (statuses(platform), statuses(channel));
+    platform.len().max(channel.len()) > 1
+        && all.clone().any(|entry| entry.in_window() || entry.is_carried())
+        && all.all(|entry| entry.currency() == first.currency())
+        && sum(platform) == sum(channel)
+        && ours.iter().all(|ours| theirs.iter().all(|theirs| rules::statuses_fit(*ours, *theirs)))
+}
+
+/// Tells of rows that add up to the same, side by side as far as both sides have some.
+fn net(platform: &[&Entry], channel: &[&Entry], out: &mut impl Outcomes) {
+    for index in 0..platform.len().max(channel.len()) {
+        let (ours, theirs) = (platform.get(index).copied(), channel.get(index).copied());
+        out.outcome(DiffType::Netted, ours, theirs);
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) fn read_sides(
         let (input, file) = (inputs[index].0, &files[index]);
         let file = SharedFile::open(file, &input.format, &input.options)
             .map_err(|source| EngineError::Input { side, source })?;
-        Ok::<_, EngineError>(Source { side, file, builder: SideBuilder::new(side, settings) })
+        let builder = SideBuilder::new(side, settings, file.times());
+        Ok::<_, EngineError>(Source { side, file, builder })
     };
     let sources = [open(Side::Platform)?, open(Side::Channel)?];
     let stop = AtomicBool::new(false);

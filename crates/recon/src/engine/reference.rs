@@ -102,6 +102,47 @@ fn in_turn(mut indexes: Vec<usize>, rows: &[TestRow], of_day: usize) -> Vec<usiz
     indexes
 }
 
+/// Whether the rows are the same money, cut in other pieces.
+fn is_one_sum(ours: &[usize], theirs: &[usize], platform: &[TestRow], channel: &[TestRow]) -> bool {
+    let ours: Vec<&TestRow> = ours.iter().map(|p| &platform[*p]).collect();
+    let theirs: Vec<&TestRow> = theirs.iter().map(|c| &channel[*c]).collect();
+    let sum = |rows: &[&TestRow]| rows.iter().map(|row| i128::from(row.amount)).sum::<i128>();
+    let agree = |p: &&TestRow| theirs.iter().all(|c| p.currency == c.currency && fits(p.status, c.status));
+    let several = ours.len() > 1 || theirs.len() > 1;
+    let some = !ours.is_empty() && !theirs.is_empty();
+    several && some && sum(&ours) == sum(&theirs) && ours.iter().all(agree)
+}
+
+/// What comes out of a row, or of two.
+type Told = (DiffType, Option<usize>, Option<usize>);
+
+/// Whether any of the rows is of the day, or carried.
+fn any_told(indexes: &[usize], rows: &[TestRow], of_day: usize) -> bool {
+    indexes.iter().any(|index| rows[*index].in_window || *index >= of_day)
+}
+
+/// What comes out of rows that the channel alone has.
+fn left_there(theirs: impl Iterator<Item = usize>, has_partner: bool) -> Vec<Told> {
+    let mut partner = has_partner;
+    let mut judged = Vec::new();
+    for c in theirs {
+        judged.push((
+            if partner { DiffType::DuplicateChannel } else { DiffType::ChannelOnly },
+            None,
+            Some(c),
+        ));
+        partner = true;
+    }
+    judged
+}
+
+/// Takes the rows of a net, one of each side beside the other.
+fn side_by_side(ours: &mut Vec<usize>, theirs: &mut Vec<usize>) -> Vec<Told> {
+    let (ours, theirs) = (std::mem::take(ours), std::mem::take(theirs));
+    let place = |index: usize| (DiffType::Netted, ours.get(index).copied(), theirs.get(index).copied());
+    (0..ours.len().max(theirs.len())).map(place).collect()
+}
+
 /// The rows of one key: ours, and the channel's.
 type Rows = (Vec<usize>, Vec<usize>);
 
@@ -123,10 +164,10 @@ pub(super) fn reconcile(
     platform: &[TestRow],
     channel: &[TestRow],
     of_day: [usize; 2],
-    lists_failed: bool,
+    (lists_failed, net): (bool, bool),
     tolerance: &Tolerance,
 ) -> Vec<Listed> {
-    let mut out: Vec<(DiffType, Option<usize>, Option<usize>)> = Vec::new();
+    let mut out: Vec<Told> = Vec::new();
     for (ours, theirs) in by_key(platform, channel).into_values() {
         let mut ours = in_turn(ours, platform, of_day[0]);
         let mut theirs = in_turn(theirs, channel, of_day[1]);
@@ -139,6 +180,10 @@ pub(super) fn reconcile(
                 theirs.iter().position(|c| difference(&platform[*p], &channel[*c]) == DiffType::Matched);
             equal.map(|place| pairs.push((*p, theirs.remove(place)))).is_none()
         });
+        let is_told = any_told(&ours, platform, of_day[0]) || any_told(&theirs, channel, of_day[1]);
+        if net && is_told && is_one_sum(&ours, &theirs, platform, channel) {
+            out.extend(side_by_side(&mut ours, &mut theirs));
+        }
         let is_near = |p: usize, c: usize| is_near(&platform[p], &channel[c], tolerance);
         let (only_ones, unclear_ours, unclear_theirs) = sort_out(&mut ours, &mut theirs, is_near);
         let mut has_partner = !pairs.is_empty() || !only_ones.is_empty() || !unclear_ours.is_empty();
@@ -179,15 +224,8 @@ pub(super) fn reconcile(
             ));
             partner = true;
         }
-        let mut partner = has_partner;
-        for c in theirs.into_iter().filter(|c| is_told(&channel[*c], is_carried(None, Some(*c)))) {
-            out.push((
-                if partner { DiffType::DuplicateChannel } else { DiffType::ChannelOnly },
-                None,
-                Some(c),
-            ));
-            partner = true;
-        }
+        let theirs = theirs.into_iter().filter(|c| is_told(&channel[*c], is_carried(None, Some(*c))));
+        out.extend(left_there(theirs, has_partner));
     }
     out.sort_by_key(|(_, p, c)| (p.is_none(), *p, *c));
     out.into_iter().map(|(diff_type, p, c)| (diff_type, p.map(|p| p as u64), c.map(|c| c as u64))).collect()

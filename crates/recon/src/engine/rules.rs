@@ -17,6 +17,8 @@ pub enum DiffType {
     WithinTolerance,
     /// Both sides have it and agree, one of them on an earlier day.
     Carried,
+    /// Rows of one payment that add up to the same on both sides, cut in other pieces: a match.
+    Netted,
     /// We booked it, the channel does not know it.
     PlatformOnly,
     /// The channel moved money that we did not book.
@@ -42,10 +44,11 @@ pub enum DiffType {
 
 impl DiffType {
     /// Every type, in the order in which reports list them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Matched,
         Self::WithinTolerance,
         Self::Carried,
+        Self::Netted,
         Self::PlatformOnly,
         Self::ChannelOnly,
         Self::AmountDiff,
@@ -64,6 +67,7 @@ impl DiffType {
             Self::Matched => "matched",
             Self::WithinTolerance => "within_tolerance",
             Self::Carried => "carried",
+            Self::Netted => "netted",
             Self::PlatformOnly => "platform_only",
             Self::ChannelOnly => "channel_only",
             Self::AmountDiff => "amount_diff",
@@ -95,7 +99,7 @@ impl DiffType {
 
     /// Whether both sides have it and agree.
     pub fn is_match(self) -> bool {
-        matches!(self, Self::Matched | Self::WithinTolerance | Self::Carried)
+        matches!(self, Self::Matched | Self::WithinTolerance | Self::Carried | Self::Netted)
     }
 
     /// The names of the types that nobody has to do anything about, listed only when everything is kept.
@@ -104,9 +108,11 @@ impl DiffType {
     }
 
     /// Whether it is listed row by row even when matched rows are not kept. `timing` is no difference, but
-    /// its rows are carried into the next run, and `carried` tells where they went; an adjustment is booked one by one.
+    /// its rows are carried into the next run, and `carried` tells where they went; an adjustment is booked one by one, and a net
+    /// shows what it is made of.
     pub fn is_listed(self) -> bool {
-        self.is_difference() || matches!(self, Self::Timing | Self::WithinTolerance | Self::Carried)
+        self.is_difference()
+            || matches!(self, Self::Timing | Self::WithinTolerance | Self::Carried | Self::Netted)
     }
 }
 

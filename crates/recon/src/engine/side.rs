@@ -5,11 +5,11 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDateTime};
+use payops_channels::TimeReader;
 use payops_channels::row::{Kind, Position, Reject, RejectReason, Row, RowSink, Status};
-use payops_core::time::{DayWindow, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::CutOff;
 use super::alias::{ALIAS_WORDS, Alias, AliasStores};
 use super::carried::{self, Carried};
 use super::entry::{Entry, KeyHasher, MAX_ORDINAL, Packing, RowKey, Side};
@@ -52,8 +52,8 @@ pub(super) struct SideSettings<'a> {
     pub(super) bits: u32,
     pub(super) budget: Arc<Budget>,
     pub(super) temp_dir: &'a Path,
-    /// The instants of pending rows that the channel may still report later.
-    pub(super) cut_off: Option<DayWindow>,
+    /// What the other side may still have later.
+    pub(super) cut_off: Option<CutOff>,
     /// Rows of earlier days, beside those of the files.
     pub(super) carried: &'a Carried,
     pub(super) cancelled: &'a (dyn Fn() -> bool + Sync),
@@ -63,6 +63,7 @@ pub(super) struct SideSettings<'a> {
 pub(super) struct SideBuilder<'a> {
     side: Side,
     settings: &'a SideSettings<'a>,
+    times: TimeReader,
     entries: EntryStore,
     aliases: AliasStores<Partitions<ALIAS_WORDS>>,
 }
@@ -77,11 +78,13 @@ pub(super) struct SideRows {
 }
 
 impl<'a> SideBuilder<'a> {
-    pub(super) fn new(side: Side, settings: &'a SideSettings<'a>) -> Self {
+    /// `times` reads when a row happened.
+    pub(super) fn new(side: Side, settings: &'a SideSettings<'a>, times: TimeReader) -> Self {
         let (bits, budget, directory) = (settings.bits, &settings.budget, settings.temp_dir);
         Self {
             side,
             settings,
+            times,
             entries: EntryStore::new(bits, budget, directory),
             aliases: AliasStores {
                 charges: Partitions::new(bits, budget, directory),
@@ -95,6 +98,7 @@ impl<'a> SideBuilder<'a> {
         SideWriter {
             side: self.side,
             settings: self.settings,
+            times: &self.times,
             entries: self.entries.writer(),
             aliases: AliasStores {
                 charges: self.aliases.charges.writer(),
@@ -164,6 +168,7 @@ pub(super) struct PartNotes {
 pub(super) struct SideWriter<'s> {
     side: Side,
     settings: &'s SideSettings<'s>,
+    times: &'s TimeReader,
     entries: EntryWriter<'s>,
     aliases: AliasStores<Writer<'s, ALIAS_WORDS>>,
     index: PartIndex,
@@ -204,7 +209,7 @@ impl SideWriter<'_> {
             return Err(io::Error::other("a file with more than 2^39 rows cannot be reconciled"));
         }
         let key = self.key(position.ordinal, row)?;
-        let in_cut_off = row.status == Some(Status::Pending) && self.in_cut_off(row.occurred_at);
+        let in_cut_off = self.in_cut_off(row);
         self.entries.push(&Entry::new(key, position.ordinal, row, in_cut_off))
     }
 
@@ -237,9 +242,14 @@ impl SideWriter<'_> {
         Ok(())
     }
 
-    fn in_cut_off(&self, occurred_at: &[u8]) -> bool {
-        let Some(window) = self.settings.cut_off else { return false };
-        instant(occurred_at).is_some_and(|instant| window.contains(instant))
+    fn in_cut_off(&self, row: &Row<'_>) -> bool {
+        let Some(cut_off) = self.settings.cut_off else { return false };
+        let is_meant = match self.side {
+            Side::Platform => !cut_off.pending_only || row.status == Some(Status::Pending),
+            Side::Channel => !cut_off.pending_only,
+        };
+        is_meant
+            && self.times.instant(row.occurred_at).is_some_and(|instant| cut_off.window.contains(instant))
     }
 }
 
@@ -275,14 +285,4 @@ impl RowSink for SideWriter<'_> {
     fn cancelled(&self) -> bool {
         self.stop
     }
-}
-
-/// The instant of an RFC 3339 time, or of one without an offset, which is taken as UTC.
-fn instant(text: &[u8]) -> Option<Timestamp> {
-    let text = std::str::from_utf8(text).ok()?.trim();
-    let with_offset = DateTime::parse_from_rfc3339(text).map(|instant| instant.to_utc());
-    with_offset.ok().or_else(|| {
-        let wall = NaiveDateTime::parse_from_str(&text.replacen('T', " ", 1), "%Y-%m-%d %H:%M:%S%.f");
-        wall.ok().map(|wall| wall.and_utc())
-    })
 }

@@ -2,10 +2,11 @@
 
 use std::sync::LazyLock;
 
+use payops_channels::TimeReader;
 use payops_channels::row::{Kind, Position, Row, RowSink, Status};
 use payops_core::currency::Currency;
-use payops_core::time::DayWindow;
 
+use super::CutOff;
 use super::carried::{Carried, CarriedRow};
 use super::entry::{KeyHasher, Side};
 use super::join::Found;
@@ -114,7 +115,8 @@ pub(super) struct Matcher<'a> {
     pub(super) threads: usize,
     pub(super) bits: u32,
     pub(super) lists_failed: bool,
-    pub(super) cut_off: Option<DayWindow>,
+    pub(super) cut_off: Option<CutOff>,
+    pub(super) net: bool,
     pub(super) carried: &'a Carried,
     pub(super) tolerance: &'a Tolerance,
 }
@@ -128,6 +130,7 @@ impl Default for Matcher<'_> {
             bits: 3,
             lists_failed: false,
             cut_off: None,
+            net: false,
             carried: &NOTHING_CARRIED,
             tolerance: &NOTHING_TOLERATED,
         }
@@ -147,7 +150,7 @@ impl Matcher<'_> {
             cancelled: &|| false,
         };
         let side = |side: Side, rows: &[TestRow]| -> SideRows {
-            let builder = SideBuilder::new(side, &settings);
+            let builder = SideBuilder::new(side, &settings, TimeReader::default());
             let mut writer = builder.writer();
             for (ordinal, row) in (0..).zip(rows) {
                 writer.row(Position { offset: ordinal * 100, line: ordinal + 2, ordinal }, &row.as_row());
@@ -156,7 +159,7 @@ impl Matcher<'_> {
             builder.finish(vec![notes], &[]).unwrap()
         };
         let match_settings = MatchSettings {
-            rules: PairingRules { lists_failed: self.lists_failed, tolerance: self.tolerance },
+            rules: PairingRules { lists_failed: self.lists_failed, net: self.net, tolerance: self.tolerance },
             keep_all: true,
             threads: self.threads,
             bits: self.bits,

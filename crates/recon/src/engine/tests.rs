@@ -5,6 +5,7 @@ use payops_core::currency::Currency;
 use payops_core::time::Zone;
 use proptest::prelude::*;
 
+use super::CutOff;
 use super::carried::{self, Carried, CarriedRow};
 use super::reference;
 use super::rules::DiffType;
@@ -19,7 +20,7 @@ fn by_reference(
     tolerance: &Tolerance,
 ) -> Vec<Listed> {
     let of_day = [platform.len(), channel.len()];
-    reference::reconcile(platform, channel, of_day, lists_failed, tolerance)
+    reference::reconcile(platform, channel, of_day, (lists_failed, false), tolerance)
 }
 
 fn list(platform: &[TestRow], channel: &[TestRow]) -> Vec<Listed> {
@@ -182,6 +183,7 @@ fn another_days_row_may_complete_a_pair_and_is_no_difference_itself() {
 fn young_pending_rows_are_timing_when_a_cut_off_is_set() {
     let at = |time: &str| TestRow { occurred_at: time.into(), ..ours("ch_1", Status::Pending) };
     let cut_off = Zone::utc().day("2026-01-30".parse().unwrap()).unwrap();
+    let cut_off = CutOff { window: cut_off, pending_only: true };
     let matcher = Matcher { cut_off: Some(cut_off), ..Matcher::default() };
     let only = |row: TestRow| matcher.list(&[row], &[])[0].0;
     for inside in ["2026-01-30T23:59:59Z", "2026-01-31T07:00:00+08:00", "2026-01-30 10:00:00"] {
@@ -191,7 +193,39 @@ fn young_pending_rows_are_timing_when_a_cut_off_is_set() {
         assert_eq!(only(at(outside)), DiffType::PlatformOnly, "{outside}");
     }
     let succeeded = TestRow { occurred_at: "2026-01-30T10:00:00Z".into(), ..TestRow::ours("ch_1") };
-    assert_eq!(only(succeeded), DiffType::PlatformOnly);
+    assert_eq!(only(succeeded.clone()), DiffType::PlatformOnly);
+    // Where the cut-off covers all, rows of either side may be in the other's next file, but not a second one of the day.
+    let cut_off = CutOff { pending_only: false, ..cut_off };
+    let matcher = Matcher { cut_off: Some(cut_off), ..Matcher::default() };
+    let theirs = TestRow { occurred_at: "2026-01-30 23:10:00".into(), ..TestRow::theirs("ch_1") };
+    assert_eq!(matcher.list(std::slice::from_ref(&succeeded), &[])[0].0, DiffType::Timing);
+    assert_eq!(matcher.list(&[], std::slice::from_ref(&theirs))[0].0, DiffType::Timing);
+    let twice = matcher.list(&[succeeded], &[theirs.clone(), theirs]);
+    assert_eq!(twice[1].0, DiffType::DuplicateChannel);
+}
+
+#[test]
+fn parts_of_one_payment_are_netted_and_duplicates_are_not() {
+    let p = |amount| TestRow { amount, ..TestRow::ours("ch_1") };
+    let c = |amount| TestRow { amount, ..TestRow::theirs("ch_1") };
+    let net = |platform: &[TestRow], channel: &[TestRow]| -> Vec<DiffType> {
+        let listed = Matcher { net: true, ..Matcher::default() }.list(platform, channel);
+        listed.into_iter().map(|(found, ..)| found).collect()
+    };
+    assert_eq!(net(&[p(60), p(40)], &[c(100)]), [DiffType::Netted; 2]);
+    assert_eq!(net(&[p(100)], &[c(30), c(30), c(40)]), [DiffType::Netted; 3]);
+    assert_eq!(net(&[p(70), p(30)], &[c(50), c(50)]), [DiffType::Netted; 2]);
+    // What agrees is a pair first, so that what is there once too often stays.
+    assert_eq!(net(&[p(100)], &[c(100), c(100)]), [DiffType::Matched, DiffType::DuplicateChannel]);
+    let expected = [DiffType::Matched, DiffType::Netted, DiffType::Netted];
+    assert_eq!(net(&[p(100), p(60), p(40)], &[c(100), c(100)]), expected);
+    // No sum: as without netting.
+    assert_eq!(net(&[p(60), p(60)], &[c(100)]), [DiffType::AmountDiff, DiffType::DuplicatePlatform]);
+    // Another currency, or a part that failed here.
+    let euros = TestRow { currency: Currency::EUR, ..p(40) };
+    assert_eq!(net(&[p(60), euros], &[c(100)]), [DiffType::AmountDiff, DiffType::DuplicatePlatform]);
+    let failed = TestRow { status: Some(Status::Failed), ..p(40) };
+    assert_eq!(net(&[p(60), failed], &[c(100)]), [DiffType::AmountDiff, DiffType::NotExpected]);
 }
 
 #[test]
@@ -316,7 +350,7 @@ fn a_row_of_an_earlier_day_closes_with_the_file_that_has_it() {
 fn with_carried(
     platform: (&[TestRow], &[TestRow]),
     channel: (&[TestRow], &[TestRow]),
-    tolerance: &Tolerance,
+    (net, tolerance): (bool, &Tolerance),
 ) -> Vec<Listed> {
     let all = |(of_day, carried): (&[TestRow], &[TestRow])| [of_day, carried].concat();
     let ordinal = |of_day: &[TestRow], index: Option<u64>| {
@@ -324,7 +358,7 @@ fn with_carried(
         index.map(|index| index.checked_sub(of_day).map_or(index, |place| carried::FIRST_ORDINAL + place))
     };
     let of_day = [platform.0.len(), channel.0.len()];
-    let listed = reference::reconcile(&all(platform), &all(channel), of_day, false, tolerance);
+    let listed = reference::reconcile(&all(platform), &all(channel), of_day, (false, net), tolerance);
     let told = listed
         .into_iter()
         .map(|(found, ours, theirs)| (found, ordinal(platform.0, ours), ordinal(channel.0, theirs)));
@@ -401,16 +435,18 @@ proptest! {
         channel in any_side(),
         carried in (any_side(), any_side()),
         tolerance in any_tolerance(),
+        net: bool,
         seed: [u64; 2],
     ) {
-        let expected = with_carried((&platform, &carried.0), (&channel, &carried.1), &tolerance);
+        let rules = (net, &tolerance);
+        let expected = with_carried((&platform, &carried.0), (&channel, &carried.1), rules);
         let carried = Carried {
             platform: carried.0.iter().map(CarriedRow::from).collect(),
             channel: carried.1.iter().map(CarriedRow::from).collect(),
         };
         for (memory, threads, bits) in [(u64::MAX, 1, 3), (0, 2, 1)] {
             let (carried, tolerance) = (&carried, &tolerance);
-            let matcher = Matcher { seed, memory, threads, bits, carried, tolerance, ..Matcher::default() };
+            let matcher = Matcher { seed, memory, threads, bits, net, carried, tolerance, ..Matcher::default() };
             prop_assert_eq!(&matcher.list(&platform, &channel), &expected);
         }
     }

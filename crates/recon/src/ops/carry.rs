@@ -26,9 +26,6 @@ use crate::store::closing;
 use crate::store::record::{self, Model as Record, event};
 use crate::store::task::{self, Model as Task};
 
-/// For how many days a row is looked for.
-pub const LOOKBACK_DAYS: i64 = 7;
-
 /// A row that a day looks for.
 #[derive(Debug, Clone)]
 struct Wanted {
@@ -68,14 +65,13 @@ struct Facts<'a> {
 }
 
 impl CarriedIn {
-    /// What the task's day looks for now.
-    pub async fn of(conn: &impl ConnectionTrait, task: &Task) -> Result<Self> {
+    /// What the task's day looks for now; what it does not find after `lookback_days` is missing.
+    pub async fn of(conn: &impl ConnectionTrait, task: &Task, lookback_days: i32) -> Result<Self> {
         let timezone = zone_name(task);
-        let days = Days { channel: task.channel, account: &task.account, timezone: &timezone };
-        let found = carried::looked_for(conn, days, task.task_date).await?;
+        let found = carried::looked_for(conn, days(task, &timezone), task.task_date).await?;
         let (mut all, mut hash) = (Self::default(), Sha256::new());
         for (stored, record) in &found {
-            let is_due = (task.task_date - stored.first_date).num_days() >= LOOKBACK_DAYS;
+            let is_due = (task.task_date - stored.first_date).num_days() >= i64::from(lookback_days);
             let row = engine_row(stored, record, is_due)?;
             let mut line = serde_json::to_vec(&facts(stored, record, &row)).map_err(Error::internal)?;
             line.push(b'\n');
@@ -142,6 +138,16 @@ pub struct Told {
     pub carried_from: Option<Uuid>,
     /// The ends of all, by their records.
     pub ends: Vec<(Uuid, CarriedEnd)>,
+}
+
+/// The hash of what the task's day looks for now; `None` when that is nothing.
+pub async fn hash_now(conn: &impl ConnectionTrait, task: &Task) -> Result<Option<String>> {
+    Ok(CarriedIn::of(conn, task, i32::MAX).await?.hash)
+}
+
+/// The days that a task is one of, `timezone` being [`zone_name`].
+pub fn days<'a>(task: &'a Task, timezone: &'a str) -> Days<'a> {
+    Days { channel: task.channel, account: &task.account, timezone }
 }
 
 /// A row that is to be carried from here on: the row of a difference that time alone may explain.
@@ -242,7 +248,7 @@ async fn note(
 }
 
 /// The task's zone by the name that zones are known by now.
-fn zone_name(task: &Task) -> String {
+pub fn zone_name(task: &Task) -> String {
     Zone::named(&task.timezone).map_or_else(|_| task.timezone.clone(), |zone| zone.name().to_owned())
 }
 

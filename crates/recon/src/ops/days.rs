@@ -17,8 +17,7 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::jobs::system;
 use crate::model::{FileRole, TaskStatus};
-use crate::ops::carry::CarriedIn;
-use crate::ops::tasks;
+use crate::ops::{carry, tasks};
 use crate::payouts::{Days, PayoutRules};
 use crate::store::file::{self, Model as StoredFile, Subject};
 use crate::store::run::{self, Model as StoredRun};
@@ -107,8 +106,7 @@ pub async fn run_has_ended(app: &Reconciliation, tx: &Tx, actor: &Actor, task: &
             return Ok(());
         }
     }
-    if task.status == TaskStatus::Completed && CarriedIn::of(tx.conn(), task).await?.hash != task.carried_hash
-    {
+    if task.status == TaskStatus::Completed && carry::hash_now(tx.conn(), task).await? != task.carried_hash {
         tasks::execute(app, tx, actor, task.id).await?;
         return Ok(());
     }
@@ -127,7 +125,7 @@ pub async fn look_at_later(app: &Reconciliation, tx: &Tx, task: &Task) -> Result
         match later.status {
             TaskStatus::Processing => break,
             TaskStatus::Completed => {
-                if CarriedIn::of(tx.conn(), &later).await?.hash != later.carried_hash {
+                if carry::hash_now(tx.conn(), &later).await? != later.carried_hash {
                     tasks::execute(app, tx, &system(), later.id).await?;
                 }
                 break;

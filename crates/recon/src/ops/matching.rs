@@ -20,12 +20,14 @@ use crate::error;
 use crate::file_store::disk;
 use crate::formats::{self, Inspection};
 use crate::model::{Channel, FileRole, Phase};
-use crate::ops::carry::{CarriedIn, LOOKBACK_DAYS};
+use crate::ops::carry::{self, CarriedIn};
+use crate::ops::channel_settings::Matching;
 use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
 use crate::payouts::{BankSide, Days, PayoutRules};
+use crate::store::channel_settings;
 use crate::store::file::Model as StoredFile;
 use crate::store::task::Model as Task;
 
@@ -39,7 +41,9 @@ pub async fn perform(running: &Running<'_>, files: &Inputs) -> Result<Findings, 
         Some(version) => Some(rule_sets::followed(conn, version).await?),
         None => None,
     };
-    let given = Given { files: files.clone(), rules, carried: CarriedIn::of(conn, task).await? };
+    let by = matched_by(running.app, task).await?;
+    let carried = CarriedIn::of(conn, task, by.lookback_days).await?;
+    let given = Given { files: files.clone(), rules, carried, by };
     let permit = running.app.engines.acquire().await.map_err(Error::internal)?;
     let stop = running.lease.cancelled().child_token();
     let guard = stop.clone().drop_guard();
@@ -63,17 +67,27 @@ pub async fn perform(running: &Running<'_>, files: &Inputs) -> Result<Findings, 
     Ok(findings)
 }
 
-/// What a run compares, and by which rules.
+/// What a run compares, and how.
 struct Given {
     files: Inputs,
     rules: Option<Followed>,
     carried: CarriedIn,
+    by: Matching,
+}
+
+/// How the task's day is matched.
+async fn matched_by(app: &Reconciliation, task: &Task) -> Result<Matching> {
+    let timezone = carry::zone_name(task);
+    let days = carry::days(task, &timezone);
+    let settings = channel_settings::of(app.context.db.read(), days).await?;
+    let day = formats::instants(&timezone, task.task_date)?;
+    Matching::of(settings.as_ref(), day)
 }
 
 fn compare(
     app: &Reconciliation,
     task: Task,
-    Given { files, rules, mut carried }: Given,
+    Given { files, rules, mut carried, by }: Given,
     done: &AtomicU64,
     stop: &CancellationToken,
 ) -> Result<Findings, Error> {
@@ -83,8 +97,8 @@ fn compare(
         Settings::new([app.context.random.next_u64(), app.context.random.next_u64()], app.files.scratch());
     settings.memory = app.options.engine_memory_bytes;
     settings.keep_matched = task.store_matched;
-    // What is still pending at the end of its day may be in the channel's next file.
-    settings.cut_off = Some(formats::window(&files.platform)?);
+    settings.cut_off = Some(by.cut_off);
+    settings.net_by_payment = by.net_by_payment;
     settings.carried = Arc::new(std::mem::take(&mut carried.rows));
     if let Some(followed) = &rules {
         settings.tolerance = followed.rules.of_channel(task.channel.as_str());
@@ -100,7 +114,7 @@ fn compare(
         files.bank.iter().try_for_each(|file| verify(app, file))?;
         outcome.tie_to_bank(bank_side(app, &task, &files)?, &PayoutRules::of_channel(task.channel.as_str()));
     }
-    let certificate = certify(&task, (&files, rules, &carried), &outcome)?;
+    let certificate = certify(&task, (&files, rules, &carried, &by), &outcome)?;
     let readings = vec![
         (files.platform.id, Inspection::of(&outcome.summary.platform)),
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
@@ -179,7 +193,7 @@ fn verify(app: &Reconciliation, file: &StoredFile) -> Result<()> {
 
 fn certify(
     task: &Task,
-    (files, rules, carried): (&Inputs, Option<Followed>, &CarriedIn),
+    (files, rules, carried, by): (&Inputs, Option<Followed>, &CarriedIn, &Matching),
     outcome: &Outcome,
 ) -> Result<Certificate> {
     let mut out = BufWriter::with_capacity(1 << 16, Hashed::new(sink()));
@@ -203,6 +217,7 @@ fn certify(
     ];
     let mut parameters: Vec<_> =
         parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    parameters.extend(by.parameters.clone());
     let mut inputs = files.certified();
     if let Some(followed) = rules {
         inputs.push(followed.certified);
@@ -210,7 +225,7 @@ fn certify(
     }
     if let Some(input) = carried.certified() {
         inputs.push(input);
-        parameters.push(("lookback_days".to_owned(), LOOKBACK_DAYS.to_string()));
+        parameters.push(("lookback_days".to_owned(), by.lookback_days.to_string()));
     }
     if !files.bank.is_empty() {
         let rules = PayoutRules::of_channel(task.channel.as_str());

@@ -1,6 +1,7 @@
 //! The use cases: the only place where rules and store meet.
 
 pub mod carry;
+pub mod channel_settings;
 pub mod completeness;
 pub mod days;
 pub mod expected_files;

@@ -277,6 +277,8 @@ fn listed(
     let done = match difference.diff_type {
         // What another day's file has, and fits, is nobody's work.
         DiffType::Carried => Some(ReasonCode::ClosedByLaterFile),
+        // What fits as a whole is nobody's work, though it is shown how it does.
+        DiffType::Netted => Some(ReasonCode::NettedByPayment),
         // Nor is what a rule allows; who doubts it opens it again.
         DiffType::WithinTolerance => Some(ReasonCode::WithinTolerance),
         _ => None,

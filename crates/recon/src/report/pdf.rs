@@ -139,6 +139,7 @@ impl<'a> PdfReport<'a> {
             (words.diff_type(DiffType::Matched), summary.of(DiffType::Matched).count, GREEN),
             (words.diff_type(DiffType::WithinTolerance), summary.of(DiffType::WithinTolerance).count, LIME),
             (words.diff_type(DiffType::Carried), summary.of(DiffType::Carried).count, LIME),
+            (words.diff_type(DiffType::Netted), summary.of(DiffType::Netted).count, LIME),
             (self.pick("differences", "差异"), summary.differences(), RED),
             (words.diff_type(DiffType::Timing), summary.of(DiffType::Timing).count, AMBER),
             (words.diff_type(DiffType::NotExpected), summary.of(DiffType::NotExpected).count, GREY),

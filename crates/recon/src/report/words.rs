@@ -39,6 +39,7 @@ impl Words {
                 DiffType::Matched => "一致",
                 DiffType::WithinTolerance => "容差内一致",
                 DiffType::Carried => "跨日一致",
+                DiffType::Netted => "轧差一致",
                 DiffType::PlatformOnly => "仅平台有",
                 DiffType::ChannelOnly => "仅渠道有",
                 DiffType::AmountDiff => "金额不符",
@@ -178,6 +179,7 @@ impl Words {
             ReasonCode::TestTransaction => self.pick("test_transaction", "测试交易"),
             ReasonCode::Other => self.pick("other", "其他"),
             ReasonCode::ClosedByLaterFile => self.pick("closed_by_later_file", "后续文件已到账"),
+            ReasonCode::NettedByPayment => self.pick("netted_by_payment", "按支付轧差"),
             ReasonCode::ToldOnLaterDay => self.pick("told_on_later_day", "转至后续日期"),
         }
     }

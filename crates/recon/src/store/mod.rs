@@ -2,6 +2,7 @@
 
 pub mod bulk;
 pub mod carried;
+pub mod channel_settings;
 pub mod closing;
 pub mod expected_file;
 pub mod file;

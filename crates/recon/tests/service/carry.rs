@@ -1,9 +1,12 @@
 //! What one side has before the other, and how the next day's file closes it.
 
+use http::Method;
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
 use serde_json::{Value, json};
 
+use crate::channel_settings::SETTINGS;
+use crate::expected_files::call;
 use crate::files::text;
 use crate::harness::App;
 
@@ -16,6 +19,8 @@ both_databases!(payops_recon::MIGRATIONS;
     days_that_are_run_at_once_end_the_same,
     a_cancelled_day_gives_back_what_it_closed,
     what_people_did_about_a_carried_record_stays,
+    what_happened_since_the_cut_off_may_be_in_the_next_file,
+    parts_of_a_payment_are_netted_where_settings_say_so,
 );
 
 /// The days of these tests; each is given as its number.
@@ -322,4 +327,50 @@ async fn what_people_did_about_a_carried_record_stays(db: TestDb) {
     let expected =
         [one("timing", 1, "resolved", json!("written_off")), one("timing", 2, "assigned", Value::Null)];
     assert_eq!(told(&app, &first).await, expected);
+}
+
+async fn settle(app: &App, body: &Value) {
+    let made = call(app, Method::POST, SETTINGS, body).await;
+    assert_eq!(made.status, 201, "{:?}", made.json());
+}
+
+async fn what_happened_since_the_cut_off_may_be_in_the_next_file(db: TestDb) {
+    let app = App::start(db).await;
+    // In winter, half past eleven at night of UTC.
+    let cut_off = json!({ "time": "18:30", "timezone": "America/New_York" });
+    let body = json!({ "channel": "adyen", "cut_off": cut_off, "lookback_days": 1 });
+    settle(&app, &body).await;
+    // Ours at 23:50, theirs at 00:10: after the cut-off, and before it.
+    hand_over(&app, 5, &[(1, 100, "succeeded"), (2, 200, "pending")], &[(3, 300)]).await;
+    hand_over(&app, 6, &[], &[(1, 100)]).await;
+    let first = run(&app, 5).await;
+    assert_eq!(told(&app, &first).await, [open("timing", 1), open("timing", 2), open("channel_only", 3)]);
+    let second = run(&app, 6).await;
+    let closed = || json!("closed_by_later_file");
+    let mut found = told(&app, &second).await;
+    found.sort_by(|a, b| a.1.cmp(&b.1));
+    assert_eq!(found, [one("carried", 1, "resolved", closed()), open("platform_only", 2)]);
+    let task = app.get(&format!("/api/v1/reconciliation/tasks/{second}")).await.data();
+    let parameters = app.report(&task).await["certificate"]["parameters"].clone();
+    assert_eq!(parameters["cut_off"], "18:30 America/New_York all");
+    assert_eq!((&parameters["lookback_days"], &parameters["net_by_payment"]), (&json!("1"), &json!("false")));
+}
+
+async fn parts_of_a_payment_are_netted_where_settings_say_so(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over(
+        &app,
+        5,
+        &[(1, 60, "succeeded"), (1, 40, "succeeded"), (2, 50, "succeeded")],
+        &[(1, 100), (2, 50), (2, 50)],
+    )
+    .await;
+    let id = run(&app, 5).await;
+    let expected = [open("amount_diff", 1), open("duplicate_platform", 1), open("duplicate_channel", 2)];
+    assert_eq!(told(&app, &id).await, expected);
+    settle(&app, &json!({ "channel": "adyen", "net_by_payment": true })).await;
+    execute(&app, &id).await;
+    settled(&app, &[&id]).await;
+    let net = || one("netted", 1, "resolved", json!("netted_by_payment"));
+    assert_eq!(told(&app, &id).await, [net(), net(), open("duplicate_channel", 2)]);
 }

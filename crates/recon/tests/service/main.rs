@@ -3,6 +3,7 @@
 
 mod bad_requests;
 mod carry;
+mod channel_settings;
 mod completeness;
 mod expected_files;
 mod figures;

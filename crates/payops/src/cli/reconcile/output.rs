@@ -372,6 +372,12 @@ fn certify(args: &ReconcileArgs, output_sha256: String) -> Result<Certificate, F
         parameters.push(("date".to_owned(), date.to_string()));
         parameters.push(("timezone".to_owned(), zone.to_owned()));
     }
+    if let Some(cut_off) = &args.cut_off {
+        parameters.push(("cut_off".to_owned(), cut_off.to_string()));
+    }
+    if args.net_by_payment {
+        parameters.push(("net_by_payment".to_owned(), "true".to_owned()));
+    }
     if args.bank.is_some() {
         let rules = super::payout_rules(args);
         parameters.push(("payout_window".to_owned(), rules.days_after.to_string()));

@@ -21,7 +21,7 @@ pub struct Record {
     pub task_date: NaiveDate,
     /// The channel.
     pub channel: Channel,
-    /// `matched`, `within_tolerance`, `carried`, `platform_only`, `channel_only`, `amount_diff`, `status_diff`,
+    /// `matched`, `within_tolerance`, `carried`, `netted`, `platform_only`, `channel_only`, `amount_diff`, `status_diff`,
     /// `currency_diff`, `duplicate_platform`, `duplicate_channel`, `ambiguous`, `timing`, or of payouts against the bank
     /// `payout_missing`, `payout_short`, `payout_excess`, `payout_unknown` or `payout_ambiguous`: then the channel's
     /// columns are the payouts', and the platform's are the bank's.
