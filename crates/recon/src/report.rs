@@ -41,8 +41,8 @@ pub enum Text {
     Csv,
 }
 
-/// The columns of the CSV: those of the differences file, then what people did.
-const COLUMNS: [&str; 20] = [
+/// The columns of the CSV: those of the differences file, then what people did, then what rules of tolerance say.
+const COLUMNS: [&str; 24] = [
     "diff_type",
     "kind",
     "channel_trade_no",
@@ -63,6 +63,10 @@ const COLUMNS: [&str; 20] = [
     "resolution_note",
     "resolved_by",
     "resolved_at",
+    "adjustment",
+    "rule",
+    "candidates",
+    "candidate_lines",
 ];
 
 impl Format {
@@ -149,7 +153,7 @@ fn csv_records(records: &[Record]) -> Result<Bytes> {
     writer.into_inner().map(Bytes::from).map_err(|error| Error::internal(error.to_string()))
 }
 
-fn fields(record: &Record) -> [String; 20] {
+fn fields(record: &Record) -> [String; 24] {
     let text = |value: &Option<String>| harmless(value.as_deref().unwrap_or_default());
     let number = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
     let word = |value: serde_json::Result<serde_json::Value>| {
@@ -176,7 +180,16 @@ fn fields(record: &Record) -> [String; 20] {
         text(&record.resolution_note),
         text(&record.resolved_by),
         record.resolved_at.map(|at| at.to_rfc3339()).unwrap_or_default(),
+        number(record.adjustment),
+        text(&record.tolerance_rule),
+        number(record.candidate_count),
+        listed(record.candidates.iter().map(|candidate| candidate.line)),
     ]
+}
+
+/// Line numbers with blanks between.
+fn listed(lines: impl IntoIterator<Item: ToString>) -> String {
+    lines.into_iter().map(|line| line.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// A text that a spreadsheet would run as a formula gets an apostrophe in front: notes and ids come from

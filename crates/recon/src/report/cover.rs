@@ -215,6 +215,14 @@ pub struct Line<'a> {
     pub(super) occurred_at: Cow<'a, str>,
     pub(super) platform: LineSide<'a>,
     pub(super) channel: LineSide<'a>,
+    /// The rule of tolerance that allows the gap.
+    pub(super) rule: Cow<'a, str>,
+    /// What is booked as an adjustment, in minor units of the channel's currency.
+    pub(super) adjustment: Option<i128>,
+    /// How many rows of the other side it could belong to.
+    pub(super) candidate_count: u64,
+    /// The lines of the first of them in the other side's file.
+    pub(super) candidate_lines: Vec<u64>,
     pub(super) work: Option<Work<'a>>,
 }
 
@@ -242,6 +250,13 @@ impl Line<'_> {
     /// Whether somebody has to explain it.
     pub(super) fn is_difference(&self) -> bool {
         DiffType::named(&self.diff_type).is_none_or(DiffType::is_difference)
+    }
+
+    /// What is booked as an adjustment, with its currency.
+    pub(super) fn booked(&self) -> Option<(i128, Currency)> {
+        self.adjustment
+            .zip(self.channel.money.or(self.platform.money))
+            .map(|(booked, (_, currency))| (booked, currency))
     }
 
     /// The channel's amount less the platform's, in minor units of one currency; a side that is absent counts as
@@ -287,6 +302,14 @@ impl<'a> From<&'a Record> for Line<'a> {
                 &record.channel_status,
                 record.channel_line,
             ),
+            rule: text(&record.tolerance_rule),
+            adjustment: record.adjustment.map(i128::from),
+            candidate_count: record.candidate_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0),
+            candidate_lines: record
+                .candidates
+                .iter()
+                .filter_map(|row| u64::try_from(row.line).ok())
+                .collect(),
             work: Some(Work {
                 status: record.status,
                 assigned_to: record.assigned_to.as_deref().unwrap_or_default(),
@@ -321,6 +344,10 @@ impl<'a> From<&Difference<'a>> for Line<'a> {
             occurred_at: text(platform.or(channel), |row| row.row.occurred_at),
             platform: side(platform),
             channel: side(channel),
+            rule: Cow::Borrowed(difference.adjustment.map_or("", |adjustment| adjustment.rule)),
+            adjustment: difference.adjustment.map(|adjustment| adjustment.amount),
+            candidate_count: difference.candidate_count,
+            candidate_lines: difference.candidates.iter().filter_map(ListedRow::line).collect(),
             work: None,
         }
     }

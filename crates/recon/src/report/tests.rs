@@ -388,9 +388,25 @@ fn cells_hold_text_as_text_and_amounts_exactly() {
             channel_trade_no: "\u{1}مرحبا😀\u{ffff}".into(),
             ..line(1)
         },
+        Line {
+            diff_type: "within_tolerance".into(),
+            channel: LineSide { money: Some((98, Currency::USD)), ..LineSide::default() },
+            rule: "-fees".into(),
+            adjustment: Some(-2),
+            ..line(2)
+        },
+        Line { diff_type: "ambiguous".into(), candidate_count: 12, candidate_lines: vec![4, 7], ..line(3) },
     ];
     let mut book = book_of(&cover, &lines, 10);
     let rows = cells(&mut book, "差异");
+    assert_eq!(
+        (rows[&(3, 19)].clone(), rows[&(3, 20)].clone()),
+        (Data::String("-fees".to_owned()), Data::Float(-0.02))
+    );
+    assert_eq!(
+        (rows[&(4, 21)].clone(), rows[&(4, 22)].clone()),
+        (Data::Float(12.0), Data::String("4 7".to_owned()))
+    );
     let text = |row, column| rows[&(row, column)].as_string().unwrap();
     assert_eq!((text(1, 0), text(1, 1)), ("仅平台有".to_owned(), "支付".to_owned()));
     assert_eq!(text(1, 3), "=HYPERLINK(\"http://example.com\")");

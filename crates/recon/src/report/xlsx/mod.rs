@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::cover::{Cover, Line, Work};
 use super::facts::certificate;
+use super::listed;
 use super::words::Words;
 use sheet::{Formats, Sheet};
 
@@ -198,6 +199,14 @@ impl<'a> XlsxReport<'a> {
         }
         sheet.text(row, 17, &line.payout_id)?;
         sheet.text(row, 18, &line.occurred_at)?;
+        sheet.text(row, 19, &line.rule)?;
+        if let Some((minor, currency)) = line.booked() {
+            sheet.major(row, 20, minor, exponents.of(currency))?;
+        }
+        if line.candidate_count > 0 {
+            sheet.count(row, 21, line.candidate_count)?;
+            sheet.text(row, 22, &listed(&line.candidate_lines))?;
+        }
         if let Some(work) = &line.work {
             self.text_bytes += work.note.len() as u64;
             write_work(&mut sheet, row, words, work)?;
@@ -220,13 +229,13 @@ impl<'a> XlsxReport<'a> {
 }
 
 fn write_work(sheet: &mut Sheet<'_>, row: u32, words: Words, work: &Work<'_>) -> Result<(), XlsxError> {
-    sheet.text(row, 19, words.record_status(work.status))?;
-    sheet.text(row, 20, work.assigned_to)?;
-    sheet.text(row, 21, work.reason.map_or("", |reason| words.reason_code(reason)))?;
-    sheet.text(row, 22, work.note)?;
-    sheet.text(row, 23, work.resolved_by)?;
+    sheet.text(row, 23, words.record_status(work.status))?;
+    sheet.text(row, 24, work.assigned_to)?;
+    sheet.text(row, 25, work.reason.map_or("", |reason| words.reason_code(reason)))?;
+    sheet.text(row, 26, work.note)?;
+    sheet.text(row, 27, work.resolved_by)?;
     let at = work.resolved_at.map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string());
-    sheet.text(row, 24, &at)
+    sheet.text(row, 28, &at)
 }
 
 /// The heads of a sheet of rows, and how wide its columns are in characters.
@@ -252,6 +261,10 @@ fn heads(cover: &Cover) -> Vec<(&'static str, f64)> {
         (pick("channel less platform", "渠道减平台"), 16.0),
         (pick("payout", "打款号"), 22.0),
         (pick("occurred at", "发生时间"), 22.0),
+        (pick("rule", "容差规则"), 18.0),
+        (pick("adjustment", "调整金额"), 14.0),
+        (pick("candidates", "候选数"), 10.0),
+        (pick("lines of candidates", "候选行"), 20.0),
     ];
     if !cover.work.is_empty() {
         heads.extend([
