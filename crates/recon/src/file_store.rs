@@ -135,6 +135,8 @@ impl FileStore {
             FileRole::BalanceSummary => "balance-summary",
             FileRole::Platform => "platform",
             FileRole::BankStatement => "bank-statement",
+            FileRole::Payouts => "payouts",
+            FileRole::PayoutRows => "payout-rows",
         };
         let day = subject.date.format("%Y-%m-%d").to_string();
         self.root.join(subject.channel.as_str()).join(day).join(format!("{role}-{sha256}"))

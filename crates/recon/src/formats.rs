@@ -19,8 +19,8 @@ use serde_json::json;
 use crate::Reconciliation;
 use crate::engine::{SideSummary, StatedBalances};
 use crate::file_store::disk;
-use crate::model::FileFormat;
-use crate::payouts::{Bank, Days};
+use crate::model::{FileFormat, FileRole};
+use crate::payouts::{Bank, Days, PayoutFact, facts_of_payout_report, facts_of_payout_rows};
 use crate::store::file::{Model as StoredFile, Subject};
 
 /// How many rejects are kept beside a file.
@@ -46,6 +46,8 @@ pub struct Inspection {
 pub enum Look {
     /// Row by row.
     Rows(Format),
+    /// Row by row, whatever days the rows are of: what payouts carry is of days before them.
+    RowsOfAnyDay(Format),
     /// As a balance summary.
     Balances,
     /// As statements of a bank.
@@ -89,6 +91,7 @@ pub fn day_of(subject: &Subject) -> Result<Window> {
 pub fn format_of(file: &StoredFile) -> Result<Format> {
     match file.format {
         FileFormat::StripeItemized => Ok(Format::StripeItemized),
+        FileFormat::StripePayouts => Ok(Format::Mapped(Mapping::stripe_payouts())),
         FileFormat::PlatformCsv => Ok(Format::PlatformCsv),
         FileFormat::PlatformNdjson => Ok(Format::PlatformNdjson),
         FileFormat::Mapped => {
@@ -157,6 +160,9 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
             let options = ReadOptions { window: Some(day), ..ReadOptions::default() };
             read_rows(source, format, &options, &mut counts);
         }
+        Look::RowsOfAnyDay(format) => {
+            read_rows(source, format, &ReadOptions::default(), &mut counts);
+        }
         Look::Balances => {
             let summary = read_balance_summary(source, &ReadOptions::default());
             counts.rows = summary.currencies.len() as u64;
@@ -191,6 +197,37 @@ pub fn balances(app: &Reconciliation, file: &StoredFile) -> Result<StatedBalance
     let source = plain.open().map_err(disk)?;
     let summary = read_balance_summary(source, &ReadOptions::default());
     Ok(StatedBalances::of(summary, &plain.damage))
+}
+
+/// What a stored report of payouts, or of the rows that they carry, says; `None` when it cannot be read whole: of what it
+/// lacks nobody knows how much it is. Blocks.
+pub fn payout_facts(app: &Reconciliation, file: &StoredFile) -> Result<Option<Vec<PayoutFact>>> {
+    let plain = open_plain(app, &app.files.path_of(file))?;
+    let day = day_of(&file.subject())?;
+    let options = ReadOptions { window: Some(day.clone()), ..ReadOptions::default() };
+    let mut rejects = RejectCount(plain.damage.len() as u64);
+    let report = read_rows(plain.open().map_err(disk)?, &format_of(file)?, &options, &mut rejects);
+    let facts = match file.role {
+        _ if rejects.0 > 0 => None,
+        FileRole::PayoutRows => Some(facts_of_payout_rows(&report, &options, day.day)),
+        _ => Some(facts_of_payout_report(&report, &options)),
+    };
+    Ok(facts)
+}
+
+/// Counts what cannot be read.
+struct RejectCount(u64);
+
+impl RowSink for RejectCount {
+    fn row(&mut self, _: Position, _: &Row<'_>) {}
+
+    fn reject(&mut self, _: Reject) {
+        self.0 += 1;
+    }
+
+    fn cancelled(&self) -> bool {
+        self.0 > 0
+    }
 }
 
 /// What stored bank statements say together, the newest first, in the minor units of the channel. Blocks.

@@ -64,6 +64,12 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration::portable("0013_tolerance_records", include_str!("../migrations/0013_tolerance_records.sql")),
     Migration::portable("0014_channel_settings", include_str!("../migrations/0014_channel_settings.sql")),
+    Migration::portable("0015_payout_reports", include_str!("../migrations/0015_payout_reports.sql")),
+    Migration {
+        name: "0016_expected_payout_reports",
+        sqlite: include_str!("../migrations/0016_expected_payout_reports.sqlite.sql"),
+        postgres: include_str!("../migrations/0016_expected_payout_reports.postgres.sql"),
+    },
 ];
 
 /// What the service is told at its start.
@@ -81,6 +87,10 @@ pub struct Options {
     pub settlement_report_type: String,
     /// The report that control totals come from.
     pub summary_report_type: String,
+    /// The report that states payouts.
+    pub payouts_report_type: String,
+    /// The report that lists the rows which payouts carry.
+    pub payout_rows_report_type: String,
     /// Who is told of files that are missing.
     pub alerts: alerts::Destinations,
 }
@@ -94,6 +104,9 @@ impl Default for Options {
             stripe_webhook_secrets: Vec::new(),
             settlement_report_type: "balance_change_from_activity.itemized.3".to_owned(),
             summary_report_type: "balance.summary.1".to_owned(),
+            payouts_report_type: "payouts.itemized.3".to_owned(),
+            // The last version that names each row's payout unless it is asked not to.
+            payout_rows_report_type: "payout_reconciliation.itemized.5".to_owned(),
             alerts: alerts::Destinations::default(),
         }
     }

@@ -213,6 +213,10 @@ pub enum FileRole {
     Platform,
     /// What came to the account that payouts arrive at, up to the day: camt.053, MT940 or BAI2.
     BankStatement,
+    /// The channel's payouts that left on the day.
+    Payouts,
+    /// The movements that these payouts carry, of whatever day.
+    PayoutRows,
 }
 
 impl FileRole {
@@ -223,6 +227,8 @@ impl FileRole {
             Self::BalanceSummary => "balance_summary",
             Self::Platform => "platform",
             Self::BankStatement => "bank_statement",
+            Self::Payouts => "payouts",
+            Self::PayoutRows => "payout_rows",
         }
     }
 }
@@ -264,6 +270,8 @@ pub enum FileFormat {
     StripeItemized,
     /// Stripe's balance summary.
     StripeSummary,
+    /// Stripe's reports of payouts.
+    StripePayouts,
     /// Any CSV, read through the file's own mapping.
     Mapped,
     /// The platform's CSV.

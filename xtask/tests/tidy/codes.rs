@@ -27,6 +27,8 @@ const NO_CODES: &[&str] = &[
     "ROLLBACK",
     "BALANCE",
     "BANK",
+    "PAYOUTS",
+    "PAYROWS",
     "PLATFORM",
     "RECON",
     "SETTLE",

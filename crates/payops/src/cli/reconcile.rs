@@ -227,7 +227,8 @@ fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> 
         .map_err(|error| engine_failure(args, &error))?;
 
     if let Some(bank) = inputs.bank {
-        let side = BankSide { other_payouts: inputs.payouts, ..BankSide::of(bank) };
+        let payouts_are_stated = args.payouts.is_some();
+        let side = BankSide { other_payouts: inputs.payouts, payouts_are_stated, ..BankSide::of(bank) };
         outcome.tie_to_bank(side, &payout_rules(args));
     }
     display.writing(outcome.listed());

@@ -262,6 +262,16 @@ impl About {
                 format!("balance summaries of {channel} cannot be read: only stripe's can"),
                 format!("无法读取 {channel} 的余额汇总：仅支持 stripe"),
             )),
+            (FileRole::Payouts | FileRole::PayoutRows, _) if !stripe => Err(Error::invalid_field(
+                "role",
+                format!("reports of payouts of {channel} cannot be read: only stripe's can"),
+                format!("无法读取 {channel} 的出款报告：仅支持 stripe"),
+            )),
+            (FileRole::Payouts | FileRole::PayoutRows, Some(_)) => Err(Error::invalid_field(
+                "mapping",
+                "a report of payouts is read without a mapping",
+                "出款报告不使用 mapping",
+            )),
             (FileRole::BankStatement, Some(_)) => Err(Error::invalid_field(
                 "mapping",
                 "a bank statement is read without a mapping",
@@ -281,9 +291,10 @@ impl About {
         let format = match (&self.mapping, subject.role) {
             (_, FileRole::BalanceSummary) => FileFormat::StripeSummary,
             (_, FileRole::BankStatement) => FileFormat::Bank,
+            (_, FileRole::Payouts) => FileFormat::StripePayouts,
             (Some(_), _) => FileFormat::Mapped,
             (None, FileRole::Platform) => FileFormat::PlatformCsv,
-            (None, FileRole::Settlement) => FileFormat::StripeItemized,
+            (None, FileRole::Settlement | FileRole::PayoutRows) => FileFormat::StripeItemized,
         };
         Announced {
             subject,

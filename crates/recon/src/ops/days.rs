@@ -93,7 +93,13 @@ pub async fn file_has_come(
 /// this one looks for, the day is started again, as it would have been had that come a second later. Else later days are
 /// looked at, which may have changed by what this one has found.
 pub async fn run_has_ended(app: &Reconciliation, tx: &Tx, actor: &Actor, task: &Task) -> Result<()> {
-    for role in [FileRole::Settlement, FileRole::BalanceSummary, FileRole::Platform] {
+    for role in [
+        FileRole::Settlement,
+        FileRole::BalanceSummary,
+        FileRole::Platform,
+        FileRole::Payouts,
+        FileRole::PayoutRows,
+    ] {
         let in_force = file::current(tx.conn(), &task.subject(role)).await?;
         let missed = match (task.input(role), in_force) {
             (Some(used), Some(in_force)) => used != in_force.id,

@@ -117,6 +117,8 @@ pub async fn announce(
         FileRole::BalanceSummary => "BALANCE",
         FileRole::Platform => "PLATFORM",
         FileRole::BankStatement => "BANK",
+        FileRole::Payouts => "PAYOUTS",
+        FileRole::PayoutRows => "PAYROWS",
     };
     let random = app.context.random.as_ref();
     let row = StoredFile {

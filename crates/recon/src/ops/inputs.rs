@@ -47,20 +47,52 @@ pub struct Inputs {
     pub platform: StoredFile,
     /// The bank statements in which the day's payouts may stand, the newest first.
     pub bank: Vec<StoredFile>,
+    /// The channel's reports of the day's payouts and of the rows that they carry: those that could be had, where there are
+    /// bank statements.
+    pub payouts: Vec<StoredFile>,
     /// What the files of other days say of payouts, where there are bank statements.
     pub other_payouts: Vec<PayoutFact>,
 }
 
-/// The bank statements that are there for the payouts of the task's day, and what the files of the days around it say of
-/// payouts. Nobody is asked for statements: without any, payouts are not followed.
-pub async fn bank(running: &Running<'_>) -> Result<(Vec<StoredFile>, Vec<PayoutFact>), Stop> {
-    let (conn, task) = (running.app.context.db.read(), &running.task);
-    let statements = days::bank_statements(conn, task).await?;
-    if statements.is_empty() {
-        return Ok((statements, Vec::new()));
+/// The bank statements that are there for the payouts of the task's day. Nobody is asked for them: without any, payouts are
+/// not followed.
+pub async fn bank(running: &Running<'_>) -> Result<Vec<StoredFile>, Stop> {
+    Ok(days::bank_statements(running.app.context.db.read(), &running.task).await?)
+}
+
+/// What the files of the days around the task's say of payouts, where these are followed.
+pub async fn other_payouts(running: &Running<'_>, bank: &[StoredFile]) -> Result<Vec<PayoutFact>, Stop> {
+    if bank.is_empty() {
+        return Ok(Vec::new());
     }
-    let others = payout::of_other_days(conn, task, days::payouts_beside(task.task_date)).await?;
-    Ok((statements, others))
+    let (conn, task) = (running.app.context.db.read(), &running.task);
+    Ok(payout::of_other_days(conn, task, days::payouts_beside(task.task_date)).await?)
+}
+
+/// The channel's reports of the day's payouts. Each costs minutes at Stripe, so they are asked for only where payouts are
+/// followed, and both at once. Who hands the settlement file over does so with these too: what could be fetched may be
+/// another account's. What the channel does not have, or fails to make, is left out; the tie then says so.
+pub async fn payouts(
+    running: &Running<'_>,
+    settlement: &StoredFile,
+    bank: &[StoredFile],
+) -> Result<Vec<StoredFile>, Stop> {
+    if bank.is_empty() || running.task.channel != Channel::Stripe {
+        return Ok(Vec::new());
+    }
+    let (mut files, mut wait) = (Vec::new(), None);
+    for role in [FileRole::Payouts, FileRole::PayoutRows] {
+        let in_force = file::current(running.app.context.db.read(), &running.task.subject(role)).await?;
+        if in_force.is_none() && settlement.source == FileSource::Upload {
+            continue;
+        }
+        match optional(running, role).await {
+            Ok(file) => files.extend(file),
+            Err(stop @ Stop::Wait { .. }) => wait = Some(stop),
+            Err(stop) => return Err(stop),
+        }
+    }
+    wait.map_or(Ok(files), Err)
 }
 
 /// The channel's movements of the task's day.
@@ -71,10 +103,15 @@ pub async fn settlement(running: &Running<'_>) -> Result<StoredFile, Stop> {
 /// The channel's balances of the task's day; `None` where the channel has no such report or it fails. The
 /// verdict then says so.
 pub async fn balance_summary(running: &Running<'_>) -> Result<Option<StoredFile>, Stop> {
-    match obtain(running, FileRole::BalanceSummary).await {
+    optional(running, FileRole::BalanceSummary).await
+}
+
+/// A file without which a run goes on.
+async fn optional(running: &Running<'_>, role: FileRole) -> Result<Option<StoredFile>, Stop> {
+    match obtain(running, role).await {
         Ok(file) => Ok(Some(file)),
         Err(Stop::Error(error)) if error.kind() == ErrorKind::Unprocessable => {
-            tracing::warn!(task_id = %running.task.id, ?error, "the day has no balance summary");
+            tracing::warn!(task_id = %running.task.id, role = role.as_str(), ?error, "the run goes on without a file");
             Ok(None)
         }
         Err(stop) => Err(stop),
@@ -103,6 +140,10 @@ pub fn download_of(app: &Reconciliation, subject: &Subject) -> Result<Announced>
             match role {
                 FileRole::BalanceSummary => {
                     (FileFormat::StripeSummary, Some(&app.options.summary_report_type))
+                }
+                FileRole::Payouts => (FileFormat::StripePayouts, Some(&app.options.payouts_report_type)),
+                FileRole::PayoutRows => {
+                    (FileFormat::StripeItemized, Some(&app.options.payout_rows_report_type))
                 }
                 _ => (FileFormat::StripeItemized, Some(&app.options.settlement_report_type)),
             }
@@ -196,9 +237,11 @@ async fn fetch(
     let fetching = async {
         match row.role {
             FileRole::Platform => fetch_feed(app, &row, place.path()).await,
-            FileRole::Settlement | FileRole::BalanceSummary | FileRole::BankStatement => {
-                fetch_report(app, &row, place.path()).await
-            }
+            FileRole::Settlement
+            | FileRole::BalanceSummary
+            | FileRole::BankStatement
+            | FileRole::Payouts
+            | FileRole::PayoutRows => fetch_report(app, &row, place.path()).await,
         }
     };
     // A source that does not answer must not keep the process from ending: the next owner asks again.
@@ -244,7 +287,10 @@ async fn probe(app: &Reconciliation, row: &StoredFile, path: &Path) -> Result<Ho
         let look = match row.role {
             FileRole::BalanceSummary => Look::Balances,
             FileRole::BankStatement => Look::Bank,
-            FileRole::Settlement | FileRole::Platform => Look::Rows(formats::format_of(&row)?),
+            FileRole::PayoutRows => Look::RowsOfAnyDay(formats::format_of(&row)?),
+            FileRole::Settlement | FileRole::Platform | FileRole::Payouts => {
+                Look::Rows(formats::format_of(&row)?)
+            }
         };
         formats::probe(&app, &path, &look, formats::day_of(&row.subject())?)
     });
@@ -420,6 +466,8 @@ async fn choose(running: &Running<'_>, chosen: &StoredFile) -> Result<(), Stop> 
                     FileRole::BalanceSummary => row.summary_file_id = Set(Some(file_id)),
                     FileRole::Platform => row.platform_file_id = Set(Some(file_id)),
                     FileRole::BankStatement => {}
+                    FileRole::Payouts => row.payouts_file_id = Set(Some(file_id)),
+                    FileRole::PayoutRows => row.payout_rows_file_id = Set(Some(file_id)),
                 })
                 .await?;
                 Ok(true)

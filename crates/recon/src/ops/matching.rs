@@ -26,7 +26,7 @@ use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
-use crate::payouts::{BankSide, Days, PayoutRules};
+use crate::payouts::{BankSide, Days, PayoutFact, PayoutRules, facts_together};
 use crate::store::channel_settings;
 use crate::store::file::Model as StoredFile;
 use crate::store::task::Model as Task;
@@ -110,9 +110,15 @@ fn compare(
     let mut outcome =
         engine::reconcile(&platform.input, &channel.input, balance.as_ref(), &settings, observer)
             .map_err(engine_error)?;
+    let mut payouts = outcome.payouts().to_vec();
     if !files.bank.is_empty() {
-        files.bank.iter().try_for_each(|file| verify(app, file))?;
-        outcome.tie_to_bank(bank_side(app, &task, &files)?, &PayoutRules::of_channel(task.channel.as_str()));
+        files.bank.iter().chain(&files.payouts).try_for_each(|file| verify(app, file))?;
+        let reports = PayoutReports::read(app, &files.payouts)?;
+        payouts = facts_together(payouts.iter().chain(&reports.facts));
+        outcome.tie_to_bank(
+            bank_side(app, &task, &files, &reports)?,
+            &PayoutRules::of_channel(task.channel.as_str()),
+        );
     }
     let certificate = certify(&task, (&files, rules, &carried, &by), &outcome)?;
     let readings = vec![
@@ -120,11 +126,34 @@ fn compare(
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
     ];
     let bank_files = files.bank.iter().map(|file| file.id).collect();
-    Ok(Findings { task, outcome, certificate, readings, carried, bank_files })
+    Ok(Findings { task, outcome, certificate, readings, carried, bank_files, payouts })
+}
+
+/// What the channel's reports of the day's payouts say.
+struct PayoutReports {
+    facts: Vec<PayoutFact>,
+    /// Whether there is one: what the settlement file alone names is a payout of another day then.
+    are_stated: bool,
+}
+
+impl PayoutReports {
+    /// Reads them. One that cannot be read whole counts as missing.
+    fn read(app: &Reconciliation, files: &[StoredFile]) -> Result<Self> {
+        let mut reports = Self { facts: Vec::new(), are_stated: false };
+        for file in files {
+            let Some(facts) = formats::payout_facts(app, file)? else {
+                tracing::warn!(file_no = file.file_no, "a report of payouts cannot be read whole");
+                continue;
+            };
+            reports.facts.extend(facts);
+            reports.are_stated = true;
+        }
+        Ok(reports)
+    }
 }
 
 /// The bank statements, and the payouts of the days around: a deposit of the task's day must be explained by one of them.
-fn bank_side(app: &Reconciliation, task: &Task, files: &Inputs) -> Result<BankSide> {
+fn bank_side(app: &Reconciliation, task: &Task, files: &Inputs, reports: &PayoutReports) -> Result<BankSide> {
     let exponents = match task.channel {
         Channel::Stripe => Exponents::Stripe,
         Channel::Paypal => Exponents::PayPal,
@@ -132,7 +161,8 @@ fn bank_side(app: &Reconciliation, task: &Task, files: &Inputs) -> Result<BankSi
     };
     Ok(BankSide {
         bank: formats::bank(app, &files.bank, exponents)?,
-        other_payouts: files.other_payouts.clone(),
+        other_payouts: [reports.facts.as_slice(), &files.other_payouts].concat(),
+        payouts_are_stated: reports.are_stated,
         judged_days: Some(Days { first: task.task_date, last: task.task_date }),
     })
 }
@@ -247,11 +277,13 @@ impl Inputs {
                 FileRole::BalanceSummary => "balance_summary".to_owned(),
                 FileRole::Platform => "platform".to_owned(),
                 FileRole::BankStatement => "bank".to_owned(),
+                FileRole::Payouts => "payouts".to_owned(),
+                FileRole::PayoutRows => "payout_rows".to_owned(),
             },
             bytes: file.file_size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
             sha256: file.file_hash.clone().unwrap_or_default(),
         };
-        files.flatten().chain(&self.bank).map(certified).collect()
+        files.flatten().chain(&self.bank).chain(&self.payouts).map(certified).collect()
     }
 }
 

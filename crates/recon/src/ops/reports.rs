@@ -205,8 +205,7 @@ async fn rule_set_of(conn: &impl ConnectionTrait, run: &StoredRun) -> Result<Opt
 
 async fn files(conn: &impl ConnectionTrait, run: &StoredRun) -> Result<Vec<SettlementFile>> {
     let mut files = Vec::new();
-    let ids = [run.settlement_file_id, run.summary_file_id, run.platform_file_id].into_iter().flatten();
-    for id in ids.chain(run.bank_files()) {
+    for id in run.files().chain(run.bank_files()) {
         files.extend(file::by_id(conn, id).await?.map(SettlementFile::from));
     }
     Ok(files)

@@ -17,6 +17,7 @@ use crate::lifecycle::{TaskEvent, task_step};
 use crate::ops::carry::{self, CarriedIn};
 use crate::ops::write::Written;
 use crate::ops::{days, files};
+use crate::payouts::PayoutFact;
 use crate::store::found;
 use crate::store::payout::{self, Model as Payout};
 use crate::store::record::{self, event};
@@ -49,6 +50,8 @@ pub struct Findings {
     pub carried: CarriedIn,
     /// The bank statements that payouts were compared with, the newest first.
     pub bank_files: Vec<Uuid>,
+    /// What the day's files say of payouts, one fact for a payout.
+    pub payouts: Vec<PayoutFact>,
 }
 
 /// Shows the records that the run has written, hides those that it no longer has, keeps the resolutions of differences that
@@ -94,10 +97,11 @@ pub async fn save(
         platform_file_id: task.platform_file_id,
         rule_set_version: task.rule_set_version,
         bank_file_ids: Some(json!(findings.bank_files)),
+        payouts_file_id: task.payouts_file_id,
+        payout_rows_file_id: task.payout_rows_file_id,
     };
     run::insert(tx, run).await?;
-    let payouts = findings.outcome.payouts().iter();
-    let payouts = payouts.map(|fact| Payout::new(app.context.new_id(), task.id, fact));
+    let payouts = findings.payouts.iter().map(|fact| Payout::new(app.context.new_id(), task.id, fact));
     payout::replace(tx, task.id, payouts.collect()).await?;
     let stored_summary = serde_json::to_string(summary).map_err(Error::internal)?;
     let task = task::update(tx, task, now, |row| {

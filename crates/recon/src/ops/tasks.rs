@@ -164,6 +164,8 @@ async fn start(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid, event: Ta
         row.settlement_file_id = Set(None);
         row.summary_file_id = Set(None);
         row.platform_file_id = Set(None);
+        row.payouts_file_id = Set(None);
+        row.payout_rows_file_id = Set(None);
         row.rule_set_version = Set(rule_set);
         row.inputs_changed = Set(false);
         row.error_code = Set(None);
@@ -216,6 +218,8 @@ fn blank() -> Task {
         settlement_file_id: None,
         summary_file_id: None,
         platform_file_id: None,
+        payouts_file_id: None,
+        payout_rows_file_id: None,
         verdict: None,
         platform_count: None,
         platform_amount: None,

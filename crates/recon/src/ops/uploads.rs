@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
+use payops_channels::Mapping;
 use payops_channels::read::Format;
 use payops_platform::auth::Actor;
 use payops_platform::error::{Error, Result};
@@ -49,7 +50,11 @@ async fn look(
         }
         let look = match (format, mapping) {
             (FileFormat::Mapped, Some(mapping)) => Look::Rows(Format::Mapped(mapping)),
+            (FileFormat::StripeItemized, _) if role == FileRole::PayoutRows => {
+                Look::RowsOfAnyDay(Format::StripeItemized)
+            }
             (FileFormat::StripeItemized, _) => Look::Rows(Format::StripeItemized),
+            (FileFormat::StripePayouts, _) => Look::Rows(Format::Mapped(Mapping::stripe_payouts())),
             (FileFormat::PlatformCsv, _) => Look::Rows(Format::PlatformCsv),
             (FileFormat::PlatformNdjson, _) => Look::Rows(Format::PlatformNdjson),
             (FileFormat::StripeSummary | FileFormat::Mapped, _) => Look::Balances,

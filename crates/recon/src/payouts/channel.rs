@@ -27,6 +27,8 @@ pub struct PayoutFact {
     pub date: Option<NaiveDate>,
     /// Whether that is the day asked about.
     pub is_asked_about: bool,
+    /// Whether these are all the rows that it carried, whatever other files have of them.
+    pub rows_are_all: bool,
 }
 
 /// What a channel's file says of payouts, ordered by payout.
@@ -40,6 +42,7 @@ pub fn facts_of(report: &FileReport, options: &ReadOptions) -> Vec<PayoutFact> {
         own_sum: group.payout_net,
         date: date(&group.occurred_at),
         is_asked_about: group.in_window,
+        rows_are_all: false,
     });
     facts.collect()
 }
@@ -50,12 +53,16 @@ pub fn facts_of_payout_report(report: &FileReport, options: &ReadOptions) -> Vec
     facts.map(|fact| PayoutFact { own_sum: fact.own_sum.map(|sum| -sum), ..fact }).collect()
 }
 
-/// The payouts that files tell of together: those that have a row of their own. Files that have no such row but name
-/// payouts in their other rows, as Stripe's reports of activity do, tell of these, each as large as its rows.
-///
-/// A row of a payout is negative where it is signed as the balance moves, and positive in reports of payouts. What
-/// reached the bank has the sign of the rows that the payout carried; without such rows the payout left the balance.
-pub fn payouts_of(facts: &[PayoutFact]) -> Vec<Payout> {
+/// What a report says that lists all rows of the payouts that left on one day: the rows may be of any day.
+pub fn facts_of_payout_rows(report: &FileReport, options: &ReadOptions, day: NaiveDate) -> Vec<PayoutFact> {
+    let facts = facts_of(report, options).into_iter();
+    facts
+        .map(|fact| PayoutFact { date: Some(day), is_asked_about: true, rows_are_all: true, ..fact })
+        .collect()
+}
+
+/// What files say together, one fact for a payout and currency, ordered by payout.
+pub fn facts_together<'a>(facts: impl IntoIterator<Item = &'a PayoutFact>) -> Vec<PayoutFact> {
     let mut merged: BTreeMap<(&str, Currency), PayoutFact> = BTreeMap::new();
     for fact in facts {
         merged
@@ -63,39 +70,59 @@ pub fn payouts_of(facts: &[PayoutFact]) -> Vec<Payout> {
             .and_modify(|known| known.join(fact))
             .or_insert_with(|| fact.clone());
     }
-    let has_own_rows = merged.values().any(|fact| fact.own_sum.is_some());
-    let told = merged.into_values().filter(|fact| fact.own_sum.is_some() || !has_own_rows);
-    told.map(PayoutFact::into_payout).collect()
+    merged.into_values().collect()
+}
+
+/// The payouts that files tell of together: those that have a row of their own, or a list of all their rows. Files that
+/// have no such row but name payouts in their other rows, as Stripe's reports of activity do, tell of these, each as large
+/// as its rows, unless payouts `are_stated` by a report that would have them. Where that is so and the rows that are known
+/// do not add up, others of them may stand in files that are not there: then the payout is not itemised.
+///
+/// A row of a payout is negative where it is signed as the balance moves, and positive in reports of payouts. What
+/// reached the bank has the sign of the rows that the payout carried; without such rows the payout left the balance.
+pub fn payouts_of(facts: &[PayoutFact], are_stated: bool) -> Vec<Payout> {
+    let facts = facts_together(facts);
+    let has_own_rows = are_stated || facts.iter().any(|fact| fact.own_sum.is_some());
+    let is_told = |fact: &PayoutFact| fact.own_sum.is_some() || fact.rows_are_all || !has_own_rows;
+    facts.into_iter().filter(is_told).map(|fact| fact.into_payout(are_stated)).collect()
 }
 
 impl PayoutFact {
     /// Adds what another file says. The day is that of the payout's own row where one has it, else the last.
     fn join(&mut self, other: &Self) {
-        let day = |fact: &Self| (fact.own_sum.is_some(), fact.date, fact.is_asked_about);
+        let day = |fact: &Self| (fact.own_sum.is_some(), fact.rows_are_all, fact.date, fact.is_asked_about);
         if day(other) > day(self) {
             (self.date, self.is_asked_about) = (other.date, other.is_asked_about);
         }
-        self.rows += other.rows;
-        self.row_sum += other.row_sum;
+        match (self.rows_are_all, other.rows_are_all) {
+            (false, false) => {
+                (self.rows, self.row_sum) = (self.rows + other.rows, self.row_sum + other.row_sum);
+            }
+            (false, true) => (self.rows, self.row_sum) = (other.rows, other.row_sum),
+            (true, _) => {}
+        }
+        self.rows_are_all |= other.rows_are_all;
         self.own_sum = match (self.own_sum, other.own_sum) {
             (Some(ours), Some(theirs)) => Some(ours + theirs),
             (ours, theirs) => ours.or(theirs),
         };
     }
 
-    fn into_payout(self) -> Payout {
+    fn into_payout(self, is_stated: bool) -> Payout {
         let amount = match self.own_sum {
             None => self.row_sum,
             Some(own) if self.rows > 0 && self.row_sum != 0 => own.abs() * self.row_sum.signum(),
             Some(own) => -own,
         };
+        let is_itemised = self.own_sum.is_some() && self.rows > 0;
+        let may_lack_rows = is_stated && !self.rows_are_all && self.row_sum != amount;
         Payout {
             id: self.id,
             // A sum beyond 64 bits stays as large as can be: it then contradicts its rows.
             amount: i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX }),
             currency: self.currency,
             date: self.date,
-            rows: (self.own_sum.is_some() && self.rows > 0).then_some(self.row_sum),
+            rows: (is_itemised && !may_lack_rows).then_some(self.row_sum),
             is_asked_about: self.is_asked_about,
         }
     }
@@ -114,11 +141,12 @@ mod tests {
             own_sum,
             date: NaiveDate::from_ymd_opt(2026, 3, day),
             is_asked_about: asked,
+            rows_are_all: false,
         }
     }
 
     fn told(facts: &[PayoutFact]) -> Vec<(String, i64, Option<i128>, bool)> {
-        let payouts = payouts_of(facts).into_iter();
+        let payouts = payouts_of(facts, false).into_iter();
         payouts.map(|payout| (payout.id, payout.amount, payout.rows, payout.is_asked_about)).collect()
     }
 
@@ -151,5 +179,29 @@ mod tests {
             [("a".to_owned(), 1000, None, false), ("b".to_owned(), 5, None, true)],
             "the last of its days asks about it"
         );
+    }
+
+    #[test]
+    fn a_list_of_all_rows_takes_the_place_of_those_in_other_files() {
+        let whole = PayoutFact { rows_are_all: true, ..fact("a", 1000, None, 4, true) };
+        let stated = fact("a", 0, Some(-1000), 4, true);
+        let activity = fact("a", 700, None, 3, false);
+        for facts in
+            [[&whole, &stated, &activity], [&activity, &whole, &stated], [&stated, &activity, &whole]]
+        {
+            let facts: Vec<PayoutFact> = facts.into_iter().cloned().collect();
+            assert_eq!(told(&facts), [("a".to_owned(), 1000, Some(1000), true)]);
+        }
+        assert_eq!(told(&[whole, activity]), [("a".to_owned(), 1000, None, true)], "nobody states it");
+    }
+
+    #[test]
+    fn of_stated_payouts_rows_may_be_lacking_and_what_is_only_named_is_none() {
+        let facts =
+            [fact("a", 700, None, 3, true), fact("a", 0, Some(-1000), 4, true), fact("b", 5, None, 4, true)];
+        let payouts = payouts_of(&facts, true);
+        let [payout] = &payouts[..] else { panic!("{payouts:?}") };
+        assert_eq!((payout.amount, payout.rows), (1000, None));
+        assert_eq!(payouts_of(&facts[2..], true), []);
     }
 }

@@ -39,7 +39,9 @@ use chrono::{NaiveDate, TimeDelta};
 use payops_core::currency::Currency;
 use serde::{Deserialize, Serialize};
 
-pub use channel::{PayoutFact, facts_of, facts_of_payout_report, payouts_of};
+pub use channel::{
+    PayoutFact, facts_of, facts_of_payout_report, facts_of_payout_rows, facts_together, payouts_of,
+};
 pub use solver::MOST_SOLUTIONS;
 pub use statement::{Bank, BankSummary};
 pub use third_leg::{BankSide, PayoutDetail, PayoutDifference, ThirdLeg};

@@ -15,6 +15,8 @@ pub struct BankSide {
     pub bank: Bank,
     /// What other files say of payouts: those of other days, whose payouts may explain deposits, or a report of payouts.
     pub other_payouts: Vec<PayoutFact>,
+    /// Whether a report of payouts is among it, so that what other files only name is none of its day's.
+    pub payouts_are_stated: bool,
     /// The days whose deposits must be explained; `None` where it is all.
     pub judged_days: Option<Days>,
 }
@@ -22,7 +24,7 @@ pub struct BankSide {
 impl BankSide {
     /// A bank's file by itself.
     pub fn of(bank: Bank) -> Self {
-        Self { bank, other_payouts: Vec::new(), judged_days: None }
+        Self { bank, other_payouts: Vec::new(), payouts_are_stated: false, judged_days: None }
     }
 }
 
@@ -37,8 +39,8 @@ pub struct ThirdLeg {
 impl ThirdLeg {
     /// Compares the payouts that a file tells of with the bank. What belongs to other days alone is left out.
     pub fn of(facts: &[PayoutFact], side: BankSide, rules: &PayoutRules) -> (Self, PayoutSummary) {
-        let BankSide { bank, other_payouts, judged_days } = side;
-        let payouts = payouts_of(&[facts, &other_payouts].concat());
+        let BankSide { bank, other_payouts, payouts_are_stated, judged_days } = side;
+        let payouts = payouts_of(&[facts, &other_payouts].concat(), payouts_are_stated);
         let mut groups = meet(Question {
             payouts: &payouts,
             payout_days: Days::spanning(payouts.iter().filter_map(|payout| payout.date)),

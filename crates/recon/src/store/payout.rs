@@ -12,7 +12,7 @@ use crate::model::TaskStatus;
 use crate::payouts::PayoutFact;
 use crate::store::task::{self, Model as Task};
 
-/// How many rows one INSERT carries: 8 columns each stay below the 32,766 parameters that SQLite takes.
+/// How many rows one INSERT carries: 9 columns each stay below the 32,766 parameters that SQLite takes.
 const ROWS_PER_INSERT: usize = 2_000;
 
 /// What the file of one task says of one payout; the columns are explained in the migration.
@@ -28,6 +28,7 @@ pub struct Model {
     pub row_sum: i64,
     pub own_sum: Option<i64>,
     pub payout_date: Option<NaiveDate>,
+    pub rows_are_all: bool,
 }
 
 /// Payouts name their task; nothing is joined.
@@ -50,6 +51,7 @@ impl Model {
             row_sum: narrow(fact.row_sum),
             own_sum: fact.own_sum.map(narrow),
             payout_date: fact.date,
+            rows_are_all: fact.rows_are_all,
         }
     }
 
@@ -63,6 +65,7 @@ impl Model {
             row_sum: self.row_sum.into(),
             own_sum: self.own_sum.map(i128::from),
             date: self.payout_date,
+            rows_are_all: self.rows_are_all,
             is_asked_about: false,
         })
     }

@@ -26,9 +26,23 @@ pub struct Model {
     pub platform_file_id: Option<Uuid>,
     pub rule_set_version: Option<i64>,
     pub bank_file_ids: Option<Json>,
+    pub payouts_file_id: Option<Uuid>,
+    pub payout_rows_file_id: Option<Uuid>,
 }
 
 impl Model {
+    /// The files that the run compared, bank statements apart.
+    pub fn files(&self) -> impl Iterator<Item = Uuid> {
+        let files = [
+            self.settlement_file_id,
+            self.summary_file_id,
+            self.platform_file_id,
+            self.payouts_file_id,
+            self.payout_rows_file_id,
+        ];
+        files.into_iter().flatten()
+    }
+
     /// The bank statements that the run compared payouts with.
     pub fn bank_files(&self) -> Vec<Uuid> {
         let ids = self.bank_file_ids.clone().map(serde_json::from_value).and_then(Result::ok);

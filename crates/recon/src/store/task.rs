@@ -65,6 +65,8 @@ pub struct Model {
     pub rule_set_version: Option<i64>,
     pub carried_hash: Option<String>,
     pub payout_diff_count: Option<i64>,
+    pub payouts_file_id: Option<Uuid>,
+    pub payout_rows_file_id: Option<Uuid>,
 }
 
 /// Tasks stand alone; their records name them.
@@ -92,6 +94,8 @@ impl Model {
             FileRole::BalanceSummary => self.summary_file_id,
             FileRole::Platform => self.platform_file_id,
             FileRole::BankStatement => None,
+            FileRole::Payouts => self.payouts_file_id,
+            FileRole::PayoutRows => self.payout_rows_file_id,
         }
     }
 }

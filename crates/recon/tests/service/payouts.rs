@@ -3,6 +3,7 @@
 use http::Method;
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
+use payops_sandbox::{Fault, FaultKind, FaultTarget};
 use serde_json::{Value, json};
 
 use crate::expected_files::{EXPECTED, call};
@@ -14,37 +15,64 @@ both_databases!(payops_recon::MIGRATIONS;
     a_day_without_a_statement_does_not_ask_for_one,
     what_is_no_statement_is_refused,
     a_statement_can_be_expected,
+    reports_of_payouts_are_fetched_and_the_day_ties_by_itself,
+    without_the_report_that_states_payouts_nothing_is_proven,
+    reports_of_payouts_can_be_handed_over,
 );
 
 const EARLIER: &str = "2026-01-15";
 const DAY: &str = "2026-01-16";
 
-/// A statement over these entries: cents, day of January, text.
+/// A statement over these entries of dollars, from the sixteenth on: cents, day of January, text.
 fn statement(last: u32, entries: &[(i64, u32, &str)]) -> Vec<u8> {
-    let amount = |cents: i64| format!("{}.{:02}", cents / 100, cents % 100);
-    let balance = |code: &str, cents: i64, day: u32| {
+    bank_file(&[account("USD", 2, "2026-01", (16, last), entries)])
+}
+
+/// A statement of one account, over days of one month.
+fn account(
+    currency: &str,
+    decimals: u32,
+    month: &str,
+    (first, last): (u32, u32),
+    entries: &[(i64, u32, &str)],
+) -> String {
+    let amount = |minor: i64| {
+        let unit = 10_i64.pow(decimals);
+        let digits = if decimals == 0 {
+            String::new()
+        } else {
+            format!(".{:0decimals$}", minor % unit, decimals = decimals as usize)
+        };
+        format!("<Amt Ccy=\"{currency}\">{}{digits}</Amt><CdtDbtInd>CRDT</CdtDbtInd>", minor / unit)
+    };
+    let balance = |code: &str, minor: i64, day: u32| {
         format!(
-            "<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp><Amt Ccy=\"USD\">{}</Amt><CdtDbtInd>CRDT</CdtDbtInd>\
-             <Dt><Dt>2026-01-{day:02}</Dt></Dt></Bal>",
-            amount(cents)
+            "<Bal><Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>{}<Dt><Dt>{month}-{day:02}</Dt></Dt></Bal>",
+            amount(minor)
         )
     };
-    let entry = |(cents, day, text): &(i64, u32, &str)| {
+    let entry = |(minor, day, text): &(i64, u32, &str)| {
         format!(
-            "<Ntry><Amt Ccy=\"USD\">{}</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts><BookgDt><Dt>2026-01-{day:02}</Dt>\
-             </BookgDt><BkTxCd><Prtry><Cd>x</Cd></Prtry></BkTxCd><AddtlNtryInf>{text}</AddtlNtryInf></Ntry>",
-            amount(*cents)
+            "<Ntry>{}<Sts>BOOK</Sts><BookgDt><Dt>{month}-{day:02}</Dt></BookgDt><BkTxCd><Prtry><Cd>x</Cd></Prtry></BkTxCd>\
+             <AddtlNtryInf>{text}</AddtlNtryInf></Ntry>",
+            amount(*minor)
         )
     };
-    let sum: i64 = entries.iter().map(|(cents, ..)| cents).sum();
-    let (opening, closing) = (balance("OPBD", 100_000, 16), balance("CLBD", 100_000 + sum, last));
+    let sum: i64 = entries.iter().map(|(minor, ..)| minor).sum();
+    let (opening, closing) = (balance("OPBD", 100_000, first), balance("CLBD", 100_000 + sum, last));
     let entries: Vec<String> = entries.iter().map(entry).collect();
+    format!(
+        "<Stmt><Id>s-{currency}</Id><CreDtTm>2026-01-31T00:00:00</CreDtTm><Acct><Id><Othr><Id>1234</Id></Othr></Id>\
+         <Ccy>{currency}</Ccy></Acct>{opening}{closing}{}</Stmt>",
+        entries.concat()
+    )
+}
+
+fn bank_file(statements: &[String]) -> Vec<u8> {
     let text = format!(
         "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02\"><BkToCstmrStmt><GrpHdr><MsgId>m</MsgId>\
-         <CreDtTm>2026-01-31T00:00:00</CreDtTm></GrpHdr><Stmt><Id>s</Id><CreDtTm>2026-01-31T00:00:00</CreDtTm>\
-         <Acct><Id><Othr><Id>1234</Id></Othr></Id><Ccy>USD</Ccy></Acct>{opening}{closing}{}</Stmt></BkToCstmrStmt>\
-         </Document>",
-        entries.concat()
+         <CreDtTm>2026-01-31T00:00:00</CreDtTm></GrpHdr>{}</BkToCstmrStmt></Document>",
+        statements.concat()
     );
     text.into_bytes()
 }
@@ -214,4 +242,81 @@ async fn a_statement_can_be_expected(db: TestDb) {
     let body = json!({ "channel": "stripe", "role": "bank_statement", "due_time": "12:00" });
     let made = call(&app, Method::POST, EXPECTED, &body).await;
     assert_eq!((made.status, &made.data()["role"]), (201, &json!("bank_statement")));
+}
+
+/// A Sunday on which the sandbox's files agree.
+const QUIET: &str = "2026-01-18";
+
+/// What the bank received of the sandbox's payouts of that day, all on the third day after it.
+fn bank_of(app: &App) -> Vec<u8> {
+    let payouts = app.truth(QUIET)["payouts"].as_array().unwrap().clone();
+    assert!(payouts.len() > 1, "{payouts:?}");
+    let statements = payouts.iter().map(|payout| {
+        let currency = payout["currency"].as_str().unwrap();
+        let decimals = match currency {
+            "JPY" => 0,
+            "KWD" | "BHD" => 3,
+            _ => 2,
+        };
+        let text = format!("STRIPE {}", payout["payout_id"].as_str().unwrap());
+        account(currency, decimals, "2026-01", (16, 25), &[(-payout["gross"].as_i64().unwrap(), 21, &text)])
+    });
+    bank_file(&statements.collect::<Vec<String>>())
+}
+
+async fn reports_of_payouts_are_fetched_and_the_day_ties_by_itself(db: TestDb) {
+    let app = App::start(db).await;
+    let day = app.reconcile(QUIET).await;
+    let roles = |report: &Value| {
+        let files = report["files"].as_array().unwrap().iter();
+        files.map(|file| file["role"].as_str().unwrap().to_owned()).collect::<Vec<String>>()
+    };
+    let before = app.report(&day).await;
+    assert_eq!(roles(&before), ["settlement", "balance_summary", "platform"], "a report costs time");
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &bank_of(&app)).await;
+    let day = next_run(&app, &day).await;
+    let report = app.report(&day).await;
+    let payouts = &report["summary"]["payouts"];
+    assert_eq!((&payouts["proof"], &day["verdict"]), (&json!("ties"), &json!("reconciled")), "{payouts}");
+    let payout = &app.truth(QUIET)["payouts"][0];
+    let tie = &payouts["currencies"][payout["currency"].as_str().unwrap()];
+    let sum = json!(-payout["gross"].as_i64().unwrap());
+    assert_eq!((&tie["rows"], &tie["payouts"], &tie["deposits"]), (&sum, &sum, &sum), "{tie}");
+    assert_eq!(
+        roles(&report),
+        ["settlement", "balance_summary", "platform", "payouts", "payout_rows", "bank_statement"]
+    );
+    let inputs = report["certificate"]["inputs"].as_array().unwrap();
+    for role in ["payouts", "payout_rows"] {
+        assert!(inputs.iter().any(|input| input["role"] == role), "{inputs:?}");
+    }
+}
+
+async fn without_the_report_that_states_payouts_nothing_is_proven(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &bank_of(&app)).await;
+    let refused = FaultKind::Status { status: 400, retry_after: None };
+    app.fault(Fault::once(FaultTarget::StripeCreate, refused).times(0).for_report("payouts."));
+    let day = app.reconcile(QUIET).await;
+    let report = app.report(&day).await;
+    let payouts = &report["summary"]["payouts"];
+    assert_eq!((&payouts["proof"], &day["verdict"]), (&json!("not_provable"), &json!("not_provable")));
+    assert_eq!(
+        payouts["types"]["matched"]["count"],
+        json!(app.truth(QUIET)["payouts"].as_array().unwrap().len())
+    );
+}
+
+async fn reports_of_payouts_can_be_handed_over(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let stated = "payout_id,effective_at_utc,currency,gross,fee,net,reporting_category\n\
+                  po_first0001,2026-01-16 22:00:00,usd,9.41,0.00,9.41,payout\n";
+    hand_over(&app, "settlement-files", DAY, "payouts", stated.as_bytes()).await;
+    next_run(&app, &day).await;
+    let about = [("channel", "adyen"), ("settlement_date", DAY), ("role", "payouts")];
+    let refused = app.upload("settlement-files", &about, stated.as_bytes()).await;
+    assert_eq!((refused.status, refused.code()), (400, "INVALID_REQUEST".to_owned()));
+    let body = json!({ "channel": "stripe", "role": "payouts", "due_time": "12:00" });
+    assert_eq!(call(&app, Method::POST, EXPECTED, &body).await.status, 201);
 }
