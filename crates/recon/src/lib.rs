@@ -70,6 +70,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0016_expected_payout_reports.sqlite.sql"),
         postgres: include_str!("../migrations/0016_expected_payout_reports.postgres.sql"),
     },
+    Migration::portable("0017_payout_settings", include_str!("../migrations/0017_payout_settings.sql")),
 ];
 
 /// What the service is told at its start.

@@ -153,6 +153,9 @@ fn plan(body: &NewChannelSettings) -> Result<Plan> {
     if let Some(cut_off) = &body.cut_off {
         check_text("cut_off.time", &cut_off.time, 5, 5)?;
     }
+    for (index, word) in body.payout_words.iter().flatten().enumerate() {
+        check_text(&format!("payout_words[{index}]"), word, 1, 100)?;
+    }
     Ok(Plan {
         channel: body.channel,
         account: body.account.trim().to_owned(),
@@ -161,5 +164,7 @@ fn plan(body: &NewChannelSettings) -> Result<Plan> {
         covers: body.cut_off.as_ref().map(|cut_off| cut_off.covers).unwrap_or_default(),
         lookback_days: body.lookback_days,
         net_by_payment: body.net_by_payment,
+        payout_window: body.payout_window,
+        payout_words: body.payout_words.clone(),
     })
 }

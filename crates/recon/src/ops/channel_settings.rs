@@ -10,6 +10,7 @@ use payops_platform::auth::Actor;
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
 use payops_platform::http::IfMatch;
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -18,12 +19,19 @@ use crate::engine::CutOff;
 use crate::error;
 use crate::model::{Channel, CutOffCovers};
 use crate::ops::tasks::{retry_unique, zone_named};
+use crate::payouts::PayoutRules;
+use crate::store::carried::Days;
 use crate::store::channel_settings::{self, Model as ChannelSettings};
+use crate::store::file::Subject;
 
 /// For how many days a row is looked for, unless settings say otherwise.
 pub const USUAL_LOOKBACK_DAYS: i32 = 7;
 /// The longest that a row can be looked for.
 pub const MOST_LOOKBACK_DAYS: i32 = 90;
+/// The longest that a payout can be on its way.
+const MOST_PAYOUT_WINDOW: i32 = 90;
+/// The most words that can name a channel.
+const MOST_PAYOUT_WORDS: usize = 20;
 /// How times of the day are written.
 const TIME: &str = "%H:%M";
 
@@ -44,6 +52,10 @@ pub struct Plan {
     pub lookback_days: i32,
     /// Whether several rows of one payment are compared by their sums.
     pub net_by_payment: bool,
+    /// For so many days after its own day a payout may be booked before it is missing.
+    pub payout_window: i32,
+    /// By which words the bank's texts name the channel; `None` for its own names.
+    pub payout_words: Option<Vec<String>>,
 }
 
 /// Makes settings.
@@ -115,6 +127,21 @@ fn planned(plan: &Plan) -> Result<ChannelSettings> {
             format!("须在 1 至 {MOST_LOOKBACK_DAYS} 之间"),
         ));
     }
+    if !(0..=MOST_PAYOUT_WINDOW).contains(&plan.payout_window) {
+        return Err(Error::invalid_field(
+            "payout_window",
+            format!("must be between 0 and {MOST_PAYOUT_WINDOW}"),
+            format!("须在 0 至 {MOST_PAYOUT_WINDOW} 之间"),
+        ));
+    }
+    if plan.payout_words.as_ref().is_some_and(|words| words.len() > MOST_PAYOUT_WORDS) {
+        return Err(Error::invalid_field(
+            "payout_words",
+            format!("must be at most {MOST_PAYOUT_WORDS} words"),
+            format!("最多 {MOST_PAYOUT_WORDS} 个词"),
+        ));
+    }
+    let words = plan.payout_words.as_ref().map(|words| words.iter().map(|word| word.trim()));
     let cut_off = plan.cut_off.as_ref().map(|(time, zone)| cut_off(time, zone)).transpose()?;
     let (cut_off_time, cut_off_zone) = cut_off.unzip();
     Ok(ChannelSettings {
@@ -131,6 +158,8 @@ fn planned(plan: &Plan) -> Result<ChannelSettings> {
         version: 1,
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,
+        payout_window: plan.payout_window,
+        payout_words: words.map(|words| json!(words.collect::<Vec<&str>>())),
     })
 }
 
@@ -162,6 +191,8 @@ async fn record(
         "cut_off_covers": row.cut_off_covers,
         "lookback_days": row.lookback_days,
         "net_by_payment": row.net_by_payment,
+        "payout_window": row.payout_window,
+        "payout_words": row.payout_words,
         "version": row.version,
     });
     audit::record(tx, &app.context, actor, action, "channel_settings", &row.id.to_string(), detail).await
@@ -176,6 +207,8 @@ pub struct Matching {
     pub lookback_days: i32,
     /// Whether several rows of one payment are compared by their sums.
     pub net_by_payment: bool,
+    /// How payouts find their deposits.
+    pub payouts: PayoutRules,
     /// What a certificate says of it: what is not as usual.
     pub parameters: BTreeMap<String, String>,
 }
@@ -183,12 +216,14 @@ pub struct Matching {
 impl Matching {
     /// How a day is matched by the settings that there are for it. Without any, what is pending at the end of its day may be
     /// in the next file.
-    pub fn of(settings: Option<&ChannelSettings>, day: DayWindow) -> Result<Self> {
+    pub fn of(channel: Channel, settings: Option<&ChannelSettings>, day: DayWindow) -> Result<Self> {
+        let payouts = payout_rules(channel, settings);
         let Some(settings) = settings else {
             return Ok(Self {
                 cut_off: CutOff { window: day, pending_only: true },
                 lookback_days: USUAL_LOOKBACK_DAYS,
                 net_by_payment: false,
+                payouts,
                 parameters: BTreeMap::new(),
             });
         };
@@ -206,8 +241,25 @@ impl Matching {
             _ => CutOff { window: day, pending_only: true },
         };
         let (lookback_days, net_by_payment) = (settings.lookback_days, settings.net_by_payment);
-        Ok(Self { cut_off, lookback_days, net_by_payment, parameters })
+        Ok(Self { cut_off, lookback_days, net_by_payment, payouts, parameters })
     }
+}
+
+/// How payouts find their deposits by the settings that there are.
+fn payout_rules(channel: Channel, settings: Option<&ChannelSettings>) -> PayoutRules {
+    let usual = PayoutRules::of_channel(channel.as_str());
+    let Some(settings) = settings else { return usual };
+    PayoutRules {
+        days_after: u16::try_from(settings.payout_window).unwrap_or(usual.days_after),
+        words: settings.words().unwrap_or(usual.words),
+        ..usual
+    }
+}
+
+/// How the payouts of the days of a file or task find their deposits.
+pub async fn payout_rules_of(conn: &impl ConnectionTrait, like: &Subject) -> Result<PayoutRules> {
+    let days = Days { channel: like.channel, account: &like.account, timezone: &like.timezone };
+    Ok(payout_rules(like.channel, channel_settings::of(conn, days).await?.as_ref()))
 }
 
 /// The end of the day since the cut-off.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::jobs::system;
 use crate::model::{FileRole, TaskStatus};
-use crate::ops::{carry, tasks};
+use crate::ops::{carry, channel_settings, tasks};
 use crate::payouts::{Days, PayoutRules};
 use crate::store::file::{self, Model as StoredFile, Subject};
 use crate::store::run::{self, Model as StoredRun};
@@ -30,7 +30,10 @@ pub async fn lock(tx: &Tx, subject: &Subject, covers: Option<Days>) -> Result<Ve
         let corrected = file::current(tx.conn(), subject).await?.and_then(|file| covered(&file));
         let dates = [covers, corrected].into_iter().flatten().flat_map(|days| [days.first, days.last]);
         match Days::spanning(dates) {
-            Some(days) => task::holding_days(tx.conn(), subject, payout_days(days)).await?,
+            Some(days) => {
+                let rules = channel_settings::payout_rules_of(tx.conn(), subject).await?;
+                task::holding_days(tx.conn(), subject, payout_days(days, &rules)).await?
+            }
             None => Vec::new(),
         }
     } else {
@@ -50,16 +53,14 @@ fn covered(file: &StoredFile) -> Option<Days> {
 }
 
 /// The business days whose payouts may stand in statements of these days.
-fn payout_days(statement: Days) -> RangeInclusive<NaiveDate> {
-    let rules = PayoutRules::default();
+fn payout_days(statement: Days, rules: &PayoutRules) -> RangeInclusive<NaiveDate> {
     let first = statement.first.checked_sub_signed(TimeDelta::days(rules.days_after.into()));
     let last = statement.last.checked_add_signed(TimeDelta::days(rules.days_before.into()));
     first.unwrap_or(statement.first)..=last.unwrap_or(statement.last)
 }
 
 /// The days of statements in which payouts of this business day may stand.
-pub fn statement_days(day: NaiveDate) -> RangeInclusive<NaiveDate> {
-    let rules = PayoutRules::default();
+pub fn statement_days(day: NaiveDate, rules: &PayoutRules) -> RangeInclusive<NaiveDate> {
     let first = day.checked_sub_signed(TimeDelta::days(rules.days_before.into()));
     let last = day.checked_add_signed(TimeDelta::days(rules.days_after.into()));
     first.unwrap_or(day)..=last.unwrap_or(day)
@@ -144,20 +145,25 @@ pub async fn look_at_later(app: &Reconciliation, tx: &Tx, task: &Task) -> Result
 }
 
 /// The days around a business day whose payouts may be taken for its own: those that may stand in the same statements.
-pub fn payouts_beside(day: NaiveDate) -> RangeInclusive<NaiveDate> {
-    let statements = statement_days(day);
-    payout_days(Days { first: *statements.start(), last: *statements.end() })
+pub fn payouts_beside(day: NaiveDate, rules: &PayoutRules) -> RangeInclusive<NaiveDate> {
+    let statements = statement_days(day, rules);
+    payout_days(Days { first: *statements.start(), last: *statements.end() }, rules)
 }
 
 /// Whether other bank statements are in force than those that the run which has ended compared.
 async fn banks_have_changed(tx: &Tx, task: &Task) -> Result<bool> {
-    let in_force = bank_statements(tx.conn(), task).await?;
+    let rules = channel_settings::payout_rules_of(tx.conn(), &task.subject(FileRole::BankStatement)).await?;
+    let in_force = bank_statements(tx.conn(), task, &rules).await?;
     let runs = run::of_task(tx.conn(), task.id).await?;
     let used = runs.last().filter(|run| run.run_no == task.run_no).map(StoredRun::bank_files);
     Ok(in_force.into_iter().map(|file| file.id).collect::<Vec<Uuid>>() != used.unwrap_or_default())
 }
 
 /// The bank statements in force in which payouts of a task's day may stand, the newest first.
-pub async fn bank_statements(conn: &impl ConnectionTrait, task: &Task) -> Result<Vec<StoredFile>> {
-    file::covering(conn, &task.subject(FileRole::BankStatement), statement_days(task.task_date)).await
+pub async fn bank_statements(
+    conn: &impl ConnectionTrait,
+    task: &Task,
+    rules: &PayoutRules,
+) -> Result<Vec<StoredFile>> {
+    file::covering(conn, &task.subject(FileRole::BankStatement), statement_days(task.task_date, rules)).await
 }

@@ -26,7 +26,7 @@ use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
-use crate::payouts::{BankSide, Days, PayoutFact, PayoutRules, facts_together};
+use crate::payouts::{BankSide, Days, PayoutFact, facts_together};
 use crate::store::channel_settings;
 use crate::store::file::Model as StoredFile;
 use crate::store::task::Model as Task;
@@ -35,13 +35,12 @@ use crate::store::task::Model as Task;
 const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Compares the files. The engine's own work is one part of the phase, hashing its output the other.
-pub async fn perform(running: &Running<'_>, files: &Inputs) -> Result<Findings, Stop> {
+pub async fn perform(running: &Running<'_>, files: &Inputs, by: Matching) -> Result<Findings, Stop> {
     let (task, conn) = (&running.task, running.app.context.db.read());
     let rules = match task.rule_set_version {
         Some(version) => Some(rule_sets::followed(conn, version).await?),
         None => None,
     };
-    let by = matched_by(running.app, task).await?;
     let carried = CarriedIn::of(conn, task, by.lookback_days).await?;
     let given = Given { files: files.clone(), rules, carried, by };
     let permit = running.app.engines.acquire().await.map_err(Error::internal)?;
@@ -76,12 +75,12 @@ struct Given {
 }
 
 /// How the task's day is matched.
-async fn matched_by(app: &Reconciliation, task: &Task) -> Result<Matching> {
+pub async fn matched_by(app: &Reconciliation, task: &Task) -> Result<Matching> {
     let timezone = carry::zone_name(task);
     let days = carry::days(task, &timezone);
     let settings = channel_settings::of(app.context.db.read(), days).await?;
     let day = formats::instants(&timezone, task.task_date)?;
-    Matching::of(settings.as_ref(), day)
+    Matching::of(task.channel, settings.as_ref(), day)
 }
 
 fn compare(
@@ -115,10 +114,7 @@ fn compare(
         files.bank.iter().chain(&files.payouts).try_for_each(|file| verify(app, file))?;
         let reports = PayoutReports::read(app, &files.payouts)?;
         payouts = facts_together(payouts.iter().chain(&reports.facts));
-        outcome.tie_to_bank(
-            bank_side(app, &task, &files, &reports)?,
-            &PayoutRules::of_channel(task.channel.as_str()),
-        );
+        outcome.tie_to_bank(bank_side(app, &task, &files, &reports)?, &by.payouts);
     }
     let certificate = certify(&task, (&files, rules, &carried, &by), &outcome)?;
     let readings = vec![
@@ -258,9 +254,8 @@ fn certify(
         parameters.push(("lookback_days".to_owned(), by.lookback_days.to_string()));
     }
     if !files.bank.is_empty() {
-        let rules = PayoutRules::of_channel(task.channel.as_str());
-        parameters.push(("payout_window".to_owned(), rules.days_after.to_string()));
-        parameters.push(("payout_words".to_owned(), rules.words.join(",")));
+        parameters.push(("payout_window".to_owned(), by.payouts.days_after.to_string()));
+        parameters.push(("payout_words".to_owned(), by.payouts.words.join(",")));
         let others = serde_json::to_vec(&files.other_payouts).map_err(Error::internal)?;
         let others = CertifiedInput::read("", others.as_slice()).map_err(Error::internal)?;
         parameters.push(("payouts_of_other_days_sha256".to_owned(), others.sha256));

@@ -112,7 +112,8 @@ impl Running<'_> {
         let settlement = inputs::settlement(self).instrument(span.clone()).await?;
         let summary = inputs::balance_summary(self).instrument(span.clone()).await?;
         // A statement that comes later than this is one that the run did not use.
-        let bank = inputs::bank(self).await?;
+        let by = matching::matched_by(self.app, &self.task).await?;
+        let bank = inputs::bank(self, &by.payouts).await?;
         let payouts = inputs::payouts(self, &settlement, &bank).instrument(span).await?;
         self.app.metrics.phase_done(Phase::Downloading, 0, begun.elapsed());
 
@@ -125,9 +126,9 @@ impl Running<'_> {
         let begun = Instant::now();
         self.report(Phase::Matching, 0, None).await?;
         let span = tracing::info_span!("reconciliation.PerformMatching");
-        let other_payouts = inputs::other_payouts(self, &bank).await?;
+        let other_payouts = inputs::other_payouts(self, &bank, &by.payouts).await?;
         let files = Inputs { settlement, summary, platform, bank, payouts, other_payouts };
-        let findings = matching::perform(self, &files).instrument(span).await?;
+        let findings = matching::perform(self, &files, by).instrument(span).await?;
         let rows = findings.outcome.summary.platform.rows + findings.outcome.summary.channel.rows;
         self.app.metrics.phase_done(Phase::Matching, rows, begun.elapsed());
 

@@ -31,6 +31,8 @@ pub struct Model {
     pub version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    pub payout_window: i32,
+    pub payout_words: Option<Json>,
 }
 
 /// Settings stand alone.
@@ -40,6 +42,11 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
+    /// By which words the bank's texts name the channel; `None` for its own names.
+    pub fn words(&self) -> Option<Vec<String>> {
+        self.payout_words.clone().and_then(|words| serde_json::from_value(words).ok())
+    }
+
     /// The days that they hold for.
     pub fn days(&self) -> Days<'_> {
         Days { channel: self.channel, account: &self.account, timezone: &self.timezone }

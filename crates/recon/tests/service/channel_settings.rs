@@ -28,6 +28,7 @@ async fn settings_are_made_shown_changed_and_removed(db: TestDb) {
     let shown = json!({ "time": "22:00", "timezone": "America/New_York", "covers": "pending" });
     assert_eq!((&made["cut_off"], &made["lookback_days"]), (&shown, &json!(7)));
     assert_eq!(made["net_by_payment"], false);
+    assert_eq!((&made["payout_window"], &made["payout_words"]), (&json!(5), &Value::Null));
     let path = format!("{SETTINGS}/{}", made["id"].as_str().unwrap());
     assert_eq!(app.get(&path).await.data(), made);
 
@@ -40,10 +41,16 @@ async fn settings_are_made_shown_changed_and_removed(db: TestDb) {
     let mut changed = body.clone();
     changed["lookback_days"] = json!(3);
     changed["cut_off"] = Value::Null;
+    changed["payout_window"] = json!(0);
+    changed["payout_words"] = json!([" ACME ", "支付"]);
     let put = app.client.request(Method::PUT, &path).json(&changed).by(As::Admin).header("if-match", "\"1\"");
     let put = put.send().await;
     assert_eq!((put.status, put.header("etag"), &put.data()["lookback_days"]), (200, "\"2\"", &json!(3)));
     assert_eq!(put.data()["cut_off"], Value::Null);
+    assert_eq!(
+        (&put.data()["payout_window"], &put.data()["payout_words"]),
+        (&json!(0), &json!(["ACME", "支付"]))
+    );
     let stale =
         app.client.request(Method::PUT, &path).json(&changed).by(As::Admin).header("if-match", "\"1\"");
     assert_eq!(stale.send().await.status, 412);
@@ -64,6 +71,10 @@ async fn bad_settings_name_their_field(db: TestDb) {
         (json!({ "lookback_days": 0 }), "lookback_days"),
         (json!({ "lookback_days": 91 }), "lookback_days"),
         (json!({ "account": "a\u{200b}" }), "account"),
+        (json!({ "payout_window": -1 }), "payout_window"),
+        (json!({ "payout_window": 91 }), "payout_window"),
+        (json!({ "payout_words": vec!["a"; 21] }), "payout_words"),
+        (json!({ "payout_words": ["ACME", "  "] }), "payout_words[1]"),
     ] {
         let mut body = good.clone();
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());

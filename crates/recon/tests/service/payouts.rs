@@ -6,6 +6,7 @@ use payops_platform::db::testing::TestDb;
 use payops_sandbox::{Fault, FaultKind, FaultTarget};
 use serde_json::{Value, json};
 
+use crate::channel_settings::SETTINGS;
 use crate::expected_files::{EXPECTED, call};
 use crate::harness::App;
 
@@ -18,6 +19,7 @@ both_databases!(payops_recon::MIGRATIONS;
     reports_of_payouts_are_fetched_and_the_day_ties_by_itself,
     without_the_report_that_states_payouts_nothing_is_proven,
     reports_of_payouts_can_be_handed_over,
+    window_and_words_are_those_of_the_settings,
 );
 
 const EARLIER: &str = "2026-01-15";
@@ -319,4 +321,28 @@ async fn reports_of_payouts_can_be_handed_over(db: TestDb) {
     assert_eq!((refused.status, refused.code()), (400, "INVALID_REQUEST".to_owned()));
     let body = json!({ "channel": "stripe", "role": "payouts", "due_time": "12:00" });
     assert_eq!(call(&app, Method::POST, EXPECTED, &body).await.status, 201);
+}
+
+async fn window_and_words_are_those_of_the_settings(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let settings = json!({ "channel": "stripe", "payout_window": 9, "payout_words": ["ACME"] });
+    let made = call(&app, Method::POST, SETTINGS, &settings).await;
+    assert_eq!(made.status, 201, "{:?}", made.json());
+    // Nine days after the payout, in a statement that begins eight days after it.
+    let late = bank_file(&[account("USD", 2, "2026-01", (24, 27), &[(941, 25, "acme pay")])]);
+    let taken = hand_over(&app, "settlement-files", "2026-01-27", "bank_statement", &late).await;
+    assert!(taken["rerun_task_ids"].as_array().unwrap().contains(&day["id"]), "{taken}");
+    let day = next_run(&app, &day).await;
+    let report = app.report(&day).await;
+    assert_eq!(report["summary"]["payouts"]["matched_by"], json!({ "amount": 1 }), "{}", report["summary"]);
+    let told = &report["certificate"]["parameters"];
+    assert_eq!((&told["payout_window"], &told["payout_words"]), (&json!("9"), &json!("ACME")), "{told}");
+
+    let early = bank_file(&[account("USD", 2, "2026-01", (16, 23), &[(5, 16, "STRIPE"), (7, 16, "Acme 8")])]);
+    hand_over(&app, "settlement-files", "2026-01-23", "bank_statement", &early).await;
+    let day = next_run(&app, &day).await;
+    let records = app.records(day["id"].as_str().unwrap()).await;
+    let unknown: Vec<&Value> = records.iter().map(|record| &record["platform_amount"]).collect();
+    assert_eq!(unknown, [&json!(7)], "what the settings' word names, and that alone");
 }

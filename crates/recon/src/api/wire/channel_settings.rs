@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::utc;
 use crate::model::{Channel, CutOffCovers};
 use crate::ops::channel_settings::USUAL_LOOKBACK_DAYS;
+use crate::payouts::PayoutRules;
 use crate::store::channel_settings;
 
 /// Asks for settings of a channel account, or for others in their place.
@@ -15,7 +16,8 @@ use crate::store::channel_settings;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
     "channel": "adyen", "timezone": "Europe/Amsterdam",
-    "cut_off": { "time": "22:00", "timezone": "America/New_York" }, "lookback_days": 5, "net_by_payment": true
+    "cut_off": { "time": "22:00", "timezone": "America/New_York" }, "lookback_days": 5, "net_by_payment": true,
+    "payout_window": 3, "payout_words": ["ADYEN", "ADYEN N.V."]
 }))]
 pub struct NewChannelSettings {
     /// The channel.
@@ -37,6 +39,15 @@ pub struct NewChannelSettings {
     /// Whether rows of one payment of which no two agree are compared by their sums.
     #[serde(default)]
     pub net_by_payment: bool,
+    /// For so many days after a payout's own day the bank may book it before it is missing; 5 when absent.
+    #[serde(default = "usual_window")]
+    #[schema(minimum = 0, maximum = 90)]
+    pub payout_window: i32,
+    /// By which words the bank's texts name the channel, in whichever letter case; the channel's own names when absent. An empty
+    /// list means that every entry is the channel's.
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    pub payout_words: Option<Vec<String>>,
 }
 
 /// A channel's cut-off: what happens between it and the end of the day may be in the next file.
@@ -70,6 +81,10 @@ pub struct ChannelSettings {
     pub lookback_days: i32,
     /// Whether rows of one payment of which no two agree are compared by their sums.
     pub net_by_payment: bool,
+    /// For so many days after a payout's own day the bank may book it before it is missing.
+    pub payout_window: i32,
+    /// By which words the bank's texts name the channel; `null` for the channel's own names.
+    pub payout_words: Option<Vec<String>>,
     /// Who made them.
     pub created_by: String,
     /// Grows with each change; give it back in `If-Match`.
@@ -82,6 +97,7 @@ pub struct ChannelSettings {
 
 impl From<channel_settings::Model> for ChannelSettings {
     fn from(row: channel_settings::Model) -> Self {
+        let payout_words = row.words();
         let covers = row.cut_off_covers;
         let cut_off = row.cut_off_time.zip(row.cut_off_zone);
         Self {
@@ -92,12 +108,18 @@ impl From<channel_settings::Model> for ChannelSettings {
             cut_off: cut_off.map(|(time, timezone)| CutOff { time, timezone, covers }),
             lookback_days: row.lookback_days,
             net_by_payment: row.net_by_payment,
+            payout_window: row.payout_window,
+            payout_words,
             created_by: row.created_by,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
     }
+}
+
+fn usual_window() -> i32 {
+    PayoutRules::default().days_after.into()
 }
 
 fn usual_lookback() -> i32 {
