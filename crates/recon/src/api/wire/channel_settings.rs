@@ -17,7 +17,7 @@ use crate::store::channel_settings;
 #[schema(example = json!({
     "channel": "adyen", "timezone": "Europe/Amsterdam",
     "cut_off": { "time": "22:00", "timezone": "America/New_York" }, "lookback_days": 5, "net_by_payment": true,
-    "payout_window": 3, "payout_words": ["ADYEN", "ADYEN N.V."]
+    "payout_window": 3, "payout_words": ["Adyen", "Adyen N.V."]
 }))]
 pub struct NewChannelSettings {
     /// The channel.
