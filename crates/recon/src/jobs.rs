@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::alerts::Destination;
 use crate::alerts::event::AlertEvent;
-use crate::ops::{inputs, run, schedules, watch, webhooks};
+use crate::ops::{beside, inputs, run, schedules, watch, webhooks};
 
 /// How often a run is tried before its task has failed. The back-off doubles up to ten minutes, so that is about
 /// a day of a source being away.
@@ -56,6 +56,17 @@ impl FetchFile {
     pub fn key(&self) -> String {
         self.file_id.to_string()
     }
+}
+
+/// Looks whether the days beside a task's, whose payouts its files may explain, have to be run again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LookBeside {
+    /// The task.
+    pub task_id: Uuid,
+}
+
+impl Job for LookBeside {
+    const NAME: &'static str = "reconciliation.look_beside";
 }
 
 /// Acts upon a stored event of Stripe.
@@ -128,6 +139,7 @@ pub fn register(app: &Reconciliation, runner: Runner) -> Runner {
     runner
         .register::<RunTask>(Works(app.clone()))
         .register::<FetchFile>(Works(app.clone()))
+        .register::<LookBeside>(Works(app.clone()))
         .register::<HandleStripeEvent>(Works(app.clone()))
         .register::<MakeTasks>(Works(app.clone()))
         .register::<WatchFiles>(Works(app.clone()))
@@ -154,6 +166,12 @@ impl Worker<FetchFile> for Works {
 
     async fn gave_up(&self, tx: &Tx, job: FetchFile, error: &Error) -> Result<()> {
         inputs::give_up(&self.0, tx, job.file_id, error).await
+    }
+}
+
+impl Worker<LookBeside> for Works {
+    async fn run(&self, job: LookBeside, _: Lease) -> Result<(), JobError> {
+        Ok(beside::look(&self.0, job.task_id).await?)
     }
 }
 

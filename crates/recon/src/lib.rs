@@ -71,6 +71,7 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/0016_expected_payout_reports.postgres.sql"),
     },
     Migration::portable("0017_payout_settings", include_str!("../migrations/0017_payout_settings.sql")),
+    Migration::portable("0018_open_payouts", include_str!("../migrations/0018_open_payouts.sql")),
 ];
 
 /// What the service is told at its start.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::jobs::system;
 use crate::model::{FileRole, TaskStatus};
-use crate::ops::{carry, channel_settings, tasks};
+use crate::ops::{beside, carry, channel_settings, tasks};
 use crate::payouts::{Days, PayoutRules};
 use crate::store::file::{self, Model as StoredFile, Subject};
 use crate::store::run::{self, Model as StoredRun};
@@ -114,6 +114,10 @@ pub async fn run_has_ended(app: &Reconciliation, tx: &Tx, actor: &Actor, task: &
         }
     }
     if task.status == TaskStatus::Completed && carry::hash_now(tx.conn(), task).await? != task.carried_hash {
+        tasks::execute(app, tx, actor, task.id).await?;
+        return Ok(());
+    }
+    if task.status == TaskStatus::Completed && beside::knows_more(tx.conn(), task).await? {
         tasks::execute(app, tx, actor, task.id).await?;
         return Ok(());
     }

@@ -20,13 +20,14 @@ use crate::error;
 use crate::file_store::disk;
 use crate::formats::{self, Inspection};
 use crate::model::{Channel, FileRole, Phase};
+use crate::ops::beside;
 use crate::ops::carry::{self, CarriedIn};
 use crate::ops::channel_settings::Matching;
 use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
-use crate::payouts::{BankSide, Days, PayoutFact, facts_together};
+use crate::payouts::{BankSide, Days, PayoutFact, ThreeWayProof, facts_together};
 use crate::store::channel_settings;
 use crate::store::file::Model as StoredFile;
 use crate::store::task::Model as Task;
@@ -121,8 +122,11 @@ fn compare(
         (files.platform.id, Inspection::of(&outcome.summary.platform)),
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
     ];
+    let third_leg = outcome.summary.payouts.as_ref();
+    let is_open = third_leg.is_some_and(|payouts| payouts.proof != ThreeWayProof::Ties);
+    let open_payouts_hash = is_open.then(|| beside::hash_of(&files.other_payouts)).transpose()?;
     let bank_files = files.bank.iter().map(|file| file.id).collect();
-    Ok(Findings { task, outcome, certificate, readings, carried, bank_files, payouts })
+    Ok(Findings { task, outcome, certificate, readings, carried, bank_files, payouts, open_payouts_hash })
 }
 
 /// What the channel's reports of the day's payouts say.
@@ -256,9 +260,8 @@ fn certify(
     if !files.bank.is_empty() {
         parameters.push(("payout_window".to_owned(), by.payouts.days_after.to_string()));
         parameters.push(("payout_words".to_owned(), by.payouts.words.join(",")));
-        let others = serde_json::to_vec(&files.other_payouts).map_err(Error::internal)?;
-        let others = CertifiedInput::read("", others.as_slice()).map_err(Error::internal)?;
-        parameters.push(("payouts_of_other_days_sha256".to_owned(), others.sha256));
+        let others = beside::hash_of(&files.other_payouts)?;
+        parameters.push(("payouts_of_other_days_sha256".to_owned(), others));
     }
     Ok(Certificate::new(inputs, parameters, hashed.finish().1))
 }

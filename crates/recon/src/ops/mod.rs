@@ -1,5 +1,6 @@
 //! The use cases: the only place where rules and store meet.
 
+pub mod beside;
 pub mod carry;
 pub mod channel_settings;
 pub mod completeness;

@@ -16,7 +16,7 @@ use crate::formats::Inspection;
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::ops::carry::{self, CarriedIn};
 use crate::ops::write::Written;
-use crate::ops::{days, files};
+use crate::ops::{beside, days, files};
 use crate::payouts::PayoutFact;
 use crate::store::found;
 use crate::store::payout::{self, Model as Payout};
@@ -52,6 +52,8 @@ pub struct Findings {
     pub bank_files: Vec<Uuid>,
     /// What the day's files say of payouts, one fact for a payout.
     pub payouts: Vec<PayoutFact>,
+    /// The hash of what the files of other days say of them, where the third leg does not tie.
+    pub open_payouts_hash: Option<String>,
 }
 
 /// Shows the records that the run has written, hides those that it no longer has, keeps the resolutions of differences that
@@ -102,7 +104,7 @@ pub async fn save(
     };
     run::insert(tx, run).await?;
     let payouts = findings.payouts.iter().map(|fact| Payout::new(app.context.new_id(), task.id, fact));
-    payout::replace(tx, task.id, payouts.collect()).await?;
+    let payouts_changed = payout::replace(tx, task.id, payouts.collect()).await?;
     let stored_summary = serde_json::to_string(summary).map_err(Error::internal)?;
     let task = task::update(tx, task, now, |row| {
         row.status = Set(status);
@@ -116,6 +118,7 @@ pub async fn save(
         row.saving_run = Set(None);
         row.carried_hash = Set(findings.carried.hash.clone());
         row.payout_diff_count = Set(payout_diff_count);
+        row.open_payouts_hash = Set(findings.open_payouts_hash.clone());
         totals.write(row);
     })
     .await?;
@@ -123,6 +126,9 @@ pub async fn save(
     let (actor, id) = (Actor::system("reconciliation"), task.id.to_string());
     let action = "reconciliation_task.completed";
     audit::record(tx, &app.context, &actor, action, "reconciliation_task", &id, detail).await?;
+    if payouts_changed {
+        beside::have_changed(app, tx, &task).await?;
+    }
     days::run_has_ended(app, tx, &actor, &task).await?;
     Ok(Some(changes))
 }

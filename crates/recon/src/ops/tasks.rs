@@ -21,7 +21,7 @@ use crate::error;
 use crate::jobs::{MOST_ATTEMPTS, RunTask};
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, Phase, TaskStatus, TaskType};
-use crate::ops::{carry, days};
+use crate::ops::{beside, carry, days};
 use crate::store::record as task_record;
 use crate::store::rule_set;
 use crate::store::task::{self, Model as Task};
@@ -117,6 +117,7 @@ pub async fn cancel(
         task_record::mark_all_gone(tx, id, now).await?;
         carry::settle(app, tx, &task, &BTreeMap::new()).await?;
         days::look_at_later(app, tx, &task).await?;
+        beside::have_changed(app, tx, &task).await?;
     }
     record(app, tx, actor, "reconciliation_task.cancelled", &task, json!({ "run_no": task.run_no })).await?;
     app.metrics.task_ended(status);
@@ -220,6 +221,7 @@ fn blank() -> Task {
         platform_file_id: None,
         payouts_file_id: None,
         payout_rows_file_id: None,
+        open_payouts_hash: None,
         verdict: None,
         platform_count: None,
         platform_amount: None,

@@ -55,6 +55,14 @@ impl Model {
         }
     }
 
+    fn payout(&self) -> (&str, &str) {
+        (&self.payout_id, &self.currency)
+    }
+
+    fn says_as(&self, other: &Self) -> bool {
+        *self == Self { id: self.id, ..other.clone() }
+    }
+
     /// The fact, which the task that asks does not ask about.
     fn fact(self) -> Result<PayoutFact> {
         let broken = |why: String| Error::impossible_row("reconciliation_payouts", "currency", self.id, why);
@@ -71,15 +79,23 @@ impl Model {
     }
 }
 
-/// Puts these rows in the place of what the task said before.
-pub async fn replace(tx: &Tx, task_id: Uuid, rows: Vec<Model>) -> Result<()> {
+/// Puts these rows in the place of what the task said before; returns whether they say anything else.
+pub async fn replace(tx: &Tx, task_id: Uuid, rows: Vec<Model>) -> Result<bool> {
+    let mut old = Entity::find().filter(Column::TaskId.eq(task_id)).all(tx.conn()).await?;
+    old.sort_by(|one, other| one.payout().cmp(&other.payout()));
+    let mut new: Vec<&Model> = rows.iter().collect();
+    new.sort_by(|one, other| one.payout().cmp(&other.payout()));
+    let same = old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.says_as(new));
+    if same {
+        return Ok(false);
+    }
     Entity::delete_many().filter(Column::TaskId.eq(task_id)).exec(tx.conn()).await?;
     let mut rows = rows.into_iter().map(|row| row.into_active_model().reset_all()).peekable();
     while rows.peek().is_some() {
         let batch: Vec<ActiveModel> = rows.by_ref().take(ROWS_PER_INSERT).collect();
         Entity::insert_many(batch).exec_without_returning(tx.conn()).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// What the files of other days of a task's channel account say, the first day first.

@@ -67,6 +67,7 @@ pub struct Model {
     pub payout_diff_count: Option<i64>,
     pub payouts_file_id: Option<Uuid>,
     pub payout_rows_file_id: Option<Uuid>,
+    pub open_payouts_hash: Option<String>,
 }
 
 /// Tasks stand alone; their records name them.

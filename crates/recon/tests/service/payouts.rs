@@ -20,6 +20,7 @@ both_databases!(payops_recon::MIGRATIONS;
     without_the_report_that_states_payouts_nothing_is_proven,
     reports_of_payouts_can_be_handed_over,
     window_and_words_are_those_of_the_settings,
+    a_day_is_run_again_when_a_day_beside_it_explains_its_deposits,
 );
 
 const EARLIER: &str = "2026-01-15";
@@ -88,9 +89,6 @@ async fn hand_over(app: &App, kind: &str, date: &str, role: &str, file: &[u8]) -
 
 /// Two days that agree: what the first one earns is paid out on the second.
 async fn hand_over_days(app: &App) {
-    let head = "balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category,source_id,charge_id,\
-                payment_intent_id,automatic_payout_id\n";
-    let ours = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id\n";
     let days = [
         (
             EARLIER,
@@ -107,18 +105,25 @@ async fn hand_over_days(app: &App) {
         ),
     ];
     for (date, platform, settlement, balances) in days {
-        let line = |(name, cents): (&str, i64)| {
-            let sign = if cents < 0 { "-" } else { "" };
-            format!("{name},x,{sign}{}.{:02},usd\n", cents.abs() / 100, cents.abs() % 100)
-        };
-        let names = ["starting_balance", "activity", "payouts", "ending_balance"];
-        let lines: Vec<String> = names.into_iter().zip(balances).map(line).collect();
-        let summary = format!("category,description,net_amount,currency\n{}", lines.concat());
-        hand_over(app, "platform-files", date, "platform", format!("{ours}{platform}").as_bytes()).await;
-        hand_over(app, "settlement-files", date, "settlement", format!("{head}{settlement}").as_bytes())
-            .await;
-        hand_over(app, "settlement-files", date, "balance_summary", summary.as_bytes()).await;
+        hand_over_day(app, date, platform, settlement, balances).await;
     }
+}
+
+/// A day of Stripe: our rows, its rows, and its opening balance, activity, payouts and ending balance in cents.
+async fn hand_over_day(app: &App, date: &str, platform: &str, settlement: &str, balances: [i64; 4]) {
+    let head = "balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category,source_id,charge_id,\
+                payment_intent_id,automatic_payout_id\n";
+    let ours = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id\n";
+    let line = |(name, cents): (&str, i64)| {
+        let sign = if cents < 0 { "-" } else { "" };
+        format!("{name},x,{sign}{}.{:02},usd\n", cents.abs() / 100, cents.abs() % 100)
+    };
+    let names = ["starting_balance", "activity", "payouts", "ending_balance"];
+    let lines: Vec<String> = names.into_iter().zip(balances).map(line).collect();
+    let summary = format!("category,description,net_amount,currency\n{}", lines.concat());
+    hand_over(app, "platform-files", date, "platform", format!("{ours}{platform}").as_bytes()).await;
+    hand_over(app, "settlement-files", date, "settlement", format!("{head}{settlement}").as_bytes()).await;
+    hand_over(app, "settlement-files", date, "balance_summary", summary.as_bytes()).await;
 }
 
 async fn both_days(app: &App) -> (Value, Value) {
@@ -345,4 +350,37 @@ async fn window_and_words_are_those_of_the_settings(db: TestDb) {
     let records = app.records(day["id"].as_str().unwrap()).await;
     let unknown: Vec<&Value> = records.iter().map(|record| &record["platform_amount"]).collect();
     assert_eq!(unknown, [&json!(7)], "what the settings' word names, and that alone");
+}
+
+async fn a_day_is_run_again_when_a_day_beside_it_explains_its_deposits(db: TestDb) {
+    let app = App::start(db).await;
+    let later = "2026-01-19";
+    let row = "txn_9,2026-01-19 08:00:00,usd,12.00,1.00,11.00,charge,ch_9,ch_9,pi_9,po_third0003\n\
+               txn_10,2026-01-19 10:00:00,usd,-11.00,0.00,-11.00,payout,po_third0003,,,po_third0003\n";
+    let ours = "PAY-9,ch_9,1200,USD,success,2026-01-19T08:00:00Z,M-1\n";
+    hand_over_day(&app, later, ours, row, [1912, 1100, -1100, 1912]).await;
+    let file = statement(25, &[(941, 19, "STRIPE"), (1100, 20, "STRIPE")]);
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &file).await;
+    let first = app.reconcile(later).await;
+    assert_eq!(
+        (&first["verdict"], &first["payout_diff_count"]),
+        (&json!("differences"), &json!(1)),
+        "{first}"
+    );
+    let records = app.records(first["id"].as_str().unwrap()).await;
+    assert_eq!(records[0]["diff_type"], "payout_unknown");
+
+    let (_, day) = both_days(&app).await;
+    let id = first["id"].as_str().unwrap();
+    let explained = app.until(id, |task| task["verdict"] == "reconciled").await;
+    assert_eq!(explained["payout_diff_count"], 0, "{explained}");
+    assert!(app.records(id).await.is_empty());
+
+    // Nothing is left to explain, and a run that says the same as before tells nobody.
+    let again = format!("/api/v1/reconciliation/tasks/{}/execute", day["id"].as_str().unwrap());
+    assert_eq!(app.post(&again, &json!({})).await.status, 202);
+    let day = next_run(&app, &day).await;
+    assert_eq!(day["verdict"], "reconciled", "{day}");
+    let after = app.get(&format!("/api/v1/reconciliation/tasks/{id}")).await.data();
+    assert_eq!((&after["run_no"], &after["status"]), (&explained["run_no"], &json!("completed")));
 }
