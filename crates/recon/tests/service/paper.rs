@@ -89,7 +89,7 @@ async fn a_workbook_ties_to_the_records(db: TestDb) {
     }
     let noted = rows.rows().nth(1).unwrap();
     assert_eq!(
-        (noted[19].to_string(), noted[22].to_string()),
+        (noted[23].to_string(), noted[26].to_string()),
         ("已解决".to_owned(), "=1+1 是公式吗".to_owned())
     );
     assert!(book.worksheet_formula("差异").unwrap().is_empty());
