@@ -95,8 +95,8 @@ fn role(role: FileRole) -> (&'static str, &'static str) {
         FileRole::BalanceSummary => ("balance summary", "余额汇总"),
         FileRole::Platform => ("payments of the platform", "平台支付数据"),
         FileRole::BankStatement => ("bank statement", "银行对账单"),
-        FileRole::Payouts => ("report of payouts", "出款报告"),
-        FileRole::PayoutRows => ("rows of payouts", "出款明细"),
+        FileRole::Payouts => ("report of payouts", "打款报告"),
+        FileRole::PayoutRows => ("rows of payouts", "打款明细"),
     }
 }
 

@@ -13,12 +13,12 @@ use payops_platform::error::Result;
 use payops_platform::http::{Answer, Command, IfMatch, NoBody, PageParams, PageQuery, PathId};
 use uuid::Uuid;
 
-use super::wire::{NewTask, Task};
+use super::wire::{LateInput, NewTask, Task, TaskDetail};
 use super::{Scope, check_account, check_dates, check_word, write};
 use crate::Reconciliation;
 use crate::engine::Verdict;
 use crate::model::TaskStatus;
-use crate::ops::tasks;
+use crate::ops::{completeness, tasks};
 use crate::store::task;
 
 /// How often a watched task is looked at.
@@ -84,14 +84,14 @@ pub(super) async fn list_tasks(
     Ok(Answer::ok(page.map(Task::from)))
 }
 
-/// Gives one task.
+/// Gives one task, and the expected files of its day that are late.
 #[utoipa::path(
     get,
     path = "/api/v1/reconciliation/tasks/{id}",
     tag = "tasks",
     params(("id" = Uuid, Path, description = "The task")),
     responses(
-        (status = 200, description = "The task; its ETag is its version", body = Task),
+        (status = 200, description = "The task; its ETag is its version", body = TaskDetail),
         (status = 404, description = "TASK_NOT_FOUND"),
     )
 )]
@@ -99,10 +99,12 @@ pub(super) async fn get_task(
     State(app): State<Reconciliation>,
     _: Authorized<OperatorOnly>,
     PathId(id): PathId,
-) -> Result<Answer<Task>> {
+) -> Result<Answer<TaskDetail>> {
     let task = task::find(app.context.db.read(), id).await?;
     let version = task.version;
-    Ok(Answer::ok(Task::from(task)).etag(version))
+    let late = completeness::late_inputs(&app, &task).await?;
+    let late_inputs = late.into_iter().map(LateInput::from).collect();
+    Ok(Answer::ok(TaskDetail { task: Task::from(task), late_inputs }).etag(version))
 }
 
 /// Starts a task: the first run, or another one of a completed or failed task.

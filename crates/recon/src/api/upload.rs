@@ -265,12 +265,12 @@ impl About {
             (FileRole::Payouts | FileRole::PayoutRows, _) if !stripe => Err(Error::invalid_field(
                 "role",
                 format!("reports of payouts of {channel} cannot be read: only stripe's can"),
-                format!("无法读取 {channel} 的出款报告：仅支持 stripe"),
+                format!("无法读取 {channel} 的打款报告：仅支持 stripe"),
             )),
             (FileRole::Payouts | FileRole::PayoutRows, Some(_)) => Err(Error::invalid_field(
                 "mapping",
                 "a report of payouts is read without a mapping",
-                "出款报告不使用 mapping",
+                "打款报告不使用 mapping",
             )),
             (FileRole::BankStatement, Some(_)) => Err(Error::invalid_field(
                 "mapping",

@@ -16,11 +16,13 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::completeness::{Calendar, DayFacts};
 use crate::error;
-use crate::model::{DayState, FileStatus, GapEnd, GapKind};
+use crate::model::{DayState, FileStatus, GapEnd, GapKind, TaskStatus};
+use crate::ops::carry;
 use crate::ops::expected_files::calendar;
 use crate::store::expected_file::{self, Filter, Model as ExpectedFile};
 use crate::store::file::{self, Kept};
 use crate::store::gap::{self, Model as Gap};
+use crate::store::task::Model as Task;
 
 /// A business day whose file is expected.
 #[derive(Debug, Clone)]
@@ -52,6 +54,21 @@ pub async fn overview(
         all.extend(days_of(conn, &expected, days.clone(), now).await?);
     }
     Ok(all)
+}
+
+/// The expected files of a task's day that are due and not there, by role. None of a task that was called off: nobody waits
+/// for them there.
+pub async fn late_inputs(app: &Reconciliation, task: &Task) -> Result<Vec<ExpectedDay>> {
+    if task.status == TaskStatus::Cancelled {
+        return Ok(Vec::new());
+    }
+    let (conn, now, timezone) = (app.context.db.read(), app.context.now(), carry::zone_name(task));
+    let mut late = Vec::new();
+    for expected in expected_file::of(conn, carry::days(task, &timezone)).await? {
+        let days = days_of(conn, &expected, task.task_date..=task.task_date, now).await?;
+        late.extend(days.into_iter().filter(|day| day.state == DayState::Late));
+    }
+    Ok(late)
 }
 
 /// Says that what is missing of a business day need not come: open gaps are closed, and a day that is not due yet will not

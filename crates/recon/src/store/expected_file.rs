@@ -10,6 +10,7 @@ use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait}
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::carried::Days;
 use crate::error;
 use crate::model::{Channel, FileRole};
 use crate::store::file::Subject;
@@ -98,6 +99,18 @@ pub async fn watching_the_same(conn: &impl ConnectionTrait, wanted: &Model) -> R
         .filter(Column::Role.eq(wanted.role))
         .filter(Column::Timezone.eq(wanted.timezone.as_str()))
         .one(conn)
+        .await?;
+    Ok(expected)
+}
+
+/// Those of some days, by role.
+pub async fn of(conn: &impl ConnectionTrait, days: Days<'_>) -> Result<Vec<Model>> {
+    let expected = Entity::find()
+        .filter(Column::Channel.eq(days.channel))
+        .filter(Column::Account.eq(days.account))
+        .filter(Column::Timezone.eq(days.timezone))
+        .order_by_asc(Column::Role)
+        .all(conn)
         .await?;
     Ok(expected)
 }

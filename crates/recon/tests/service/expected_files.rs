@@ -12,6 +12,7 @@ both_databases!(payops_recon::MIGRATIONS;
     an_expected_file_is_made_shown_changed_and_removed,
     bad_expected_files_name_their_field,
     only_admins_change_what_is_expected,
+    a_task_names_the_expected_files_that_are_late,
 );
 
 pub const EXPECTED: &str = "/api/v1/reconciliation/expected-files";
@@ -118,4 +119,37 @@ async fn only_admins_change_what_is_expected(db: TestDb) {
         assert_eq!(refused.status, 403);
     }
     assert_eq!(app.get(&path).await.data(), made, "operators read");
+}
+
+async fn a_task_names_the_expected_files_that_are_late(db: TestDb) {
+    let app = App::start(db).await;
+    let day = "2026-01-16";
+    let body = json!({ "channel": "adyen", "due_time": "12:00", "counts_from": day });
+    let expected = call(&app, Method::POST, EXPECTED, &body).await.data();
+    let mut bank = body.clone();
+    bank["role"] = json!("bank_statement");
+    bank["due_after_days"] = json!(3);
+    let bank = call(&app, Method::POST, EXPECTED, &bank).await.data();
+    let elsewhere = json!({ "channel": "adyen", "account": "b", "due_time": "12:00", "counts_from": day });
+    assert_eq!(call(&app, Method::POST, EXPECTED, &elsewhere).await.status, 201);
+
+    let tasks = "/api/v1/reconciliation/tasks";
+    let made = app.post(tasks, &json!({ "task_date": day, "channel": "adyen" })).await.data();
+    let path = format!("{tasks}/{}", made["id"].as_str().unwrap());
+    assert_eq!(app.post(&format!("{path}/execute"), &json!({})).await.status, 202);
+    let failed = app.ended(made["id"].as_str().unwrap()).await;
+    let late = [
+        json!({ "expected_file_id": bank["id"], "role": "bank_statement", "due_at": "2026-01-19T12:00:00Z" }),
+        json!({ "expected_file_id": expected["id"], "role": "settlement", "due_at": "2026-01-17T12:00:00Z" }),
+    ];
+    assert_eq!((&failed["status"], &failed["late_inputs"]), (&json!("failed"), &json!(late)), "{failed}");
+    assert_eq!(app.get(tasks).await.data()["items"][0]["late_inputs"], Value::Null, "lists stay short");
+
+    let row = "PAY-1,ch_1,1000,EUR,success,2026-01-16T08:00:00Z,M-1\n";
+    app.hand_over_day(day, row, "ch_1,1000,EUR,paid\n").await;
+    let task = app.until(made["id"].as_str().unwrap(), |task| task["status"] == "completed").await;
+    assert_eq!(task["late_inputs"], json!([late[0]]), "what has come is there");
+    let excuse = format!("/api/v1/reconciliation/completeness/{}/{day}/excuse", bank["id"].as_str().unwrap());
+    assert_eq!(app.post(&excuse, &json!({ "note": "no account yet" })).await.status, 200);
+    assert_eq!(app.get(&path).await.data()["late_inputs"], json!([]));
 }

@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::utc;
-use crate::model::{Channel, Phase, TaskStatus, TaskType};
+use crate::model::{Channel, FileRole, Phase, TaskStatus, TaskType};
+use crate::ops::completeness::ExpectedDay;
 use crate::store::task;
 
 /// Asks for a reconciliation task.
@@ -106,6 +107,34 @@ pub struct Task {
     pub started_at: Option<DateTime<Utc>>,
     /// When the last run was completed.
     pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// One task, with what it lacks.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TaskDetail {
+    /// The task.
+    #[serde(flatten)]
+    pub task: Task,
+    /// The expected files of its day that are due, not there and not excused: what it waits for, has failed for, or
+    /// was not proven for, where that is so.
+    pub late_inputs: Vec<LateInput>,
+}
+
+/// An expected file that is late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LateInput {
+    /// The expected file.
+    pub expected_file_id: Uuid,
+    /// What it says.
+    pub role: FileRole,
+    /// When it was due.
+    pub due_at: DateTime<Utc>,
+}
+
+impl From<ExpectedDay> for LateInput {
+    fn from(day: ExpectedDay) -> Self {
+        Self { expected_file_id: day.expected.id, role: day.expected.role, due_at: day.due_at }
+    }
 }
 
 impl From<task::Model> for Task {
