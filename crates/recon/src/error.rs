@@ -117,6 +117,47 @@ pub(crate) fn rule_set_overtaken(version: i64, in_force: i64) -> Error {
     .with_data(json!({ "in_force": in_force }))
 }
 
+pub(crate) fn back_test_not_found(id: Uuid) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "BACK_TEST_NOT_FOUND",
+        format!("there is no back-test {id}"),
+        format!("回测 {id} 不存在"),
+    )
+}
+
+pub(crate) fn back_test_empty(left_out: usize) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "BACK_TEST_EMPTY",
+        format!(
+            "none of these tasks has a completed run ({left_out} without one); name days that were reconciled"
+        ),
+        format!("所选任务均无已完成的运行（{left_out} 个未完成）；请选择已对账的日期"),
+    )
+    .with_data(json!({ "tasks_left_out": left_out }))
+}
+
+pub(crate) fn back_test_too_large(tasks: usize, most: usize) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "BACK_TEST_TOO_LARGE",
+        format!("these are {tasks} tasks, and a back-test takes {most} at most; name fewer days"),
+        format!("共 {tasks} 个任务，而一次回测最多 {most} 个；请缩小日期范围"),
+    )
+    .with_data(json!({ "tasks": tasks, "most": most }))
+}
+
+pub(crate) fn back_test_over(id: Uuid, status: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "BACK_TEST_OVER",
+        format!("back-test {id} is {status} already; there is nothing to call off"),
+        format!("回测 {id} 已结束（{status}），无法取消"),
+    )
+    .with_data(json!({ "status": status }))
+}
+
 pub(crate) fn expected_file_not_found(id: Uuid) -> Error {
     Error::new(
         ErrorKind::NotFound,

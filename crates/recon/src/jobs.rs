@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::alerts::Destination;
 use crate::alerts::event::AlertEvent;
-use crate::ops::{beside, inputs, run, schedules, watch, webhooks};
+use crate::ops::{back_test_run, beside, inputs, run, schedules, watch, webhooks};
 
 /// How often a run is tried before its task has failed. The back-off doubles up to ten minutes, so that is about
 /// a day of a source being away.
@@ -80,6 +80,24 @@ impl Job for HandleStripeEvent {
     const NAME: &'static str = "reconciliation.stripe_event";
 }
 
+/// Compares the tasks of a back-test.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunBackTest {
+    /// The back-test.
+    pub back_test_id: Uuid,
+}
+
+impl Job for RunBackTest {
+    const NAME: &'static str = "reconciliation.run_back_test";
+}
+
+impl RunBackTest {
+    /// What it is known by among unfinished jobs.
+    pub fn key(&self) -> String {
+        self.back_test_id.to_string()
+    }
+}
+
 /// Creates and starts the tasks that a schedule owes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MakeTasks {
@@ -141,6 +159,7 @@ pub fn register(app: &Reconciliation, runner: Runner) -> Runner {
         .register::<FetchFile>(Works(app.clone()))
         .register::<LookBeside>(Works(app.clone()))
         .register::<HandleStripeEvent>(Works(app.clone()))
+        .register::<RunBackTest>(Works(app.clone()))
         .register::<MakeTasks>(Works(app.clone()))
         .register::<WatchFiles>(Works(app.clone()))
         .register::<SendAlert>(Works(app.clone()))
@@ -187,6 +206,16 @@ impl Worker<HandleStripeEvent> for Works {
             })
             .await?;
         Ok(())
+    }
+}
+
+impl Worker<RunBackTest> for Works {
+    async fn run(&self, job: RunBackTest, lease: Lease) -> Result<(), JobError> {
+        back_test_run::run(&self.0, &job, &lease).await
+    }
+
+    async fn gave_up(&self, tx: &Tx, job: RunBackTest, error: &Error) -> Result<()> {
+        back_test_run::give_up(&self.0, tx, &job, error).await
     }
 }
 

@@ -24,6 +24,43 @@ pub enum TaskStatus {
     Cancelled,
 }
 
+/// Where a back-test stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum BackTestStatus {
+    /// Made; no instance works on it yet.
+    Pending,
+    /// Its tasks are compared, one after the other.
+    Processing,
+    /// Every task was compared, or given up by itself.
+    Completed,
+    /// It could not be brought to its end; the reason is kept.
+    Failed,
+    /// Called off; what was found until then is kept.
+    Cancelled,
+}
+
+impl BackTestStatus {
+    /// Whether nothing happens any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Where a task of a back-test stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum BackTestTaskStatus {
+    /// Not compared yet.
+    Pending,
+    /// Compared.
+    Completed,
+    /// It cannot be compared; the reason is kept, and the back-test goes on.
+    Failed,
+}
+
 /// What a processing task is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(20))", rename_all = "snake_case")]

@@ -1,5 +1,6 @@
 //! The HTTP API of reconciliation: extract, call an operation, answer.
 
+mod back_tests;
 mod channel_settings;
 mod completeness;
 mod expected_files;
@@ -76,6 +77,12 @@ fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliati
         .routes(routes!(rule_sets::create_rule_set, rule_sets::list_rule_sets))
         .routes(routes!(rule_sets::get_rule_set))
         .routes(routes!(rule_sets::activate_rule_set))
+        .routes(routes!(back_tests::create_back_test))
+        .routes(routes!(back_tests::list_back_tests))
+        .routes(routes!(back_tests::get_back_test))
+        .routes(routes!(back_tests::cancel_back_test))
+        .routes(routes!(back_tests::list_back_test_tasks))
+        .routes(routes!(back_tests::list_back_test_changes))
         .routes(routes!(channel_settings::create_channel_settings, channel_settings::list_channel_settings))
         .routes(routes!(
             channel_settings::get_channel_settings,

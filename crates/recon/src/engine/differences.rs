@@ -151,6 +151,12 @@ pub struct DifferenceBatch<'a> {
     first: u64,
     refs: &'a [DifferenceRef],
     listed: &'a Listed,
+    texts: Texts,
+}
+
+/// The text of the rows that some differences tell of.
+#[derive(Debug)]
+pub(super) struct Texts {
     platform: RowTexts,
     channel: RowTexts,
 }
@@ -173,30 +179,7 @@ impl DifferenceBatch<'_> {
 
     /// The differences in order.
     pub fn iter(&self) -> impl Iterator<Item = Difference<'_>> {
-        self.refs.iter().map(|reference| self.difference(*reference))
-    }
-
-    fn difference(&self, reference: DifferenceRef) -> Difference<'_> {
-        let diff_type = reference.diff_type();
-        let platform = listed(&self.platform, reference.platform());
-        let channel = listed(&self.channel, reference.channel());
-        let adjustment = match (diff_type, &platform, &channel) {
-            (DiffType::WithinTolerance, Some(ours), Some(theirs)) => {
-                Adjustment::of(&self.listed.tolerance, &ours.row, &theirs.row)
-            }
-            _ => None,
-        };
-        let candidates = self.listed.candidates.get(&reference);
-        let of_other_side = if platform.is_some() { &self.channel } else { &self.platform };
-        let first = candidates.map_or(&[][..], |candidates| &candidates.first);
-        Difference {
-            diff_type,
-            platform,
-            channel,
-            adjustment,
-            candidates: first.iter().filter_map(|ordinal| listed(of_other_side, Some(*ordinal))).collect(),
-            candidate_count: candidates.map_or(0, |candidates| candidates.count),
-        }
+        self.refs.iter().map(|reference| self.listed.difference(&self.texts, *reference))
     }
 }
 
@@ -227,18 +210,47 @@ impl<'a> DifferenceReader<'a> {
             return Ok(None);
         }
         let listed = self.listed;
-        let ours = || listed.fetch(Side::Platform, refs);
-        let theirs = || listed.fetch(Side::Channel, refs);
-        let (platform, channel) = both(self.threads, ours, theirs);
-        let (platform, channel) = (platform?, channel?);
+        let texts = listed.texts(refs, self.threads)?;
         let first = self.next;
         self.left = left;
         self.next += refs.len() as u64;
-        Ok(Some(DifferenceBatch { first, refs, listed, platform, channel }))
+        Ok(Some(DifferenceBatch { first, refs, listed, texts }))
     }
 }
 
 impl Listed {
+    /// The text of the rows of these differences, which may stand in any order.
+    pub(super) fn texts(&self, refs: &[DifferenceRef], threads: usize) -> Result<Texts, EngineError> {
+        let ours = || self.fetch(Side::Platform, refs);
+        let theirs = || self.fetch(Side::Channel, refs);
+        let (platform, channel) = both(threads, ours, theirs);
+        Ok(Texts { platform: platform?, channel: channel? })
+    }
+
+    /// One difference with its text, which was asked for.
+    pub(super) fn difference<'a>(&'a self, texts: &'a Texts, reference: DifferenceRef) -> Difference<'a> {
+        let diff_type = reference.diff_type();
+        let platform = listed(&texts.platform, reference.platform());
+        let channel = listed(&texts.channel, reference.channel());
+        let adjustment = match (diff_type, &platform, &channel) {
+            (DiffType::WithinTolerance, Some(ours), Some(theirs)) => {
+                Adjustment::of(&self.tolerance, &ours.row, &theirs.row)
+            }
+            _ => None,
+        };
+        let candidates = self.candidates.get(&reference);
+        let of_other_side = if platform.is_some() { &texts.channel } else { &texts.platform };
+        let first = candidates.map_or(&[][..], |candidates| &candidates.first);
+        Difference {
+            diff_type,
+            platform,
+            channel,
+            adjustment,
+            candidates: first.iter().filter_map(|ordinal| listed(of_other_side, Some(*ordinal))).collect(),
+            candidate_count: candidates.map_or(0, |candidates| candidates.count),
+        }
+    }
+
     /// The rows of one side that are told of in these differences.
     fn wanted(&self, refs: &[DifferenceRef], side: Side) -> Vec<u64> {
         let own = |one: DifferenceRef| match side {

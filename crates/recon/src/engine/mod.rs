@@ -20,6 +20,7 @@ mod alias;
 mod ambiguity;
 mod carried;
 mod certificate;
+mod changes;
 mod differences;
 mod entry;
 mod entry_store;
@@ -63,6 +64,9 @@ use payops_core::time::DayWindow;
 
 pub use carried::{Carried, CarriedRow};
 pub use certificate::{Certificate, CertifiedInput, ENGINE_VERSION, Hashed, RULES_VERSION};
+pub use changes::{
+    Change, ChangeKind, ChangeTotals, ChangedMoney, Comparison, Figures, Told, for_each_change,
+};
 pub use differences::{Adjustment, Difference, DifferenceBatch, DifferenceReader, ListedRow};
 pub use entry::Side;
 pub use error::EngineError;

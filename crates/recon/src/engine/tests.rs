@@ -391,11 +391,11 @@ fn any_row() -> impl Strategy<Value = TestRow> {
         })
 }
 
-fn any_side() -> impl Strategy<Value = Vec<TestRow>> {
+pub(super) fn any_side() -> impl Strategy<Value = Vec<TestRow>> {
     prop_oneof![3 => proptest::collection::vec(any_row(), 0..40), 1 => proptest::collection::vec(any_row(), 0..600)]
 }
 
-fn any_tolerance() -> impl Strategy<Value = Tolerance> {
+pub(super) fn any_tolerance() -> impl Strategy<Value = Tolerance> {
     let rule = (0_u64..12, proptest::option::of(1_u32..1000), proptest::bool::ANY).prop_map(
         |(most, points, narrow)| ToleranceRule {
             name: "any".into(),

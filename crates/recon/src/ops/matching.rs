@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Reconciliation;
 use crate::engine::{
     self, Certificate, CertifiedInput, EngineError, Hashed, Input, Observer, Outcome, Progress, Settings,
-    export,
+    StatedBalances, export,
 };
 use crate::error;
 use crate::file_store::disk;
@@ -91,25 +91,18 @@ fn compare(
     done: &AtomicU64,
     stop: &CancellationToken,
 ) -> Result<Findings, Error> {
-    let (platform, channel) = open_both(app, &files, &task)?;
+    let mut day = Day::open(app, &task, [&files.platform, &files.settlement], &by)?;
     let balance = files.summary.as_ref().map(|file| formats::balances(app, file)).transpose()?;
-    let mut settings =
-        Settings::new([app.context.random.next_u64(), app.context.random.next_u64()], app.files.scratch());
-    settings.memory = app.options.engine_memory_bytes;
-    settings.keep_matched = task.store_matched;
-    settings.cut_off = Some(by.cut_off);
-    settings.net_by_payment = by.net_by_payment;
-    settings.carried = Arc::new(std::mem::take(&mut carried.rows));
+    day.settings.keep_matched = task.store_matched;
+    day.settings.carried = Arc::new(std::mem::take(&mut carried.rows));
     if let Some(followed) = &rules {
-        settings.tolerance = followed.rules.of_channel(task.channel.as_str());
+        day.settings.tolerance = followed.rules.of_channel(task.channel.as_str());
     }
     let observer = Observer {
         progress: &|progress| done.store(hundredths(progress), Ordering::Relaxed),
         cancelled: &|| stop.is_cancelled(),
     };
-    let mut outcome =
-        engine::reconcile(&platform.input, &channel.input, balance.as_ref(), &settings, observer)
-            .map_err(engine_error)?;
+    let mut outcome = day.reconcile(balance.as_ref(), observer)?;
     let mut payouts = outcome.payouts().to_vec();
     if !files.bank.is_empty() {
         files.bank.iter().chain(&files.payouts).try_for_each(|file| verify(app, file))?;
@@ -167,15 +160,42 @@ fn bank_side(app: &Reconciliation, task: &Task, files: &Inputs, reports: &Payout
     })
 }
 
-/// Both at once: hashing them takes about as long as comparing them.
-fn open_both(app: &Reconciliation, files: &Inputs, task: &Task) -> Result<(Opened, Opened)> {
-    std::thread::scope(|scope| {
-        let platform = scope.spawn(|| Opened::open(app, &files.platform, task));
-        let channel = Opened::open(app, &files.settlement, task);
-        let platform =
-            platform.join().map_err(|_| Error::internal("the thread that reads a file panicked"))?;
-        Ok((platform?, channel?))
-    })
+/// The two files of a task's day, open, and how the day is matched.
+pub struct Day {
+    /// What the engine is told. Carried rows and rules of tolerance are not in it yet, and matched rows are not kept.
+    pub settings: Settings,
+    platform: Opened,
+    channel: Opened,
+}
+
+impl Day {
+    /// Makes sure of the bytes of both files, ours first, and unpacks them. Both at once: hashing them takes about as long
+    /// as comparing them.
+    pub fn open(
+        app: &Reconciliation,
+        task: &Task,
+        [platform, settlement]: [&StoredFile; 2],
+        by: &Matching,
+    ) -> Result<Self> {
+        let (platform, channel) = std::thread::scope(|scope| {
+            let platform = scope.spawn(|| Opened::open(app, platform, task));
+            let channel = Opened::open(app, settlement, task);
+            let platform = platform.join();
+            (platform.map_err(|_| Error::internal("the thread that reads a file panicked")), channel)
+        });
+        let random = &app.context.random;
+        let mut settings = Settings::new([random.next_u64(), random.next_u64()], app.files.scratch());
+        settings.memory = app.options.engine_memory_bytes;
+        settings.cut_off = Some(by.cut_off);
+        settings.net_by_payment = by.net_by_payment;
+        Ok(Self { settings, platform: platform??, channel: channel? })
+    }
+
+    /// Compares the files, as often as wanted.
+    pub fn reconcile(&self, balance: Option<&StatedBalances>, observer: Observer<'_>) -> Result<Outcome> {
+        engine::reconcile(&self.platform.input, &self.channel.input, balance, &self.settings, observer)
+            .map_err(engine_error)
+    }
 }
 
 /// A stored file as plain text, for as long as it is needed.
@@ -294,6 +314,6 @@ fn hundredths(progress: Progress) -> u64 {
 }
 
 /// A file or a disk that fails while the engine works may be well again at the next try.
-fn engine_error(error: EngineError) -> Error {
+pub fn engine_error(error: EngineError) -> Error {
     Error::unavailable(error, Duration::from_secs(5))
 }

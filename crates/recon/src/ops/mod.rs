@@ -1,5 +1,7 @@
 //! The use cases: the only place where rules and store meet.
 
+pub mod back_test_run;
+pub mod back_tests;
 pub mod beside;
 pub mod carry;
 pub mod channel_settings;

@@ -435,7 +435,7 @@ fn gap(difference: &Difference<'_>) -> Option<i64> {
 }
 
 /// A text of a source as a column: absent when empty. PostgreSQL has no NUL; readers refuse rows with one.
-fn text(bytes: &[u8]) -> Option<String> {
+pub fn text(bytes: &[u8]) -> Option<String> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).replace('\0', ""))
 }
 

@@ -1,5 +1,6 @@
 //! The tables of reconciliation: rows, finders and filters. No rule lives here.
 
+pub mod back_test;
 pub mod bulk;
 pub mod carried;
 pub mod channel_settings;

@@ -1,5 +1,7 @@
 //! `reconciliation_runs`: what each completed run of a task found. Append-only.
 
+use std::collections::HashMap;
+
 use payops_core::time::Timestamp;
 use payops_platform::db::Tx;
 use payops_platform::error::Result;
@@ -65,4 +67,11 @@ pub async fn insert(tx: &Tx, run: Model) -> Result<()> {
 /// All runs of a task, the first first.
 pub async fn of_task(conn: &impl ConnectionTrait, task_id: Uuid) -> Result<Vec<Model>> {
     Ok(Entity::find().filter(Column::TaskId.eq(task_id)).order_by_asc(Column::RunNo).all(conn).await?)
+}
+
+/// The last run of each of these tasks that has one.
+pub async fn last_of(conn: &impl ConnectionTrait, tasks: &[Uuid]) -> Result<HashMap<Uuid, Model>> {
+    let runs = Entity::find().filter(Column::TaskId.is_in(tasks.iter().copied()));
+    let runs = runs.order_by_asc(Column::RunNo).all(conn).await?;
+    Ok(runs.into_iter().map(|run| (run.task_id, run)).collect())
 }

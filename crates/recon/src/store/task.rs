@@ -196,6 +196,32 @@ pub async fn holding_days(
     Ok(tasks)
 }
 
+/// The tasks with these ids, the oldest day first.
+pub async fn named(conn: &impl ConnectionTrait, ids: &[Uuid]) -> Result<Vec<Model>> {
+    let tasks = select().filter(Column::Id.is_in(ids.iter().copied()));
+    Ok(tasks.order_by_asc(Column::TaskDate).order_by_asc(Column::Id).all(conn).await?)
+}
+
+/// The ids of the tasks of a channel that hold these days, of one account or of all.
+pub async fn of_channel(
+    conn: &impl ConnectionTrait,
+    channel: Channel,
+    account: Option<&str>,
+    days: RangeInclusive<NaiveDate>,
+) -> Result<Vec<Uuid>> {
+    let tasks = select()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Channel.eq(channel))
+        .apply_if(account, |rows, account| rows.filter(Column::Account.eq(account)))
+        .filter(Column::TaskDate.between(*days.start(), *days.end()))
+        .filter(Column::Status.ne(TaskStatus::Cancelled))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(tasks)
+}
+
 /// Writes what `change` does to a locked task and grows its version.
 pub async fn update(
     tx: &Tx,

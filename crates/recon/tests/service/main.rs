@@ -1,6 +1,7 @@
 //! The reconciliation service against the sandbox, on both databases.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod back_tests;
 mod bad_requests;
 mod carry;
 mod channel_settings;

@@ -1,6 +1,7 @@
 //! What the API takes and gives. Field names follow the original system; times are RFC 3339 UTC, amounts are
 //! minor units of the currency beside them.
 
+mod back_tests;
 mod channel_settings;
 mod completeness;
 mod expected_files;
@@ -11,6 +12,7 @@ mod rule_sets;
 mod schedules;
 mod tasks;
 
+pub use back_tests::*;
 pub use channel_settings::*;
 pub use completeness::*;
 pub use expected_files::*;
