@@ -35,6 +35,8 @@ use crate::store::back_test::{self, Model as BackTest};
 use crate::store::file::{self, Model as StoredFile};
 use crate::store::task::{self, Model as Task};
 
+/// How often it is looked whether somebody has called a back-test off.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How many changes of a task are stored. All are counted.
 const MOST_CHANGES: usize = 10_000;
 
@@ -78,7 +80,8 @@ async fn compare_all(app: &Reconciliation, lease: &Lease, test: &BackTest) -> Re
             return Err(Error::unavailable("this process is stopping", Duration::from_secs(1)).into());
         }
         let found = match compare(app, lease, &entry, &tried).await {
-            Ok(found) => Ok(found),
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => return Ok(()),
             // What would not be otherwise at another try is this task's matter: the others are compared.
             Err(error) => match JobError::from(error) {
                 JobError::Fail(error) => Err(error),
@@ -206,17 +209,34 @@ struct Given {
     tried: Tolerance,
 }
 
-/// Compares the files of a task's run by both versions, on a thread that may block.
-async fn compare(app: &Reconciliation, lease: &Lease, entry: &Entry, tried: &RuleSet) -> Result<Found> {
+/// Compares the files of a task's run by both versions, on a thread that may block. `None` when the back-test was called off
+/// meanwhile.
+async fn compare(
+    app: &Reconciliation,
+    lease: &Lease,
+    entry: &Entry,
+    tried: &RuleSet,
+) -> Result<Option<Found>> {
     let given = give(app, entry, tried).await?;
     let permit = app.engines.acquire().await.map_err(Error::internal)?;
     let stop = lease.cancelled().child_token();
     let guard = stop.clone().drop_guard();
     let (shared, span) = (app.clone(), tracing::Span::current());
     let work = tokio::task::spawn_blocking(move || span.in_scope(|| compare_files(&shared, given, &stop)));
-    let found = work.await.map_err(Error::internal)?;
+    tokio::pin!(work);
+    let found = loop {
+        tokio::select! {
+            result = &mut work => break result.map_err(Error::internal)?,
+            () = tokio::time::sleep(LOOK_EVERY) => {
+                let test = back_test::find(app.context.db.read(), entry.back_test_id).await?;
+                if test.status.is_over() {
+                    return Ok(None);
+                }
+            }
+        }
+    };
     drop((guard, permit));
-    found
+    found.map(Some)
 }
 
 async fn give(app: &Reconciliation, entry: &Entry, tried: &RuleSet) -> Result<Given> {

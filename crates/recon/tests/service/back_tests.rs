@@ -17,6 +17,7 @@ both_databases!(payops_recon::MIGRATIONS;
     it_touches_nothing_of_the_tasks,
     a_task_without_its_file_fails_alone,
     it_is_compared_with_the_version_that_is_named,
+    of_many_changes_the_first_are_listed_and_all_are_counted,
     what_cannot_be_tested_is_refused,
     only_admins_make_them_and_once,
     another_instance_goes_on_after_a_crash,
@@ -44,13 +45,13 @@ fn points() -> Value {
     json!([{ "name": "points", "priority": 1, "max_basis_points": 1 }])
 }
 
-/// The channel's amount of a payment that it does not know.
+/// The amount of a payment that a side does not know.
 const ABSENT: i64 = 0;
 
 /// Reconciles a day of these rows: number, the channel's id, our amount, and the channel's.
 async fn day(app: &App, date: &str, rows: &[(&str, &str, i64, i64)]) -> Value {
     let mut ours = String::new();
-    for (number, id, amount, _) in rows {
+    for (number, id, amount, _) in rows.iter().filter(|(_, _, amount, _)| *amount != ABSENT) {
         writeln!(ours, "{number},{id},{amount},USD,succeeded,{date}T10:00:00Z,M1").unwrap();
     }
     let there = rows.iter().filter(|(.., amount)| *amount != ABSENT);
@@ -204,18 +205,28 @@ async fn it_touches_nothing_of_the_tasks(db: TestDb) {
     let made =
         app.client.post("/api/v1/reconciliation/channel-settings", &settings).by(As::Admin).send().await;
     assert_eq!(made.status, 201, "{:?}", made.json());
-    let mut rows = OF_ALL_KINDS.to_vec();
-    // Looked for on the next day.
-    rows.push(("P6", "ch_6", 30_000, ABSENT));
-    let task = day(&app, FIRST, &rows).await;
+    // Looked for on the next day, and found there, two cents short.
+    let task = day(&app, FIRST, &[&OF_ALL_KINDS[..], &[("P6", "ch_6", 30_000, ABSENT)]].concat()).await;
     assert_eq!(task["timing_count"], 1, "{task}");
-    day(&app, SECOND, &OF_ALL_KINDS[..2]).await;
+    let next = day(&app, SECOND, &[&OF_ALL_KINDS[..2], &[("", "ch_6", ABSENT, 29_998)]].concat()).await;
     let before = all_that_is_known(&app).await;
     assert!(before.len() > 10, "{before:?}");
     let report = app.report(&task).await;
     let test = make(&app, points, &both_days()).await;
     let test = completed(&app, &test).await;
     assert_eq!((&test["tasks_done"], &test["changes"]["lost"]["count"]), (&json!(2), &json!(2)));
+    for (entry, task) in tasks(&app, &test).await.iter().zip([&task, &next]) {
+        assert_eq!(entry["before"]["differences"], task["diff_count"], "{entry} {task}");
+        assert_eq!(entry["before"]["matched"], task["matched_count"], "{entry} {task}");
+    }
+    let query = format!("kind=changed&task_id={}", next["id"].as_str().unwrap());
+    let carried = changes(&app, &test, &query).await["items"][0].clone();
+    assert_eq!((&carried["before"]["rule"], &carried["after"]["rule"]), (&json!("cents"), &json!("points")));
+    let (ours, theirs) = (&carried["after"]["platform"], &carried["after"]["channel"]);
+    assert_eq!(
+        (&ours["line"], &ours["row_id"], &theirs["amount"]),
+        (&Value::Null, &json!("P6"), &json!(29_998))
+    );
     assert_eq!(all_that_is_known(&app).await, before);
     assert_eq!(app.report(&task).await, report);
 }
@@ -272,20 +283,41 @@ async fn it_is_compared_with_the_version_that_is_named(db: TestDb) {
     let (cents, points) = (version(&app, &cents()).await, version(&app, &points()).await);
     let body = json!({ "task_ids": [task["id"]] });
     let without = completed(&app, &make(&app, points, &body).await).await;
-    let kinds =
-        |test: &Value| ["gained", "lost", "changed"].map(|kind| test["changes"][kind]["count"].clone());
-    assert_eq!(kinds(&without), [json!(2), Value::Null, Value::Null], "nothing was tolerated");
+    let kinds = |test: &Value| {
+        ["gained", "lost", "changed"].map(|kind| test["changes"][kind]["count"].as_u64().unwrap())
+    };
+    assert_eq!(kinds(&without), [2, 0, 0], "nothing was tolerated");
     assert_eq!((&without["channel"], &without["before"]["differences"]), (&Value::Null, &json!(3 + 1)));
     let named = json!({ "task_ids": [task["id"], task["id"]], "baseline": cents });
     let named = completed(&app, &make(&app, points, &named).await).await;
-    assert_eq!(kinds(&named), [json!(1), json!(1), json!(1)]);
+    assert_eq!(kinds(&named), [1, 1, 1]);
     assert_eq!((&named["baseline_version"], &named["tasks_total"]), (&json!(cents), &json!(1)));
     let same = json!({ "task_ids": [task["id"]], "baseline": points });
     let same = completed(&app, &make(&app, points, &same).await).await;
-    assert_eq!((&same["changes"], &same["before"]), (&json!({}), &same["after"]));
+    assert_eq!((kinds(&same), &same["before"]), ([0, 0, 0], &same["after"]));
     let listed = app.get(&format!("{BACK_TESTS}?rule_set_version={points}&status=completed")).await.data();
     assert_eq!((&listed["total"], &listed["items"][0]["id"]), (&json!(3), &same["id"]), "the newest first");
     assert_eq!(app.get(&format!("{BACK_TESTS}?rule_set_version={cents}")).await.data()["total"], 0);
+}
+
+async fn of_many_changes_the_first_are_listed_and_all_are_counted(db: TestDb) {
+    const MANY: i64 = 10_001;
+    let app = App::start(db).await;
+    let cents = version(&app, &cents()).await;
+    let names: Vec<[String; 2]> = (0..MANY).map(|n| [format!("P{n}"), format!("ch_{n}")]).collect();
+    let rows: Vec<_> = names.iter().map(|[number, id]| (number.as_str(), id.as_str(), 1_000, 999)).collect();
+    let task = day(&app, FIRST, &rows).await;
+    let test = completed(&app, &make(&app, cents, &json!({ "task_ids": [task["id"]] })).await).await;
+    let gained = &test["changes"]["gained"];
+    assert_eq!(
+        (&gained["count"], &gained["currencies"]["USD"]["adjustments_after"]),
+        (&json!(MANY), &json!(-MANY))
+    );
+    let entry = &tasks(&app, &test).await[0];
+    assert_eq!((&entry["change_count"], &entry["is_truncated"]), (&json!(MANY), &json!(true)));
+    let listed = changes(&app, &test, "kind=gained&page=100&page_size=100").await;
+    let (items, next) = (listed["items"].as_array().unwrap(), &listed["next_cursor"]);
+    assert_eq!((&items[99]["ordinal"], next), (&json!(9_999), &Value::Null));
 }
 
 async fn what_cannot_be_tested_is_refused(db: TestDb) {

@@ -1,12 +1,16 @@
 //! Back-tests on the wire.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use payops_platform::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::engine::{Comparison, Figures};
+use crate::engine::{
+    AdjustmentTotals, ByCurrency, ChangeKind, ChangeTotals, ChangedMoney, Comparison, Figures,
+};
 use crate::model::{BackTestStatus, BackTestTaskStatus, Channel};
 use crate::ops::back_tests::comparison;
 use crate::store::back_test::change::{Model as StoredChange, ToldRows};
@@ -91,12 +95,8 @@ pub struct BackTestComparison {
     pub before: BackTestFigures,
     /// By the version that is tried.
     pub after: BackTestFigures,
-    /// What lies between, under `gained`, `lost` and `changed`: `count` of changes, `differences_before` and
-    /// `differences_after` of their rows, and per currency `count`, `platform_amount`, `channel_amount`,
-    /// `adjustments_before` and `adjustments_after`. All differences before less all after are the differences that the
-    /// version takes away.
-    #[schema(value_type = Object)]
-    pub changes: serde_json::Value,
+    /// What lies between.
+    pub changes: BackTestChanges,
 }
 
 /// What one version makes of the files.
@@ -108,9 +108,59 @@ pub struct BackTestFigures {
     pub differences: u64,
     /// Pairs within tolerance.
     pub within_tolerance: u64,
-    /// What is booked for them: `count` and `amount` by rule and currency.
-    #[schema(value_type = Object)]
-    pub adjustments: serde_json::Value,
+    /// What is booked for them, by rule and currency.
+    #[schema(value_type = BTreeMap<String, BTreeMap<String, BackTestAdjustments>>)]
+    pub adjustments: BTreeMap<String, ByCurrency<BackTestAdjustments>>,
+}
+
+/// What a rule books in one currency.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BackTestAdjustments {
+    /// For how many pairs.
+    pub count: u64,
+    /// The channel's amounts less ours.
+    pub amount: i128,
+}
+
+/// What lies between two versions. The `differences_before` of all three less their `differences_after` are the differences
+/// that the version takes away.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BackTestChanges {
+    /// Differences that would be matches.
+    pub gained: BackTestTotals,
+    /// Matches that would be differences.
+    pub lost: BackTestTotals,
+    /// What would be another difference, or booked otherwise.
+    pub changed: BackTestTotals,
+}
+
+/// The changes of one kind.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BackTestTotals {
+    /// How many.
+    pub count: u64,
+    /// How many differences their rows are by the baseline.
+    pub differences_before: u64,
+    /// How many they are by the version that is tried.
+    pub differences_after: u64,
+    /// The same by currency.
+    #[schema(value_type = BTreeMap<String, BackTestMoney>)]
+    pub currencies: ByCurrency<BackTestMoney>,
+}
+
+/// The changes of one kind in one currency.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BackTestMoney {
+    /// How many: each under our row's currency where there is one.
+    pub count: u64,
+    /// The sum of our rows.
+    pub platform_amount: i128,
+    /// The sum of the channel's rows.
+    pub channel_amount: i128,
+    /// What is booked for them by the baseline.
+    pub adjustments_before: i128,
+    /// What is booked for them by the version that is tried.
+    pub adjustments_after: i128,
 }
 
 /// A task of a back-test.
@@ -168,7 +218,7 @@ impl TryFrom<back_test::Model> for BackTest {
 
     fn try_from(test: back_test::Model) -> Result<Self> {
         Ok(Self {
-            comparison: comparison(test.id, &test.comparison)?.try_into()?,
+            comparison: comparison(test.id, &test.comparison)?.into(),
             id: test.id,
             rule_set_version: test.rule_set_version,
             baseline_version: test.baseline_version,
@@ -191,29 +241,64 @@ impl TryFrom<back_test::Model> for BackTest {
     }
 }
 
-impl TryFrom<Comparison> for BackTestComparison {
-    type Error = Error;
-
-    fn try_from(comparison: Comparison) -> Result<Self> {
-        Ok(Self {
-            before: comparison.before.try_into()?,
-            after: comparison.after.try_into()?,
-            changes: serde_json::to_value(comparison.changes).map_err(Error::internal)?,
-        })
+impl From<Comparison> for BackTestComparison {
+    fn from(mut comparison: Comparison) -> Self {
+        let mut totals = |kind| comparison.changes.remove(&kind).unwrap_or_default().into();
+        Self {
+            changes: BackTestChanges {
+                gained: totals(ChangeKind::Gained),
+                lost: totals(ChangeKind::Lost),
+                changed: totals(ChangeKind::Changed),
+            },
+            before: comparison.before.into(),
+            after: comparison.after.into(),
+        }
     }
 }
 
-impl TryFrom<Figures> for BackTestFigures {
-    type Error = Error;
-
-    fn try_from(figures: Figures) -> Result<Self> {
-        Ok(Self {
+impl From<Figures> for BackTestFigures {
+    fn from(figures: Figures) -> Self {
+        let adjustments = figures.adjustments.into_iter();
+        Self {
             matched: figures.matched,
             differences: figures.differences,
             within_tolerance: figures.within_tolerance,
-            adjustments: serde_json::to_value(figures.adjustments).map_err(Error::internal)?,
-        })
+            adjustments: adjustments.map(|(rule, booked)| (rule, each(booked))).collect(),
+        }
     }
+}
+
+impl From<AdjustmentTotals> for BackTestAdjustments {
+    fn from(booked: AdjustmentTotals) -> Self {
+        Self { count: booked.count, amount: booked.amount }
+    }
+}
+
+impl From<ChangeTotals> for BackTestTotals {
+    fn from(totals: ChangeTotals) -> Self {
+        Self {
+            count: totals.count,
+            differences_before: totals.differences_before,
+            differences_after: totals.differences_after,
+            currencies: each(totals.currencies),
+        }
+    }
+}
+
+impl From<ChangedMoney> for BackTestMoney {
+    fn from(money: ChangedMoney) -> Self {
+        Self {
+            count: money.count,
+            platform_amount: money.platform_amount,
+            channel_amount: money.channel_amount,
+            adjustments_before: money.adjustments_before,
+            adjustments_after: money.adjustments_after,
+        }
+    }
+}
+
+fn each<T, U: From<T>>(sums: ByCurrency<T>) -> ByCurrency<U> {
+    sums.into_iter().map(|(currency, sum)| (currency, sum.into())).collect()
 }
 
 impl TryFrom<StoredTask> for BackTestTask {
@@ -221,7 +306,7 @@ impl TryFrom<StoredTask> for BackTestTask {
 
     fn try_from(task: StoredTask) -> Result<Self> {
         Ok(Self {
-            comparison: comparison(task.back_test_id, &task.comparison)?.try_into()?,
+            comparison: comparison(task.back_test_id, &task.comparison)?.into(),
             task_id: task.task_id,
             task_no: task.task_no,
             task_date: task.task_date,
