@@ -25,7 +25,8 @@ pub(super) struct Builder {
     max_entries: u64,
     entries: u64,
     begun: u64,
-    statements: Vec<BankStatement>,
+    /// Each with how many begin before it.
+    statements: Vec<(u64, BankStatement)>,
     rejects: Vec<Reject>,
     rejects_left_out: u64,
     checks: Vec<ControlCheck>,
@@ -65,20 +66,20 @@ impl Builder {
         Ok(ordinal)
     }
 
-    /// A statement, or a page of one, begins. There may be as many as entries.
-    pub(super) fn begin(&mut self, line: u64) -> Result<(), Reject> {
+    /// A statement, or a page of one, begins: how many do before it. There may be as many as entries.
+    pub(super) fn begin(&mut self, line: u64) -> Result<u64, Reject> {
         self.begun += 1;
         if self.begun > self.max_entries {
             return Err(too_many("statements", self.max_entries, line));
         }
-        Ok(())
+        Ok(self.begun - 1)
     }
 
     /// A statement is read. One without anything to tell its currency by is refused.
     pub(super) fn statement(&mut self, draft: Draft) {
-        let line = draft.line;
+        let (line, ordinal) = (draft.line, draft.ordinal);
         match draft.finish() {
-            Ok(statement) => self.statements.push(statement),
+            Ok(statement) => self.statements.push((ordinal, statement)),
             Err(fault) => self.refuse(line, fault),
         }
     }
@@ -89,11 +90,15 @@ impl Builder {
     }
 
     pub(super) fn finish(mut self, format: Option<BankFormat>) -> BankFile {
-        self.checks.extend(follow(&self.statements));
+        // A statement of several pages is known when its last one is.
+        self.statements.sort_by_key(|(ordinal, _)| *ordinal);
+        let statements: Vec<BankStatement> =
+            self.statements.into_iter().map(|(_, statement)| statement).collect();
+        self.checks.extend(follow(&statements));
         BankFile {
             format,
-            gaps: gaps(&self.statements),
-            statements: self.statements,
+            gaps: gaps(&statements),
+            statements,
             rejects: self.rejects,
             rejects_left_out: self.rejects_left_out,
             control: ControlReport::of(self.checks),
@@ -110,6 +115,8 @@ fn too_many(what: &str, most: u64, line: u64) -> Reject {
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) line: u64,
+    /// How many statements begin before it, where they may end in another order.
+    pub(super) ordinal: u64,
     pub(super) account: String,
     pub(super) id: String,
     pub(super) number: Option<u64>,

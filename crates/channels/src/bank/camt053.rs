@@ -1,20 +1,24 @@
 //! camt.053, ISO 20022's `BankToCustomerStatement`, versions 001.02 to 001.13.
 //!
 //! What is read of a statement: `Id`, `ElctrncSeqNb` or `LglSeqNb`, `Acct`, the balances OPBD (else PRCD) and
-//! CLBD, `TxsSummry`, and the entries. `CdtDbtInd` says where an entry's money goes; `RvslInd` only says that
-//! it undoes another one. Parts that no question here needs are left out, whatever they hold.
+//! CLBD, between pages ITBD, `TxsSummry`, page numbers, and the entries. `CdtDbtInd` says where an entry's money
+//! goes; `RvslInd` only says that it undoes another one. Parts that no question here needs are left out, whatever
+//! they hold.
 
 use std::io::Read;
 
 use chrono::NaiveDate;
+use payops_core::currency::Currency;
 
 use super::build::{Builder, Draft, currency, id, push, signed, state, unsigned};
-use super::proof::check;
+use super::camt_pages::{PageNumber, Pages, Sheet};
+use super::proof::{Totals, check};
 use super::xml::{Node, Opened, Step, Xml};
 use super::{Balance, BankEntry, EntryStatus, Reference, ReferenceKind};
 use crate::control::Statement;
 use crate::fault::{Fault, excerpt};
 use crate::options::ReadOptions;
+use crate::report::ControlCheck;
 use crate::row::{Reject, RejectReason};
 
 const NAMESPACE: &str = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.";
@@ -24,8 +28,12 @@ const DETAILS: usize = 16;
 
 /// Reads a document.
 pub(super) fn read<R: Read>(source: R, options: &ReadOptions, builder: &mut Builder) {
-    let mut reader = Reader { xml: Xml::new(source, options), options, builder };
-    if let Err(reject) = reader.document() {
+    let (xml, pages) = (Xml::new(source, options), Pages::default());
+    let mut reader = Reader { xml, options, builder, pages, message_page: None };
+    let ended = reader.document();
+    // What was read before the document broke off is delivered too.
+    reader.pages.finish(reader.builder);
+    if let Err(reject) = ended {
         reader.builder.reject(reject);
     }
 }
@@ -34,6 +42,9 @@ struct Reader<'r, R> {
     xml: Xml<R>,
     options: &'r ReadOptions,
     builder: &'r mut Builder,
+    pages: Pages,
+    /// Which page of a message the present one is.
+    message_page: Option<PageNumber>,
 }
 
 /// An error is the last word about the document.
@@ -50,7 +61,13 @@ impl<R: Read> Reader<'_, R> {
                 }
                 // Before the document an envelope may stand, and in it only statements are of interest.
                 Step::Open(_) if !seen => {}
-                Step::Open(opened) if opened.name == "BkToCstmrStmt" => {}
+                Step::Open(opened) if opened.name == "BkToCstmrStmt" => self.message_page = None,
+                Step::Open(opened) if opened.name == "GrpHdr" => {
+                    // Nothing else of it is of interest, so neither is whether it can be read.
+                    let head = self.xml.read(opened, &mut 0)?.ok();
+                    let page = head.as_ref().and_then(|head| head.at("MsgPgntn"));
+                    self.message_page = page.and_then(|page| PageNumber::read(page, false));
+                }
                 Step::Open(opened) if opened.name == "Stmt" => self.statement(&opened)?,
                 Step::Open(_) => self.xml.skip()?,
                 Step::Close => {}
@@ -61,32 +78,31 @@ impl<R: Read> Reader<'_, R> {
     }
 
     fn statement(&mut self, opened: &Opened) -> Fatal<()> {
-        self.builder.begin(opened.line)?;
-        let mut draft = Draft { line: opened.line, ..Draft::default() };
-        let mut rest = Rest::default();
+        let ordinal = self.builder.begin(opened.line)?;
+        let draft = Draft { line: opened.line, ordinal, ..Draft::default() };
+        let mut sheet = Sheet { draft, page: self.message_page, ..Sheet::default() };
+        let mut previous = Statement::NotMade;
         // What was read before the document broke off is delivered too.
-        let ended = self.parts(&mut draft, &mut rest);
-        if let Statement::NotMade = draft.opening {
-            draft.opening = rest.previous;
+        let ended = self.parts(&mut sheet, &mut previous);
+        if let Statement::NotMade = sheet.draft.opening {
+            sheet.draft.opening = previous;
         }
-        if let Some(node) = rest.summary {
-            summary(&node, &mut draft);
-        }
-        self.builder.statement(draft);
+        self.pages.take(sheet, self.builder);
         ended
     }
 
-    fn parts(&mut self, draft: &mut Draft, rest: &mut Rest) -> Fatal<()> {
+    /// Reads what is in a statement; `previous` is the closing balance of the one before.
+    fn parts(&mut self, sheet: &mut Sheet, previous: &mut Statement<Balance>) -> Fatal<()> {
         let mut held = 0;
         let mut sequence = [None, None];
         while let Step::Open(opened) = self.xml.next()? {
             let line = opened.line;
             match opened.name.as_str() {
                 "Ntry" => {
-                    self.entry(opened, draft)?;
+                    self.entry(opened, &mut sheet.draft)?;
                     continue;
                 }
-                "Id" | "ElctrncSeqNb" | "LglSeqNb" | "Acct" | "Bal" | "TxsSummry" => {}
+                "Id" | "ElctrncSeqNb" | "LglSeqNb" | "Acct" | "Bal" | "TxsSummry" | "StmtPgntn" => {}
                 _ => {
                     self.xml.skip()?;
                     continue;
@@ -94,19 +110,20 @@ impl<R: Read> Reader<'_, R> {
             }
             let outcome = self.xml.read(opened, &mut held)?.and_then(|node| {
                 match node.name.as_str() {
-                    "Id" => draft.id = id(&node.text, "Id", self.options)?,
+                    "Id" => sheet.draft.id = id(&node.text, "Id", self.options)?,
                     "ElctrncSeqNb" => sequence[0] = Some(number(&node)?),
                     "LglSeqNb" => sequence[1] = Some(number(&node)?),
-                    "Acct" => self.account(&node, draft)?,
-                    "Bal" => balance(&node, draft, &mut rest.previous)?,
-                    _ => rest.summary = Some(node),
+                    "Acct" => self.account(&node, &mut sheet.draft)?,
+                    "Bal" => balance(&node, sheet, previous)?,
+                    "StmtPgntn" => sheet.page = PageNumber::read(&node, true).or(sheet.page),
+                    _ => sheet.summary = Some(node),
                 }
                 Ok(())
             });
             if let Err(fault) = outcome {
                 self.builder.refuse(line, fault);
             }
-            draft.number = sequence[0].or(sequence[1]);
+            sheet.draft.number = sequence[0].or(sequence[1]);
         }
         Ok(())
     }
@@ -248,14 +265,6 @@ impl<R: Read> Reader<'_, R> {
     }
 }
 
-/// What of a statement's head is looked at when its entries are known.
-#[derive(Default)]
-struct Rest {
-    /// The closing balance of the statement before.
-    previous: Statement<Balance>,
-    summary: Option<Node>,
-}
-
 /// An entry with its details boiled down.
 struct Parts {
     entry: Node,
@@ -347,15 +356,21 @@ fn direction(node: &Node) -> Result<bool, Fault> {
     }
 }
 
-fn balance(node: &Node, draft: &mut Draft, previous: &mut Statement<Balance>) -> Result<(), Fault> {
+fn balance(node: &Node, sheet: &mut Sheet, previous: &mut Statement<Balance>) -> Result<(), Fault> {
     let code = node.text_at("Tp/CdOrPrtry/Cd");
-    if !matches!(code, "OPBD" | "PRCD" | "CLBD") {
+    if !matches!(code, "OPBD" | "PRCD" | "CLBD" | "ITBD") {
         return Ok(());
     }
+    let draft = &mut sheet.draft;
     let read = money(node, draft, "Bal/Amt").and_then(|(amount, _)| {
         let date = date(node, "Dt")?.ok_or_else(|| Fault::empty("Bal/Dt"))?;
         Ok(Balance { amount, date })
     });
+    if code == "ITBD" {
+        // It only counts between pages, and fails there when it cannot be read.
+        sheet.interim.push(read.map_or(Statement::Unreadable, Statement::Made));
+        return Ok(());
+    }
     let place = match code {
         "OPBD" => &mut draft.opening,
         "PRCD" => previous,
@@ -415,9 +430,7 @@ fn number(node: &Node) -> Result<u64, Fault> {
 }
 
 /// Holds `TxsSummry` against the entries. The summary covers all of them, booked or not.
-fn summary(node: &Node, draft: &mut Draft) {
-    let totals = draft.totals;
-    let currency = draft.currency;
+pub(super) fn summary(node: &Node, totals: Totals, currency: Option<Currency>) -> Vec<ControlCheck> {
     let count = |path: &str| match node.at(path) {
         None => Statement::NotMade,
         Some(found) => Statement::from_option(number(found).ok().map(i128::from)),
@@ -441,18 +454,15 @@ fn summary(node: &Node, draft: &mut Draft) {
     };
     let both = totals.credit_sum + totals.debit_sum;
     let moved = totals.credit_sum - totals.debit_sum;
-    draft.checks.extend(
-        [
-            check("entry_count", None, &count("TtlNtries/NbOfNtries"), totals.credits + totals.debits),
-            check("entry_sum", currency, &sum("TtlNtries/Sum"), both),
-            check("net", currency, &net("TtlNtries/TtlNetNtryAmt", "TtlNtries"), moved),
-            check("net", currency, &net("TtlNtries/TtlNetNtry/Amt", "TtlNtries/TtlNetNtry"), moved),
-            check("credit_count", None, &count("TtlCdtNtries/NbOfNtries"), totals.credits),
-            check("credit_sum", currency, &sum("TtlCdtNtries/Sum"), totals.credit_sum),
-            check("debit_count", None, &count("TtlDbtNtries/NbOfNtries"), totals.debits),
-            check("debit_sum", currency, &sum("TtlDbtNtries/Sum"), totals.debit_sum),
-        ]
-        .into_iter()
-        .flatten(),
-    );
+    let checks = [
+        check("entry_count", None, &count("TtlNtries/NbOfNtries"), totals.credits + totals.debits),
+        check("entry_sum", currency, &sum("TtlNtries/Sum"), both),
+        check("net", currency, &net("TtlNtries/TtlNetNtryAmt", "TtlNtries"), moved),
+        check("net", currency, &net("TtlNtries/TtlNetNtry/Amt", "TtlNtries/TtlNetNtry"), moved),
+        check("credit_count", None, &count("TtlCdtNtries/NbOfNtries"), totals.credits),
+        check("credit_sum", currency, &sum("TtlCdtNtries/Sum"), totals.credit_sum),
+        check("debit_count", None, &count("TtlDbtNtries/NbOfNtries"), totals.debits),
+        check("debit_sum", currency, &sum("TtlDbtNtries/Sum"), totals.debit_sum),
+    ];
+    checks.into_iter().flatten().collect()
 }

@@ -8,6 +8,7 @@ mod bai2;
 mod bai2_record;
 mod build;
 mod camt053;
+mod camt_pages;
 mod information;
 mod mt940;
 mod proof;

@@ -29,6 +29,20 @@ impl Totals {
             self.debit_sum += size;
         }
     }
+
+    /// Adds those of a page.
+    pub(super) fn add_all(&mut self, other: Self) {
+        self.credits += other.credits;
+        self.credit_sum += other.credit_sum;
+        self.debits += other.debits;
+        self.debit_sum += other.debit_sum;
+    }
+}
+
+/// What booked entries move together.
+pub(super) fn booked_sum(entries: &[BankEntry]) -> i128 {
+    let booked = |entry: &&BankEntry| entry.status == EntryStatus::Booked;
+    entries.iter().filter(booked).map(|entry| i128::from(entry.amount)).sum()
 }
 
 /// A total and what was found, where the total is stated at all.
@@ -53,8 +67,7 @@ pub(super) fn balance_checks(
     entries: &[BankEntry],
     currency: Currency,
 ) -> Vec<ControlCheck> {
-    let booked = |entry: &&BankEntry| entry.status == EntryStatus::Booked;
-    let moved: i128 = entries.iter().filter(booked).map(|entry| i128::from(entry.amount)).sum();
+    let moved = booked_sum(entries);
     let made = |name: &str, stated, found| ControlCheck {
         name: name.to_owned(),
         currency: Some(currency),

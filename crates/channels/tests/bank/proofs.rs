@@ -122,3 +122,115 @@ fn bai2() {
     fails(BAI2, "16,698,25,,,,/\n", "", &[&lost[..], totals].concat());
     assert_eq!(read(BAI2.replace("010,500000,,,", "")).statements[0].opening, None);
 }
+
+/// A page of a statement: what it says of pages, balances as code and cents, entries in cents.
+fn page(id: &str, pagination: &str, balances: &[(&str, i64)], entries: &[i64]) -> String {
+    let amount = |cents: i64| {
+        let direction = if cents < 0 { "DBIT" } else { "CRDT" };
+        let (euros, rest) = (cents.abs() / 100, cents.abs() % 100);
+        format!("<Amt Ccy=\"EUR\">{euros}.{rest:02}</Amt><CdtDbtInd>{direction}</CdtDbtInd>")
+    };
+    let balance = |(code, cents): &(&str, i64)| {
+        let code = format!("<Tp><CdOrPrtry><Cd>{code}</Cd></CdOrPrtry></Tp>");
+        format!("<Bal>{code}{}<Dt><Dt>2026-03-20</Dt></Dt></Bal>", amount(*cents))
+    };
+    let entry = |cents: &i64| {
+        let day = "<BookgDt><Dt>2026-03-20</Dt></BookgDt>";
+        format!("<Ntry>{}<Sts><Cd>BOOK</Cd></Sts>{day}<BkTxCd/></Ntry>", amount(*cents))
+    };
+    let balances: String = balances.iter().map(balance).collect();
+    let entries: String = entries.iter().map(entry).collect();
+    format!(
+        "<Stmt><Id>{id}</Id>{pagination}<Acct><Id><Othr><Id>1</Id></Othr></Id></Acct>{balances}{entries}</Stmt>"
+    )
+}
+
+fn of_statement(number: u32, is_last: bool) -> String {
+    format!("<StmtPgntn><PgNb>{number}</PgNb><LastPgInd>{is_last}</LastPgInd></StmtPgntn>")
+}
+
+/// A message on a page of its own.
+fn message(number: u32, is_last: bool, statements: &[String]) -> String {
+    let page = format!("<MsgPgntn><PgNb>{number}</PgNb><LastPgInd>{is_last}</LastPgInd></MsgPgntn>");
+    format!(
+        "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.08\"><BkToCstmrStmt><GrpHdr><MsgId>m</MsgId>{page}\
+         </GrpHdr>{}</BkToCstmrStmt></Document>",
+        statements.concat()
+    )
+}
+
+/// Of each statement: the amounts, the proof, and the checks that do not hold.
+fn shown(text: &str) -> Vec<(Vec<i64>, Proof, Vec<String>)> {
+    let file = read(text);
+    assert_eq!(file.rejects, []);
+    let one = |statement: &payops_channels::bank::BankStatement| {
+        let broken = broken(&statement.control.checks).iter().map(|broken| broken.0.to_owned()).collect();
+        (crate::amounts(statement), statement.control.proof, broken)
+    };
+    file.statements.iter().map(one).collect()
+}
+
+fn proven(amounts: &[i64]) -> (Vec<i64>, Proof, Vec<String>) {
+    (amounts.to_vec(), Proof::Proven, Vec::new())
+}
+
+fn failed(amounts: &[i64], checks: &[&str]) -> (Vec<i64>, Proof, Vec<String>) {
+    (amounts.to_vec(), Proof::Failed, checks.iter().map(|&check| check.to_owned()).collect())
+}
+
+#[test]
+fn pages_of_a_camt_statement_are_one() {
+    let first = page("s", &of_statement(1, false), &[("OPBD", 1000), ("ITBD", 1500)], &[300, 200]);
+    let second = page("s", &of_statement(2, false), &[("ITBD", 1500), ("ITBD", 1400)], &[-100]);
+    let last = page("s", &of_statement(3, true), &[("ITBD", 1400), ("CLBD", 1407)], &[7]);
+    let other = page("t", "", &[("OPBD", 5), ("CLBD", 6)], &[1]);
+    let pages = [first.clone(), other, second.clone(), last.clone()];
+    let whole = [proven(&[300, 200, -100, 7]), proven(&[1])];
+    assert_eq!(shown(&message(1, true, &pages)), whole);
+    let statements = read(message(1, true, &pages)).statements;
+    let ends = [statements[0].opening, statements[0].closing].map(|balance| balance.unwrap().amount);
+    assert_eq!(ends, [1000, 1407]);
+
+    let spoiled = |from: &str, to: &str| shown(&message(1, true, &pages).replace(from, to)).remove(0);
+    assert_eq!(spoiled(">14.07<", ">14.08<"), failed(&[300, 200, -100, 7], &["balance"]));
+    let interim = failed(&[300, 200, -100, 7], &["page_balance", "page_balance"]);
+    assert_eq!(spoiled("<Amt Ccy=\"EUR\">15.00", "<Amt Ccy=\"EUR\">15.01"), interim);
+    let gap = shown(&message(1, true, &[first.clone(), last.clone()]));
+    assert_eq!(gap, [failed(&[300, 200], &["pages"]), failed(&[7], &["pages"])]);
+    let cut = shown(&message(1, true, &[first, second]));
+    assert_eq!(cut, [failed(&[300, 200, -100], &["pages"])], "the last page is missing");
+}
+
+#[test]
+fn a_camt_statement_may_be_cut_by_the_pages_of_its_message() {
+    let whole = page("a", "", &[("OPBD", 0), ("CLBD", 9)], &[9]);
+    let (begun, rest) = (page("b", "", &[("OPBD", 10)], &[1]), page("b", "", &[("CLBD", 13)], &[2]));
+    let behind = page("c", "", &[("OPBD", 0), ("CLBD", 4)], &[4]);
+    let pages = [message(1, false, &[whole, begun.clone()]), message(2, true, &[rest, behind])];
+    let text = format!("<Envelope>{}</Envelope>", pages.concat());
+    assert_eq!(shown(&text), [proven(&[9]), proven(&[1, 2]), proven(&[4])]);
+    assert_eq!(shown(&message(1, false, &[begun])), [failed(&[1], &["pages"])]);
+}
+
+#[test]
+fn pages_that_repeat_the_balances_and_sums_of_their_statement_are_no_contradiction() {
+    let sums = "<TxsSummry><TtlNtries><NbOfNtries>2</NbOfNtries></TtlNtries></TxsSummry>";
+    let balances = [("OPBD", 10), ("CLBD", 13)];
+    let pages = [
+        page("s", &format!("{}{sums}", of_statement(1, false)), &balances, &[1]),
+        page("s", &format!("{}{sums}", of_statement(2, true)), &balances, &[2]),
+    ];
+    assert_eq!(shown(&message(1, true, &pages)), [proven(&[1, 2])]);
+    // Pages that sum up and balance themselves.
+    let own = sums.replace(">2<", ">1<");
+    let pages = [
+        page("s", &format!("{}{own}", of_statement(1, false)), &[("OPBD", 10), ("CLBD", 11)], &[1]),
+        page("s", &format!("{}{own}", of_statement(2, true)), &[("OPBD", 11), ("CLBD", 13)], &[2]),
+    ];
+    assert_eq!(shown(&message(1, true, &pages)), [proven(&[1, 2])]);
+    let wrong = message(1, true, &pages).replace(">0.11<", ">0.12<");
+    assert_eq!(shown(&wrong), [failed(&[1, 2], &["page_opening", "page_balance"])]);
+    // Without a balance pages prove nothing.
+    let bare = [page("s", &of_statement(1, false), &[], &[1]), page("s", &of_statement(2, true), &[], &[2])];
+    assert_eq!(shown(&message(1, true, &bare)), [(vec![1, 2], Proof::NotProvable, Vec::new())]);
+}

@@ -7,6 +7,15 @@ use crate::harness::Folder;
 const ALL: &str = "reconcile --channel stripe --platform agreeing_platform.csv --settlement paid.csv \
                    --summary agreeing_summary.csv --bank bank.xml";
 
+/// Deposits that leave something to explain.
+const EVERY_WAY: [(i64, u32, &str); 5] = [
+    (2353, 5, "STRIPE po_rows"),
+    (4975, 6, "STRIPE po_short less charges"),
+    (3500, 8, "Stripe Payments"),
+    (400, 9, "STRIPE"),
+    (123, 10, "STRIPE"),
+];
+
 /// A statement of March 2026 over these entries: cents, day, text.
 fn statement(entries: &[(i64, u32, &str)]) -> String {
     let amount = |cents: i64| format!("{}.{:02}", cents.abs() / 100, cents.abs() % 100);
@@ -34,6 +43,48 @@ fn statement(entries: &[(i64, u32, &str)]) -> String {
     let (opening, closing) = (balance("OPBD", 100_000, 1), balance("CLBD", 100_000 + sum, 20));
     let entries: Vec<String> = entries.iter().map(entry).collect();
     format!("{head}{opening}{closing}{}</Stmt></BkToCstmrStmt></Document>", entries.concat())
+}
+
+/// The same as two pages of an MT940.
+fn mt940(entries: &[(i64, u32, &str)]) -> String {
+    let amount = |cents: i64| format!("{},{:02}", cents / 100, cents % 100);
+    let entry = |(cents, day, text): &(i64, u32, &str)| {
+        format!(":61:2603{day:02}03{day:02}C{}NTRFNONREF\n:86:{text}\n", amount(*cents))
+    };
+    let page = |number: u32, from: &str, to: &str, entries: &[(i64, u32, &str)]| {
+        let entries: String = entries.iter().map(entry).collect();
+        format!(":20:S\n:25:1234\n:28C:7/{number}\n{from}\n{entries}{to}\n-\n")
+    };
+    let (first, second) = entries.split_at(entries.len() / 2);
+    let held =
+        |entries: &[(i64, u32, &str)]| amount(100_000 + entries.iter().map(|(cents, ..)| cents).sum::<i64>());
+    let between = format!("C260308USD{}", held(first));
+    let closing = format!(":62F:C260320USD{}", held(entries));
+    page(1, ":60F:C260301USD1000,00", &format!(":62M:{between}"), first)
+        + &page(2, &format!(":60M:{between}"), &closing, second)
+}
+
+/// The same as BAI2, which has a group for each day: the first and the last day, and those with entries.
+fn bai2(entries: &[(i64, u32, &str)]) -> String {
+    let mut days: Vec<u32> = entries.iter().map(|(_, day, _)| *day).chain([1, 20]).collect();
+    days.sort_unstable();
+    days.dedup();
+    let mut lines = vec!["01,BANK,SHOP,260321,0200,1,,,2/".to_owned()];
+    let (mut held, mut total) = (100_000, 0);
+    for day in &days {
+        let of_day: Vec<_> = entries.iter().filter(|(_, booked, _)| booked == day).collect();
+        let moved: i64 = of_day.iter().map(|(cents, ..)| cents).sum();
+        let (opening, closing) = (held, held + moved);
+        let sum = opening + closing + moved;
+        lines.push(format!("02,SHOP,BANK,1,2603{day:02},2359,USD,2/"));
+        lines.push(format!("03,1234,,010,{opening},,,015,{closing},,/"));
+        lines.extend(of_day.iter().map(|(cents, _, words)| format!("16,165,{cents},Z,,,{words}")));
+        lines.push(format!("49,{sum},{}/", of_day.len() + 2));
+        lines.push(format!("98,{sum},1,{}/", of_day.len() + 4));
+        (held, total) = (closing, total + sum);
+    }
+    lines.push(format!("99,{total},{},{}/\n", days.len(), lines.len() + 1));
+    lines.join("\n")
 }
 
 /// The agreeing files, with one payout that carries all rows and others that nobody itemises.
@@ -81,9 +132,9 @@ fn rows_payouts_and_deposits_that_are_one_sum_are_reconciled() {
     assert_eq!(certificate["parameters"]["payout_words"], "stripe");
 }
 
-#[test]
-fn what_does_not_tie_is_told_payout_by_payout() {
-    let folder = folder(
+/// Payouts that come out in every way there is.
+fn every_way() -> Folder {
+    folder(
         &[
             (2353, 3, "po_rows"),
             (5000, 4, "po_short"),
@@ -94,14 +145,13 @@ fn what_does_not_tie_is_told_payout_by_payout() {
             (400, 8, "po_twin2"),
             (610, 18, "po_young"),
         ],
-        &[
-            (2353, 5, "STRIPE po_rows"),
-            (4975, 6, "STRIPE po_short less charges"),
-            (3500, 8, "Stripe Payments"),
-            (400, 9, "STRIPE"),
-            (123, 10, "STRIPE"),
-        ],
-    );
+        &EVERY_WAY,
+    )
+}
+
+#[test]
+fn what_does_not_tie_is_told_payout_by_payout() {
+    let folder = every_way();
     let ran = folder.run(&format!("{ALL} --diffs d.csv --report r.json"));
     assert_eq!((ran.code, ran.stderr.as_str()), (1, ""));
     insta::assert_snapshot!("payouts", ran.stdout);
@@ -115,6 +165,19 @@ fn what_does_not_tie_is_told_payout_by_payout() {
     let (_, figures) = figures(&folder, "");
     assert_eq!(codes(&figures), ["payout_differences"]);
     assert_eq!(figures["payouts"]["matched_by"], json!({ "reference": 1, "bundle": 1 }));
+}
+
+#[test]
+fn every_format_of_a_bank_gives_the_same() {
+    let folder = every_way();
+    let camt = folder.run(ALL);
+    for (name, text) in [("bank.sta", mt940(&EVERY_WAY)), ("bank.bai", bai2(&EVERY_WAY))] {
+        folder.write(name, text);
+        let ran = folder.run(&format!("{ALL} --diffs d.csv").replace("bank.xml", name));
+        assert_eq!((ran.code, ran.stderr.as_str()), (1, ""), "{name}");
+        assert_eq!(ran.stdout, camt.stdout.replace("bank.xml", name));
+        insta::assert_snapshot!(name.replace('.', "_"), folder.read("d.csv"));
+    }
 }
 
 #[test]
