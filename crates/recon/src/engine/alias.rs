@@ -116,7 +116,8 @@ impl PartitionWorker for Resolver<'_> {
         let mut reported = Vec::new();
         self.search.channel.read(partition, Access::Keep, &mut reported)?;
         let mut known = HashSet::with_capacity(reported.len());
-        known.extend(reported.iter().map(|entry| entry.key));
+        let payments = reported.iter().filter(|entry| entry.kind() == Kind::Payment);
+        known.extend(payments.map(|entry| entry.key));
         drop(reported);
 
         let mut ours = Vec::new();

@@ -181,8 +181,11 @@ impl<'a> Joiner<'a> {
             return;
         }
         if head < split && second as usize >= split && table.following(second) == NONE {
-            rules.pair(&entries[head], &entries[second as usize], found);
-            return;
+            let (ours, theirs) = (&entries[head], &entries[second as usize]);
+            if ours.kind() == theirs.kind() {
+                rules.pair(ours, theirs, found);
+                return;
+            }
         }
         let chain = std::iter::successors(u32::try_from(head).ok(), |index| {
             Some(table.following(*index)).filter(|next| *next != NONE)
@@ -190,13 +193,6 @@ impl<'a> Joiner<'a> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for index in chain.map(|index| index as usize) {
             if index < split { ours.push(entries[index]) } else { theirs.push(entries[index]) }
-        }
-        for rows in [&mut ours, &mut theirs] {
-            if rows.iter().any(Entry::is_carried) {
-                rows.sort_unstable_by_key(Entry::turn);
-            } else {
-                rows.sort_unstable_by_key(Entry::ordinal);
-            }
         }
         rules.group(&ours, &theirs, found);
     }

@@ -133,7 +133,7 @@ pub struct Settings {
     /// The channel's cut-off: rows that happened inside and are absent on the other side are `timing`, not `platform_only` or
     /// `channel_only`. `None` switches the type off.
     pub cut_off: Option<CutOff>,
-    /// Whether rows of one payment of which no two agree are compared by their sums.
+    /// Whether rows of one payment of which no two agree, its refunds among them, are compared by their sums.
     pub net_by_payment: bool,
     /// Rows of earlier days that are still looked for.
     pub carried: Arc<Carried>,
@@ -256,6 +256,7 @@ fn reconcile_by(
         budget: Budget::new(entry_budget(settings, bits, bytes)),
         temp_dir: &settings.temp_dir,
         cut_off: settings.cut_off,
+        net: settings.net_by_payment,
         carried: &settings.carried,
         cancelled: observer.cancelled,
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use payops_channels::row::Status;
+use payops_channels::row::{Kind, Status};
 
 use super::ambiguity::{Candidates, Split};
 use super::entry::{CurrencyCode, Entry};
@@ -14,10 +14,19 @@ use super::tolerance::Tolerance;
 pub(super) struct PairingRules<'a> {
     /// The channel's file has a row for payments that failed too, so that an absent one is a difference.
     pub(super) lists_failed: bool,
-    /// Whether rows of one key of which no two agree are compared by their sums.
+    /// Whether rows of one payment of which no two agree are compared by their sums.
     pub(super) net: bool,
     /// How far amounts may be apart.
     pub(super) tolerance: &'a Tolerance,
+}
+
+/// Rows of one key and kind that agree with none of the other side.
+#[derive(Debug)]
+struct Unpaired<'e> {
+    platform: Vec<&'e Entry>,
+    channel: Vec<&'e Entry>,
+    /// Others of this key and kind were paired.
+    has_pair: bool,
 }
 
 /// Takes one outcome: a pair, or a row of one side.
@@ -63,39 +72,69 @@ impl PairingRules<'_> {
         fits.then_some(band.rule)
     }
 
-    /// Judges the rows of one key, each side in file order.
+    /// Judges the rows of one key, each side in any order.
     ///
     /// Rows that agree in everything are paired first, then those that are each other's only one within tolerance, then
     /// the others in file order; where several are within tolerance, nobody knows which, and none is paired. What is
     /// left over is a duplicate when a row of its side was paired or already reported as missing there; a payment that
     /// failed or was cancelled and that the channel leaves out is not missed at all.
     ///
-    /// Where rows of one payment are netted, all that agree with none are taken together, and are one match when they are of
-    /// one currency and add up to the same on both sides. A row that is there once more than on the other side is in no
-    /// such sum: it is a duplicate as before.
+    /// Where rows of one payment are netted, a key has its refunds too. Of each kind all rows that agree with none are taken
+    /// together, and are one match when they are of one currency and add up to the same on both sides; then what is left of
+    /// all kinds. A row that is there once more than on the other side is in no such sum: it is a duplicate as before.
     ///
     /// Rows of earlier days stand behind those of the day and before what else the file has of other days.
     pub(super) fn group(self, platform: &[Entry], channel: &[Entry], out: &mut impl Outcomes) {
-        let partners = pair_equals(platform, channel);
+        let mut unpaired: Vec<Unpaired<'_>> = Kind::ALL
+            .into_iter()
+            .filter(|kind| kind.is_booked_by_platform())
+            .map(|kind| self.pair_agreeing(of_kind(platform, kind), of_kind(channel, kind), out))
+            .collect();
+        if self.net {
+            unpaired.retain(|rows| !net(&rows.platform, &rows.channel, out));
+            let platform: Vec<&Entry> =
+                unpaired.iter().flat_map(|rows| rows.platform.iter().copied()).collect();
+            let channel: Vec<&Entry> =
+                unpaired.iter().flat_map(|rows| rows.channel.iter().copied()).collect();
+            if net(&platform, &channel, out) {
+                return;
+            }
+        }
+        for rows in unpaired {
+            self.judge(rows, out);
+        }
+    }
+
+    /// Pairs the rows of one kind that agree in everything.
+    fn pair_agreeing<'e>(
+        self,
+        platform: Vec<&'e Entry>,
+        channel: Vec<&'e Entry>,
+        out: &mut impl Outcomes,
+    ) -> Unpaired<'e> {
+        let partners = pair_equals(&platform, &channel);
         let mut taken = vec![false; channel.len()];
         let mut lonely = Vec::new();
-        for (entry, partner) in platform.iter().zip(&partners) {
+        for (entry, partner) in platform.into_iter().zip(&partners) {
             match partner {
                 Some(index) => {
                     taken[*index] = true;
-                    self.pair(entry, &channel[*index], out);
+                    self.pair(entry, channel[*index], out);
                 }
                 None => lonely.push(entry),
             }
         }
-        let mut free: Vec<&Entry> =
-            channel.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(entry, _)| entry).collect();
-        if self.net && adds_up(&lonely, &free) {
-            net(&lonely, &free, out);
-            return;
-        }
+        let has_pair = lonely.len() < partners.len();
+        let free = channel.into_iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(entry, _)| entry);
+        Unpaired { platform: lonely, channel: free.collect(), has_pair }
+    }
+
+    /// Judges what agrees with nothing.
+    fn judge(self, rows: Unpaired<'_>, out: &mut impl Outcomes) {
+        let Unpaired { platform: mut lonely, channel: mut free, mut has_pair } = rows;
         if !self.tolerance.is_empty() && !lonely.is_empty() && !free.is_empty() {
             let split = Split::of(&lonely, &free, self.tolerance);
+            has_pair |= split.platform.len() < lonely.len();
             for (ours, theirs) in split.pairs {
                 self.pair(ours, theirs, out);
             }
@@ -111,7 +150,7 @@ impl PairingRules<'_> {
         for (ours, theirs) in lonely.iter().zip(&free) {
             self.pair(ours, theirs, out);
         }
-        let has_pair = pairs > 0 || lonely.len() < platform.len();
+        has_pair |= pairs > 0;
         self.left_on_platform(&lonely[pairs..], has_pair, out);
         left_on_channel(&free[pairs..], has_pair, out);
     }
@@ -135,6 +174,17 @@ impl PairingRules<'_> {
             out.outcome(outcome, Some(entry), None);
         }
     }
+}
+
+/// The rows of one kind in the order in which they are taken.
+fn of_kind(rows: &[Entry], kind: Kind) -> Vec<&Entry> {
+    let mut rows: Vec<&Entry> = rows.iter().filter(|entry| entry.kind() == kind).collect();
+    if rows.iter().any(|entry| entry.is_carried()) {
+        rows.sort_unstable_by_key(|entry| entry.turn());
+    } else {
+        rows.sort_unstable_by_key(|entry| entry.ordinal());
+    }
+    rows
 }
 
 /// Whether a row that is left over is told of: one of the day, one that was looked for long enough, and one of an earlier
@@ -173,12 +223,16 @@ fn adds_up(platform: &[&Entry], channel: &[&Entry]) -> bool {
         && ours.iter().all(|ours| theirs.iter().all(|theirs| rules::statuses_fit(*ours, *theirs)))
 }
 
-/// Tells of rows that add up to the same, side by side as far as both sides have some.
-fn net(platform: &[&Entry], channel: &[&Entry], out: &mut impl Outcomes) {
-    for index in 0..platform.len().max(channel.len()) {
-        let (ours, theirs) = (platform.get(index).copied(), channel.get(index).copied());
-        out.outcome(DiffType::Netted, ours, theirs);
+/// Tells of rows that add up to the same, side by side as far as both sides have some; returns whether they do.
+fn net(platform: &[&Entry], channel: &[&Entry], out: &mut impl Outcomes) -> bool {
+    let is_one_sum = adds_up(platform, channel);
+    if is_one_sum {
+        for index in 0..platform.len().max(channel.len()) {
+            let (ours, theirs) = (platform.get(index).copied(), channel.get(index).copied());
+            out.outcome(DiffType::Netted, ours, theirs);
+        }
     }
+    is_one_sum
 }
 
 /// What a pair differs in: the currency before the amount before the status.
@@ -196,14 +250,14 @@ fn compare(platform: &Entry, channel: &Entry) -> DiffType {
 
 /// For each row of ours, in file order, the first free row of the channel's that agrees with it in currency,
 /// amount and status.
-fn pair_equals(platform: &[Entry], channel: &[Entry]) -> Vec<Option<usize>> {
+fn pair_equals(platform: &[&Entry], channel: &[&Entry]) -> Vec<Option<usize>> {
     type Facts = (CurrencyCode, i64, Option<Status>);
     let mut free: BTreeMap<Facts, VecDeque<usize>> = BTreeMap::new();
     for (index, entry) in channel.iter().enumerate() {
         free.entry((entry.currency(), entry.amount, entry.status())).or_default().push_back(index);
     }
     let statuses: Vec<Option<Status>> = Status::ALL.into_iter().map(Some).chain([None]).collect();
-    let take_first = |entry: &Entry| {
+    let mut take_first = |entry: &Entry| {
         let facts = |status: Option<Status>| (entry.currency(), entry.amount, status);
         let fitting = statuses.iter().filter(|theirs| rules::statuses_fit(entry.status(), **theirs));
         let first = fitting
@@ -211,5 +265,5 @@ fn pair_equals(platform: &[Entry], channel: &[Entry]) -> Vec<Option<usize>> {
             .min_by_key(|(index, _)| *index)?;
         free.get_mut(&facts(first.1))?.pop_front()
     };
-    platform.iter().map(take_first).collect()
+    platform.iter().map(|entry| take_first(entry)).collect()
 }

@@ -158,6 +158,35 @@ fn by_key(platform: &[TestRow], channel: &[TestRow]) -> BTreeMap<(Kind, String),
     groups
 }
 
+/// Takes out the pairs that agree in everything.
+fn take_equals((ours, theirs): &mut Rows, platform: &[TestRow], channel: &[TestRow]) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    ours.retain(|p| {
+        let equal = theirs.iter().position(|c| difference(&platform[*p], &channel[*c]) == DiffType::Matched);
+        equal.map(|place| pairs.push((*p, theirs.remove(place)))).is_none()
+    });
+    pairs
+}
+
+/// Takes all that is left of some kinds where it is one sum.
+fn take_net(
+    kinds: &mut [&mut Rows],
+    platform: &[TestRow],
+    channel: &[TestRow],
+    of_day: [usize; 2],
+) -> Vec<Told> {
+    let mut ours: Vec<usize> = kinds.iter().flat_map(|(ours, _)| ours.clone()).collect();
+    let mut theirs: Vec<usize> = kinds.iter().flat_map(|(_, theirs)| theirs.clone()).collect();
+    let is_told = any_told(&ours, platform, of_day[0]) || any_told(&theirs, channel, of_day[1]);
+    if !is_told || !is_one_sum(&ours, &theirs, platform, channel) {
+        return Vec::new();
+    }
+    for rows in kinds {
+        **rows = Rows::default();
+    }
+    side_by_side(&mut ours, &mut theirs)
+}
+
 /// Everything that comes out, in the order of the output. Of each side so many rows are of the day, and those behind them
 /// carried.
 pub(super) fn reconcile(
@@ -168,22 +197,34 @@ pub(super) fn reconcile(
     tolerance: &Tolerance,
 ) -> Vec<Listed> {
     let mut out: Vec<Told> = Vec::new();
-    for (ours, theirs) in by_key(platform, channel).into_values() {
-        let mut ours = in_turn(ours, platform, of_day[0]);
-        let mut theirs = in_turn(theirs, channel, of_day[1]);
+    let mut groups = by_key(platform, channel);
+    let mut equal: BTreeMap<(Kind, String), Vec<(usize, usize)>> = BTreeMap::new();
+    for (ours, theirs) in groups.values_mut() {
+        *ours = in_turn(std::mem::take(ours), platform, of_day[0]);
+        *theirs = in_turn(std::mem::take(theirs), channel, of_day[1]);
+    }
+    for (key, rows) in &mut groups {
+        equal.insert(key.clone(), take_equals(rows, platform, channel));
+        if net {
+            out.extend(take_net(&mut [rows], platform, channel, of_day));
+        }
+    }
+    if net {
+        let mut payments: BTreeMap<String, Vec<&mut Rows>> = BTreeMap::new();
+        for ((kind, id), rows) in &mut groups {
+            if matches!(kind, Kind::Payment | Kind::Refund) {
+                payments.entry(id.clone()).or_default().push(rows);
+            }
+        }
+        for mut kinds in payments.into_values() {
+            out.extend(take_net(&mut kinds, platform, channel, of_day));
+        }
+    }
+    for (key, (mut ours, mut theirs)) in groups {
         let is_carried = |p: Option<usize>, c: Option<usize>| {
             p.is_some_and(|p| p >= of_day[0]) || c.is_some_and(|c| c >= of_day[1])
         };
-        let mut pairs = Vec::new();
-        ours.retain(|p| {
-            let equal =
-                theirs.iter().position(|c| difference(&platform[*p], &channel[*c]) == DiffType::Matched);
-            equal.map(|place| pairs.push((*p, theirs.remove(place)))).is_none()
-        });
-        let is_told = any_told(&ours, platform, of_day[0]) || any_told(&theirs, channel, of_day[1]);
-        if net && is_told && is_one_sum(&ours, &theirs, platform, channel) {
-            out.extend(side_by_side(&mut ours, &mut theirs));
-        }
+        let mut pairs = equal.remove(&key).unwrap_or_default();
         let is_near = |p: usize, c: usize| is_near(&platform[p], &channel[c], tolerance);
         let (only_ones, unclear_ours, unclear_theirs) = sort_out(&mut ours, &mut theirs, is_near);
         let mut has_partner = !pairs.is_empty() || !only_ones.is_empty() || !unclear_ours.is_empty();

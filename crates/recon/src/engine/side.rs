@@ -54,6 +54,8 @@ pub(super) struct SideSettings<'a> {
     pub(super) temp_dir: &'a Path,
     /// What the other side may still have later.
     pub(super) cut_off: Option<CutOff>,
+    /// Whether refunds have the keys of their payments, so that they meet them.
+    pub(super) net: bool,
     /// Rows of earlier days, beside those of the files.
     pub(super) carried: &'a Carried,
     pub(super) cancelled: &'a (dyn Fn() -> bool + Sync),
@@ -220,6 +222,7 @@ impl SideWriter<'_> {
         let hasher = &self.settings.hasher;
         let key = match row.channel_trade_no {
             [] => hasher.lonely_key(self.side, ordinal),
+            id if self.settings.net && row.kind == Kind::Refund => hasher.key(Kind::Payment, id),
             id => hasher.key(row.kind, id),
         };
         if self.side == Side::Channel && row.kind == Kind::Payment {

@@ -146,6 +146,7 @@ impl Matcher<'_> {
             budget: Budget::new(self.memory),
             temp_dir: &temp_dir,
             cut_off: self.cut_off,
+            net: self.net,
             carried: self.carried,
             cancelled: &|| false,
         };

@@ -219,6 +219,16 @@ fn parts_of_one_payment_are_netted_and_duplicates_are_not() {
     assert_eq!(net(&[p(100)], &[c(100), c(100)]), [DiffType::Matched, DiffType::DuplicateChannel]);
     let expected = [DiffType::Matched, DiffType::Netted, DiffType::Netted];
     assert_eq!(net(&[p(100), p(60), p(40)], &[c(100), c(100)]), expected);
+    // A refund of the same payment, which the channel has taken off already.
+    let refund = |amount| TestRow { kind: Kind::Refund, ..p(amount) };
+    assert_eq!(net(&[p(100), refund(-40)], &[c(60)]), [DiffType::Netted; 2]);
+    assert_eq!(net(&[p(60), p(40), refund(-40)], &[c(100), c(-40)]), [DiffType::Netted; 3]);
+    let expected = [DiffType::AmountDiff, DiffType::PlatformOnly];
+    assert_eq!(net(&[p(100), refund(-40)], &[c(61)]), expected);
+    let their_refund = TestRow { kind: Kind::Refund, ..c(-40) };
+    let expected = [DiffType::AmountDiff, DiffType::Matched];
+    assert_eq!(net(&[p(100), refund(-40)], &[c(60), their_refund]), expected);
+    assert_eq!(net(&[refund(100)], &[c(100)]), [DiffType::PlatformOnly, DiffType::ChannelOnly]);
     // No sum: as without netting.
     assert_eq!(net(&[p(60), p(60)], &[c(100)]), [DiffType::AmountDiff, DiffType::DuplicatePlatform]);
     // Another currency, or a part that failed here.
