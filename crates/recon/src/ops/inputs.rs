@@ -99,19 +99,30 @@ pub async fn payouts(
     wait.map_or(Ok(files), Err)
 }
 
-/// The channel's movements of the task's day.
-pub async fn settlement(running: &Running<'_>) -> Result<StoredFile, Stop> {
-    obtain(running, FileRole::Settlement).await
+/// The channel's movements and balances of the task's day, asked for at once, since each takes minutes at Stripe. There are no
+/// balances where the channel has no such report or it fails; the verdict then says so.
+pub async fn channel(running: &Running<'_>) -> Result<(StoredFile, Option<StoredFile>), Stop> {
+    let settlement = match obtain(running, FileRole::Settlement).await {
+        Err(stop @ (Stop::Error(_) | Stop::Unwanted)) => return Err(stop),
+        found_or_wait => found_or_wait,
+    };
+    let summary = optional(running, FileRole::BalanceSummary).await;
+    Ok((settlement?, summary?))
 }
 
-/// The channel's balances of the task's day; `None` where the channel has no such report or it fails. The
-/// verdict then says so.
-pub async fn balance_summary(running: &Running<'_>) -> Result<Option<StoredFile>, Stop> {
-    optional(running, FileRole::BalanceSummary).await
-}
-
-/// A file without which a run goes on.
+/// A file without which a run goes on. What could not be had is not asked for again in the same run, while the run waits for
+/// another file.
 async fn optional(running: &Running<'_>, role: FileRole) -> Result<Option<StoredFile>, Stop> {
+    let (conn, task) = (running.app.context.db.read(), &running.task);
+    if task.input(role).is_none()
+        && let Some(since) = task.started_at
+        && file::failed_since(conn, &task.subject(role), since).await?
+        && file::current(conn, &task.subject(role))
+            .await?
+            .is_none_or(|file| file.source != FileSource::Upload)
+    {
+        return Ok(None);
+    }
     match obtain(running, role).await {
         Ok(file) => Ok(Some(file)),
         Err(Stop::Error(error)) if error.kind() == ErrorKind::Unprocessable => {
@@ -253,17 +264,17 @@ async fn fetch(
         let why = Error::unavailable("this process is stopping", Duration::from_secs(1));
         return Err(Stop::Error(why));
     };
-    let (size, sha256) = fetched?;
-    match keep(app, &row, place.path(), (size, sha256), wanted_by).await {
-        Ok(taken) => Ok(taken.file),
-        Err(error) => {
-            // What its source gave is not wanted: asking the same once more would not help.
-            if error.kind() == ErrorKind::Unprocessable {
-                fail(app, &row, &error.text().en).await?;
-            }
-            Err(Stop::Error(error))
-        }
+    let kept = match fetched {
+        Ok(contents) => keep(app, &row, place.path(), contents, wanted_by).await.map_err(Stop::from),
+        Err(stop) => Err(stop),
+    };
+    // What its source refuses, or gave and is not wanted: asking the same once more would not help.
+    if let Err(Stop::Error(error)) = &kept
+        && error.kind() == ErrorKind::Unprocessable
+    {
+        fail(app, &row, &error.text().en).await?;
     }
+    kept.map(|taken| taken.file)
 }
 
 /// What came from a source.

@@ -109,8 +109,7 @@ impl Running<'_> {
         let begun = Instant::now();
         self.report(Phase::Downloading, 0, None).await?;
         let span = tracing::info_span!("reconciliation.DownloadFile");
-        let settlement = inputs::settlement(self).instrument(span.clone()).await?;
-        let summary = inputs::balance_summary(self).instrument(span.clone()).await?;
+        let (settlement, summary) = inputs::channel(self).instrument(span.clone()).await?;
         // A statement that comes later than this is one that the run did not use.
         let by = matching::matched_by(self.app, &self.task).await?;
         let bank = inputs::bank(self, &by.payouts).await?;

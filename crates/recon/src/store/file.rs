@@ -171,6 +171,16 @@ pub async fn requested(conn: &impl ConnectionTrait, subject: &Subject) -> Result
     Ok(file)
 }
 
+/// Whether a download of a subject was begun since then and came to nothing.
+pub async fn failed_since(conn: &impl ConnectionTrait, subject: &Subject, since: Timestamp) -> Result<bool> {
+    let failed = about(subject)
+        .filter(Column::Status.eq(FileStatus::Failed))
+        .filter(Column::CreatedAt.gte(since))
+        .one(conn)
+        .await?;
+    Ok(failed.is_some())
+}
+
 /// The unfinished downloads that wait for one of the channel's report runs.
 pub async fn waiting_for(conn: &impl ConnectionTrait, external_id: &str) -> Result<Vec<Model>> {
     let files = Entity::find()
