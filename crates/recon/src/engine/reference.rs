@@ -187,6 +187,22 @@ fn take_net(
     side_by_side(&mut ours, &mut theirs)
 }
 
+/// Takes out what is one sum of a payment and its refunds.
+fn take_nets_of_payments(
+    groups: &mut BTreeMap<(Kind, String), Rows>,
+    platform: &[TestRow],
+    channel: &[TestRow],
+    of_day: [usize; 2],
+) -> Vec<Told> {
+    let mut payments: BTreeMap<String, Vec<&mut Rows>> = BTreeMap::new();
+    for ((kind, id), rows) in groups {
+        if matches!(kind, Kind::Payment | Kind::Refund) {
+            payments.entry(id.clone()).or_default().push(rows);
+        }
+    }
+    payments.into_values().flat_map(|mut kinds| take_net(&mut kinds, platform, channel, of_day)).collect()
+}
+
 /// Everything that comes out, in the order of the output. Of each side so many rows are of the day, and those behind them
 /// carried.
 pub(super) fn reconcile(
@@ -210,15 +226,7 @@ pub(super) fn reconcile(
         }
     }
     if net {
-        let mut payments: BTreeMap<String, Vec<&mut Rows>> = BTreeMap::new();
-        for ((kind, id), rows) in &mut groups {
-            if matches!(kind, Kind::Payment | Kind::Refund) {
-                payments.entry(id.clone()).or_default().push(rows);
-            }
-        }
-        for mut kinds in payments.into_values() {
-            out.extend(take_net(&mut kinds, platform, channel, of_day));
-        }
+        out.extend(take_nets_of_payments(&mut groups, platform, channel, of_day));
     }
     for (key, (mut ours, mut theirs)) in groups {
         let is_carried = |p: Option<usize>, c: Option<usize>| {
