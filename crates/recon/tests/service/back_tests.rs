@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
@@ -21,6 +22,7 @@ both_databases!(payops_recon::MIGRATIONS;
     what_cannot_be_tested_is_refused,
     only_admins_make_them_and_once,
     another_instance_goes_on_after_a_crash,
+    of_instances_that_lose_their_leases_none_writes_a_task_twice,
     what_was_called_off_stays_so,
 );
 
@@ -423,6 +425,34 @@ async fn another_instance_goes_on_after_a_crash(db: TestDb) {
     assert_eq!(test["changes"]["gained"]["count"], 1, "{test}");
     assert_eq!(test["before"]["matched"], 1 + 3, "each task once");
     assert_eq!(changes(&app, &test, "").await["total"], 3);
+}
+
+async fn of_instances_that_lose_their_leases_none_writes_a_task_twice(db: TestDb) {
+    let app = App::start(db).await;
+    let points = version(&app, &points()).await;
+    for dates in [["2026-01-12", "2026-01-13"], ["2026-01-14", "2026-01-15"], [FIRST, SECOND]] {
+        day(&app, dates[0], &OF_ALL_KINDS).await;
+        // One without changes, which no key of a change keeps from being counted twice.
+        day(&app, dates[1], &OF_ALL_KINDS[3..4]).await;
+    }
+    for _ in 0..2 {
+        app.run_jobs();
+    }
+    let days = json!({ "channel": "adyen", "first_date": "2026-01-12", "last_date": SECOND });
+    let test = make(&app, points, &days).await;
+    let seen = AtomicI64::new(0);
+    let test = until(&app, &test, |test| {
+        let done = test["tasks_done"].as_i64().unwrap();
+        if seen.swap(done, Ordering::Relaxed) < done {
+            // Whoever works on it is late from now on, and another one takes over.
+            app.clock.advance(chrono::TimeDelta::seconds(90));
+        }
+        test["status"] == "completed"
+    })
+    .await;
+    assert_eq!((&test["tasks_done"], &test["tasks_failed"]), (&json!(6), &json!(0)));
+    assert_eq!((&test["changes"]["gained"]["count"], &test["before"]["matched"]), (&json!(2 * 3), &json!(6)));
+    assert_eq!(changes(&app, &test, "").await["total"], 2 * 3);
 }
 
 async fn what_was_called_off_stays_so(db: TestDb) {
