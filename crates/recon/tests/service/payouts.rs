@@ -18,6 +18,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_statement_can_be_expected,
     reports_of_payouts_are_fetched_and_the_day_ties_by_itself,
     without_the_report_that_states_payouts_nothing_is_proven,
+    a_report_that_has_failed_is_not_asked_for_again_while_another_is_waited_for,
     reports_of_payouts_can_be_handed_over,
     window_and_words_are_those_of_the_settings,
     a_day_is_run_again_when_a_day_beside_it_explains_its_deposits,
@@ -312,6 +313,26 @@ async fn without_the_report_that_states_payouts_nothing_is_proven(db: TestDb) {
         payouts["types"]["matched"]["count"],
         json!(app.truth(QUIET)["payouts"].as_array().unwrap().len())
     );
+}
+
+async fn a_report_that_has_failed_is_not_asked_for_again_while_another_is_waited_for(db: TestDb) {
+    let app = App::start(db).await;
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &bank_of(&app)).await;
+    for (kind, report) in
+        [(FaultKind::ReportFails, "payouts."), (FaultKind::ReportStaysPending, "payout_reconciliation.")]
+    {
+        app.fault(Fault::once(FaultTarget::StripeCreate, kind).times(0).for_report(report));
+    }
+    let id = app.begin(QUIET).await;
+    // Settlement file and balance summary are chosen: started, and changed twice.
+    app.until(&id, |task| task["version"] == 4 && task["status_message"].is_string()).await;
+    app.clock.advance(chrono::TimeDelta::hours(13));
+    let task = app.ended(&id).await;
+    assert_eq!(task["status"], "completed", "what the channel does not give fails no run: {task}");
+    let listed = app.get("/api/v1/reconciliation/settlement-files?role=payouts").await.data();
+    let states: Vec<&Value> =
+        listed["items"].as_array().unwrap().iter().map(|file| &file["status"]).collect();
+    assert_eq!(states, ["failed"], "{listed}");
 }
 
 async fn reports_of_payouts_can_be_handed_over(db: TestDb) {
