@@ -179,20 +179,23 @@ pub fn new_row(task: &Task, record_id: Uuid, difference: &Difference<'_>) -> Opt
 }
 
 /// Makes the ends that a run found those of its task: rows that it closes get their end, and rows that an earlier run
-/// of the task had closed, and this one has not, are open again.
+/// of the task had closed, and this one has not, are open again. An end that a day before has found meanwhile stands: then
+/// the task has looked for a row that is no longer there for it, and is run again. The end of a later day gives way.
 pub async fn settle(
     app: &Reconciliation,
     tx: &Tx,
     task: &Task,
     ends: &BTreeMap<Uuid, CarriedEnd>,
 ) -> Result<()> {
-    let before: BTreeMap<Uuid, Option<CarriedEnd>> = carried::closed_by(tx, task.id)
-        .await?
-        .into_iter()
-        .map(|row| (row.record_id, row.closed_as))
-        .collect();
-    let other_end = |row: &Uuid| ends.get(row).copied() != before.get(row).copied().flatten();
-    let undone: Vec<Uuid> = before.keys().copied().filter(other_end).collect();
+    let found: Vec<Uuid> = ends.keys().copied().collect();
+    let own = carried::closed_by(tx, task.id).await?;
+    let looked_for = carried::not_closed_before(tx, &found, task.task_date).await?;
+    let before: BTreeMap<Uuid, (Option<Uuid>, Option<CarriedEnd>)> =
+        own.iter().chain(&looked_for).map(|row| (row.record_id, (row.closed_by, row.closed_as))).collect();
+    let end = |row: &Uuid| ends.get(row).map(|end| (Some(task.id), Some(*end)));
+    let other_end = |row: &Uuid| end(row) != before.get(row).copied();
+    let had_end = before.iter().filter(|(_, (_, closed_as))| closed_as.is_some());
+    let undone: Vec<Uuid> = had_end.map(|(row, _)| *row).filter(other_end).collect();
     carried::reopen(tx, &undone).await?;
     let reopened = closing::reopen(tx, &undone, app.context.now()).await?;
     note(app, tx, reopened, "reopened", None, task).await?;
@@ -201,10 +204,10 @@ pub async fn settle(
         (CarriedEnd::Differs, ReasonCode::ToldOnLaterDay),
         (CarriedEnd::Missing, ReasonCode::ToldOnLaterDay),
     ] {
-        let rows: Vec<Uuid> = ends
+        let rows: Vec<Uuid> = looked_for
             .iter()
-            .filter(|(row, end)| **end == closed_as && other_end(row))
-            .map(|(row, _)| *row)
+            .map(|row| row.record_id)
+            .filter(|row| ends.get(row) == Some(&closed_as) && other_end(row))
             .collect();
         carried::close(tx, &rows, (task.id, task.task_date), closed_as).await?;
         let how = closing::Automatic { reason, note: task.task_no.clone(), by: system().id };

@@ -86,7 +86,7 @@ pub async fn looked_for(
         .filter(Column::Account.eq(days.account))
         .filter(Column::Timezone.eq(days.timezone))
         .filter(Column::FirstDate.lt(date))
-        .filter(Cond::any().add(Column::ClosedDate.is_null()).add(Column::ClosedDate.gte(date)))
+        .filter(not_before(date))
         .filter(record::shown())
         .order_by_asc(Column::FirstDate)
         .order_by_asc(record::Column::Identity)
@@ -98,6 +98,25 @@ pub async fn looked_for(
 /// The rows that a task has closed.
 pub async fn closed_by(tx: &Tx, task_id: Uuid) -> Result<Vec<Model>> {
     Ok(Entity::find().filter(Column::ClosedBy.eq(task_id)).all(tx.conn()).await?)
+}
+
+/// Those of the rows that no task of a day before `date` has closed. They cannot change while the tasks that they come from
+/// are locked.
+pub async fn not_closed_before(tx: &Tx, rows: &[Uuid], date: NaiveDate) -> Result<Vec<Model>> {
+    let mut found = Vec::new();
+    for batch in rows.chunks(ROWS_PER_STATEMENT) {
+        let rows = Entity::find()
+            .filter(Column::RecordId.is_in(batch.iter().copied()))
+            .filter(not_before(date))
+            .all(tx.conn())
+            .await?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+fn not_before(date: NaiveDate) -> Cond {
+    Cond::any().add(Column::ClosedDate.is_null()).add(Column::ClosedDate.gte(date))
 }
 
 /// Notes that the task of a later day has closed rows.

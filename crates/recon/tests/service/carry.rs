@@ -1,5 +1,7 @@
 //! What one side has before the other, and how the next day's file closes it.
 
+use std::path::PathBuf;
+
 use http::Method;
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 use crate::channel_settings::SETTINGS;
 use crate::expected_files::call;
 use crate::files::text;
-use crate::harness::App;
+use crate::harness::{App, Gateway, HeldFile};
 
 both_databases!(payops_recon::MIGRATIONS;
     the_next_days_file_closes_what_was_pending,
@@ -17,6 +19,8 @@ both_databases!(payops_recon::MIGRATIONS;
     a_correction_of_either_day_ends_as_if_it_had_been_there_at_first,
     days_that_are_run_out_of_order_end_the_same,
     days_that_are_run_at_once_end_the_same,
+    a_row_that_two_days_have_found_at_once_belongs_to_the_first_of_them,
+    an_earlier_day_that_is_run_later_says_how_a_row_ended,
     a_cancelled_day_gives_back_what_it_closed,
     what_people_did_about_a_carried_record_stays,
     what_happened_since_the_cut_off_may_be_in_the_next_file,
@@ -47,7 +51,6 @@ zone = 'Etc/UTC'
 /// Hands over the files of a day: payments of ours by number, amount and status; rows of theirs by number and amount.
 async fn hand_over(app: &App, day: u32, ours: &[(u32, i64, &str)], theirs: &[(u32, i64)]) {
     let date = date(day);
-    let mut about = vec![("channel", "adyen"), ("settlement_date", date.as_str())];
     let mut platform = vec![
         "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id".to_owned(),
         format!("P{day}000,T{day}000,5,EUR,succeeded,{date}T10:00:00Z,M1"),
@@ -55,18 +58,40 @@ async fn hand_over(app: &App, day: u32, ours: &[(u32, i64, &str)], theirs: &[(u3
     platform.extend(ours.iter().map(|(number, amount, status)| {
         format!("P{number},T{number},{amount},EUR,{status},{date}T23:50:00Z,M1")
     }));
+    // Some days go back to what they were.
+    let about = [("channel", "adyen"), ("settlement_date", date.as_str()), ("restore", "true")];
+    let taken = app.upload("platform-files", &about, (platform.join("\n") + "\n").as_bytes()).await;
+    assert!(matches!(taken.status, 200 | 201), "{:?}", taken.json());
+    hand_over_theirs(app, day, theirs).await;
+}
+
+/// The channel's file alone. Gives where it is stored.
+async fn hand_over_theirs(app: &App, day: u32, theirs: &[(u32, i64)]) -> PathBuf {
+    let date = date(day);
     let mut settlement =
         vec!["row,id,amount,currency,time".to_owned(), format!("R{day}000,T{day}000,5,EUR,{date}T10:00:00Z")];
     settlement.extend(
         theirs.iter().map(|(number, amount)| format!("R{number},T{number},{amount},EUR,{date}T00:10:00Z")),
     );
-    // Some days go back to what they were.
-    about.push(("restore", "true"));
-    let taken = app.upload("platform-files", &about, (platform.join("\n") + "\n").as_bytes()).await;
-    assert!(matches!(taken.status, 200 | 201), "{:?}", taken.json());
-    about.push(("mapping", MAPPING));
+    let about =
+        [("channel", "adyen"), ("settlement_date", date.as_str()), ("restore", "true"), ("mapping", MAPPING)];
     let taken = app.upload("settlement-files", &about, (settlement.join("\n") + "\n").as_bytes()).await;
     assert!(matches!(taken.status, 200 | 201), "{:?}", taken.json());
+    let hash = taken.data()["file"]["file_hash"].clone();
+    app.files.path().join("adyen").join(date).join(format!("settlement-{}", text(&hash)))
+}
+
+/// What the gateway's feed says of a day: the payment that every day has, and others of ours.
+fn feed(day: u32, ours: &[(u32, i64, &str)]) -> String {
+    let row = |(number, amount, status): &(u32, i64, &str)| {
+        json!({
+            "payment_no": format!("P{number}"), "channel_trade_no": format!("T{number}"), "amount": amount,
+            "currency": "EUR", "status": status, "created_at": format!("{}T10:00:00Z", date(day)), "merchant_id": "M1",
+        })
+        .to_string()
+            + "\n"
+    };
+    [(day * 1000, 5, "succeeded")].iter().chain(ours).map(row).collect()
 }
 
 async fn begin(app: &App, day: u32) -> String {
@@ -274,6 +299,54 @@ async fn days_that_are_run_at_once_end_the_same(db: TestDb) {
     let begun = futures::future::join_all((5..=9).map(|day| begin(&app, day))).await;
     let ids: Vec<&str> = begun.iter().map(String::as_str).collect();
     assert_five(&app, &ids).await;
+}
+
+/// Waits until a run of a day asks the gateway for its feed.
+async fn asks(app: &App, id: &str, run_no: i64) {
+    app.until(id, |task| task["run_no"] == run_no && task["phase"] == "fetching").await;
+}
+
+async fn a_row_that_two_days_have_found_at_once_belongs_to_the_first_of_them(db: TestDb) {
+    let gateway = Gateway::start(&feed(7, &[])).await;
+    let app = App::start_with_gateway(db, &gateway).await;
+    hand_over(&app, 5, &[(1, 100, "pending")], &[]).await;
+    hand_over(&app, 6, &[], &[(1, 100)]).await;
+    let stored = hand_over_theirs(&app, 7, &[(1, 100)]).await;
+    let first = run(&app, 5).await;
+    gateway.holds_calls();
+    let third = begin(&app, 7).await;
+    asks(&app, &third, 1).await;
+    let held = HeldFile::new(stored);
+    gateway.answers_one();
+    // The last day compares, and has looked for what the first one lacks. Then the second day finds that.
+    let second = held.while_it_is_read(run(&app, 6)).await;
+    gateway.answers_one();
+    settled(&app, &[&first, &second, &third]).await;
+    let closed = || json!("closed_by_later_file");
+    assert_eq!(told(&app, &second).await, [one("carried", 1, "resolved", closed())]);
+    assert_eq!(told(&app, &third).await, [open("channel_only", 1)]);
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", closed())]);
+    assert_eq!(app.records(&first).await[0]["resolution_note"], task_no(&app, &second).await);
+}
+
+async fn an_earlier_day_that_is_run_later_says_how_a_row_ended(db: TestDb) {
+    let app = App::start(db).await;
+    settle(&app, &json!({ "channel": "adyen", "lookback_days": 3 })).await;
+    hand_over(&app, 5, &[(1, 100, "pending")], &[]).await;
+    hand_over(&app, 6, &[], &[(1, 100)]).await;
+    hand_over(&app, 8, &[], &[]).await;
+    let (first, last) = (run(&app, 5).await, run(&app, 8).await);
+    assert_eq!(told(&app, &last).await, [open("platform_only", 1)]);
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", json!("told_on_later_day"))]);
+    let second = run(&app, 6).await;
+    settled(&app, &[&first, &second, &last]).await;
+    assert_eq!(told(&app, &last).await, []);
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", json!("closed_by_later_file"))]);
+    assert_eq!(app.records(&first).await[0]["resolution_note"], task_no(&app, &second).await);
+}
+
+async fn task_no(app: &App, id: &str) -> Value {
+    app.get(&format!("/api/v1/reconciliation/tasks/{id}")).await.data()["task_no"].clone()
 }
 
 async fn a_cancelled_day_gives_back_what_it_closed(db: TestDb) {

@@ -1,6 +1,7 @@
 //! The service in one process: its API without a network, its jobs, and the sandbox as Stripe and gateway.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use payops_sandbox::{DEFAULT_WEBHOOK_SECRET, Fault, RunningSandbox, Sandbox, San
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -178,12 +180,13 @@ impl App {
     /// amount, currency and status.
     pub async fn hand_over_day(&self, date: &str, platform: &str, channel: &str) {
         let columns = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id";
-        let about = [("channel", "adyen"), ("settlement_date", date)];
+        // Some days go back to what they were.
+        let about = [("channel", "adyen"), ("settlement_date", date), ("restore", "true")];
         let ours = self.upload("platform-files", &about, format!("{columns}\n{platform}").as_bytes()).await;
         assert!(matches!(ours.status, 200 | 201), "{:?}", ours.json());
         let mapping = "unit = \"minor\"\n[columns]\nchannel_trade_no = \"id\"\namount = \"sum\"\ncurrency = \"currency\"\n\
                        status = \"status\"\n[constants]\nkind = \"payment\"\n[status]\nsucceeded = [\"paid\"]\n";
-        let theirs = [about[0], about[1], ("mapping", mapping)];
+        let theirs = [about[0], about[1], about[2], ("mapping", mapping)];
         let theirs = self
             .upload("settlement-files", &theirs, format!("id,sum,currency,status\n{channel}").as_bytes())
             .await;
@@ -318,26 +321,72 @@ impl App {
 pub struct Gateway {
     url: String,
     page: Arc<Mutex<String>>,
+    answers: Arc<Semaphore>,
 }
 
 impl Gateway {
     pub async fn start(page: &str) -> Self {
         let page = Arc::new(Mutex::new(page.to_owned()));
-        let shown = Arc::clone(&page);
+        let answers = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        let (shown, may_answer) = (Arc::clone(&page), Arc::clone(&answers));
         let answer = move || {
-            let page = shown.lock().unwrap().clone();
-            std::future::ready(([("content-type", "application/x-ndjson")], page))
+            let (shown, may_answer) = (Arc::clone(&shown), Arc::clone(&may_answer));
+            async move {
+                may_answer.acquire().await.unwrap().forget();
+                let page = shown.lock().unwrap().clone();
+                ([("content-type", "application/x-ndjson")], page)
+            }
         };
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let router = axum::Router::new().fallback(answer);
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, page }
+        Self { url, page, answers }
+    }
+
+    /// From now on calls wait until each is let through.
+    pub fn holds_calls(&self) {
+        self.answers.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    /// Answers one call that waits, or the next one.
+    pub fn answers_one(&self) {
+        self.answers.add_permits(1);
     }
 
     /// From now on it answers with this page.
     pub fn turns_to(&self, page: &str) {
         page.clone_into(&mut self.page.lock().unwrap());
+    }
+}
+
+/// A stored file whose reader waits: a pipe in its place. A run that is to be held so must have chosen the file before.
+pub struct HeldFile {
+    path: PathBuf,
+    aside: PathBuf,
+}
+
+impl HeldFile {
+    pub fn new(path: PathBuf) -> Self {
+        let aside = path.with_extension("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success(), "{made}");
+        Self { path, aside }
+    }
+
+    /// Does `meanwhile` while a run waits for the file, and lets it go on then.
+    pub async fn while_it_is_read<T>(self, meanwhile: impl Future<Output = T>) -> T {
+        let Self { path, aside } = self;
+        let pipe = path.clone();
+        // It opens when somebody reads.
+        let writer = tokio::task::spawn_blocking(move || std::fs::File::create(pipe));
+        let mut writer = tokio::time::timeout(PATIENCE, writer).await.unwrap().unwrap().unwrap();
+        let done = meanwhile.await;
+        // Whoever opens it from now on has the file itself.
+        std::fs::rename(aside, &path).unwrap();
+        std::io::copy(&mut std::fs::File::open(path).unwrap(), &mut writer).unwrap();
+        done
     }
 }
 
