@@ -91,9 +91,17 @@ pub async fn file_has_come(
 }
 
 /// A run has ended, with a verdict or without. When a file came that it did not use, or an earlier day has changed what
-/// this one looks for, the day is started again, as it would have been had that come a second later. Else later days are
-/// looked at, which may have changed by what this one has found.
+/// this one looks for, the day is started again, as it would have been had that come a second later. Later days are looked
+/// at in any case: they may have looked for what this run has found, however soon another one takes its place.
 pub async fn run_has_ended(app: &Reconciliation, tx: &Tx, actor: &Actor, task: &Task) -> Result<()> {
+    if is_outdated(tx, task).await? {
+        tasks::execute(app, tx, actor, task.id).await?;
+    }
+    look_at_later(app, tx, task).await
+}
+
+/// Whether something else is in force for a task than what its run, which has ended, has compared.
+async fn is_outdated(tx: &Tx, task: &Task) -> Result<bool> {
     for role in [
         FileRole::Settlement,
         FileRole::BalanceSummary,
@@ -109,27 +117,21 @@ pub async fn run_has_ended(app: &Reconciliation, tx: &Tx, actor: &Actor, task: &
             (_, None) => false,
         };
         if missed {
-            tasks::execute(app, tx, actor, task.id).await?;
-            return Ok(());
+            return Ok(true);
         }
     }
-    if task.status == TaskStatus::Completed && carry::hash_now(tx.conn(), task).await? != task.carried_hash {
-        tasks::execute(app, tx, actor, task.id).await?;
-        return Ok(());
+    if task.status == TaskStatus::Completed {
+        let looked_for = carry::hash_now(tx.conn(), task).await?;
+        if looked_for != task.carried_hash || beside::knows_more(tx.conn(), task).await? {
+            return Ok(true);
+        }
     }
-    if task.status == TaskStatus::Completed && beside::knows_more(tx.conn(), task).await? {
-        tasks::execute(app, tx, actor, task.id).await?;
-        return Ok(());
-    }
-    if task.inputs_changed && banks_have_changed(tx, task).await? {
-        tasks::execute(app, tx, actor, task.id).await?;
-        return Ok(());
-    }
-    look_at_later(app, tx, task).await
+    Ok(task.inputs_changed && banks_have_changed(tx, task).await?)
 }
 
 /// The rows that a day carries forward, or closes, may have changed: the next day that has looked for other rows than there
-/// are now is started again. It looks at those behind it when it ends, as does a run that is under way.
+/// are now is started again. It looks at those behind it when it ends, as does a run that is under way. A day that has
+/// nothing new to look for says nothing of those behind it, which may have been run when there was more.
 pub async fn look_at_later(app: &Reconciliation, tx: &Tx, task: &Task) -> Result<()> {
     for later in task::started_after(tx.conn(), task).await? {
         let later = task::lock(tx, later.id).await?;
@@ -138,8 +140,8 @@ pub async fn look_at_later(app: &Reconciliation, tx: &Tx, task: &Task) -> Result
             TaskStatus::Completed => {
                 if carry::hash_now(tx.conn(), &later).await? != later.carried_hash {
                     tasks::execute(app, tx, &system(), later.id).await?;
+                    break;
                 }
-                break;
             }
             // It looks anew when it is started.
             TaskStatus::Failed | TaskStatus::Pending | TaskStatus::Cancelled => {}

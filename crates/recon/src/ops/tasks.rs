@@ -116,9 +116,10 @@ pub async fn cancel(
     if status == TaskStatus::Cancelled {
         task_record::mark_all_gone(tx, id, now).await?;
         carry::settle(app, tx, &task, &BTreeMap::new()).await?;
-        days::look_at_later(app, tx, &task).await?;
         beside::have_changed(app, tx, &task).await?;
     }
+    // Also when a run alone is called off: that days before it had changed was left to its end.
+    days::look_at_later(app, tx, &task).await?;
     record(app, tx, actor, "reconciliation_task.cancelled", &task, json!({ "run_no": task.run_no })).await?;
     app.metrics.task_ended(status);
     Ok(task)

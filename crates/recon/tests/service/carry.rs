@@ -20,6 +20,8 @@ both_databases!(payops_recon::MIGRATIONS;
     days_that_are_run_out_of_order_end_the_same,
     days_that_are_run_at_once_end_the_same,
     a_row_that_two_days_have_found_at_once_belongs_to_the_first_of_them,
+    what_a_later_day_has_seen_of_a_run_that_is_replaced_at_once_does_not_stay,
+    what_a_run_that_was_called_off_left_to_its_end_is_not_forgotten,
     an_earlier_day_that_is_run_later_says_how_a_row_ended,
     a_cancelled_day_gives_back_what_it_closed,
     what_people_did_about_a_carried_record_stays,
@@ -327,6 +329,56 @@ async fn a_row_that_two_days_have_found_at_once_belongs_to_the_first_of_them(db:
     assert_eq!(told(&app, &third).await, [open("channel_only", 1)]);
     assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", closed())]);
     assert_eq!(app.records(&first).await[0]["resolution_note"], task_no(&app, &second).await);
+}
+
+async fn what_a_later_day_has_seen_of_a_run_that_is_replaced_at_once_does_not_stay(db: TestDb) {
+    let gateway = Gateway::start(&feed(5, &[])).await;
+    let app = App::start_with_gateway(db, &gateway).await;
+    hand_over_theirs(&app, 5, &[]).await;
+    hand_over(&app, 6, &[], &[]).await;
+    hand_over(&app, 7, &[], &[(1, 100)]).await;
+    let (first, second, third) = (run(&app, 5).await, run(&app, 6).await, run(&app, 7).await);
+    assert_eq!(told(&app, &third).await, [open("channel_only", 1)]);
+    // We have it on the first day after all, and so has the channel, whose file comes too late for the second run.
+    gateway.turns_to(&feed(5, &[(1, 100, "pending")]));
+    gateway.holds_calls();
+    execute(&app, &first).await;
+    asks(&app, &first, 2).await;
+    hand_over_theirs(&app, 5, &[(1, 100)]).await;
+    gateway.answers_one();
+    asks(&app, &first, 3).await;
+    // Between the two runs the last day sees it pending; it may be at work already.
+    app.post(&format!("/api/v1/reconciliation/tasks/{third}/execute"), &json!({})).await;
+    let carried = |task: &Value| task["status"] == "completed" && task["diff_count"] == 0;
+    app.until(&third, carried).await;
+    assert_eq!(told(&app, &third).await, [one("carried", 1, "resolved", json!("closed_by_later_file"))]);
+    gateway.answers_one();
+    settled(&app, &[&first, &second, &third]).await;
+    assert_eq!(told(&app, &first).await, [open("status_diff", 1)]);
+    assert_eq!(told(&app, &third).await, [open("channel_only", 1)]);
+}
+
+async fn what_a_run_that_was_called_off_left_to_its_end_is_not_forgotten(db: TestDb) {
+    let gateway = Gateway::start(&feed(6, &[])).await;
+    let app = App::start_with_gateway(db, &gateway).await;
+    hand_over(&app, 5, &[], &[]).await;
+    hand_over_theirs(&app, 6, &[]).await;
+    hand_over(&app, 7, &[], &[(1, 100)]).await;
+    let (first, second, third) = (run(&app, 5).await, run(&app, 6).await, run(&app, 7).await);
+    assert_eq!(told(&app, &third).await, [open("channel_only", 1)]);
+    gateway.holds_calls();
+    execute(&app, &second).await;
+    asks(&app, &second, 2).await;
+    hand_over(&app, 5, &[(1, 100, "pending")], &[]).await;
+    settled(&app, &[&first]).await;
+    assert_eq!(told(&app, &first).await, [open("timing", 1)]);
+    let path = format!("/api/v1/reconciliation/tasks/{second}/cancel");
+    assert_eq!(app.post(&path, &json!({})).await.data()["status"], "failed");
+    gateway.answers_one();
+    settled(&app, &[&first, &third]).await;
+    let closed = || json!("closed_by_later_file");
+    assert_eq!(told(&app, &third).await, [one("carried", 1, "resolved", closed())]);
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", closed())]);
 }
 
 async fn an_earlier_day_that_is_run_later_says_how_a_row_ended(db: TestDb) {
