@@ -306,12 +306,12 @@ pub async fn not_found(tx: &Tx, task_id: Uuid, run_no: i64, after: &str) -> Resu
     Ok(Known::find_by_statement(statement).all(tx.conn()).await?)
 }
 
-/// Opens records again whose chosen candidate is no longer there; gives which.
+/// Opens records again whose chosen candidate is no longer there, or was opened while they were not; gives which.
 pub async fn part(tx: &Tx, task_id: Uuid, now: Timestamp) -> Result<Vec<Uuid>> {
     let sql = "SELECT record.id AS id FROM reconciliation_records AS record \
                WHERE record.task_id = $1 AND record.paired_with IS NOT NULL AND record.gone_at IS NULL \
                AND NOT EXISTS (SELECT 1 FROM reconciliation_records AS other \
-               WHERE other.id = record.paired_with AND other.gone_at IS NULL)";
+               WHERE other.id = record.paired_with AND other.paired_with = record.id AND other.gone_at IS NULL)";
     let rows = tx.query_all_raw(tx.statement(sql, [task_id.into()])).await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
     for batch in ids.chunks(ROWS_AT_ONCE) {

@@ -12,6 +12,7 @@ both_databases!(payops_recon::MIGRATIONS;
     other_rules_change_what_they_judge_otherwise_and_nothing_else,
     an_ambiguous_record_is_closed_with_the_candidate_that_somebody_chose,
     a_choice_falls_when_its_candidate_is_no_longer_there,
+    a_candidate_that_comes_back_without_its_choice_is_open,
 );
 
 const RECORDS: &str = "/api/v1/reconciliation/records";
@@ -168,4 +169,29 @@ async fn a_choice_falls_when_its_candidate_is_no_longer_there(db: TestDb) {
     assert_eq!(shown["candidates"][0]["amount"], 997, "it knows its new candidates");
     let last = shown["history"].as_array().unwrap().last().unwrap();
     assert_eq!(last["action"], "reopened");
+}
+
+async fn a_candidate_that_comes_back_without_its_choice_is_open(db: TestDb) {
+    let app = App::start(db).await;
+    let task = ambiguous(&app).await;
+    let id = task["id"].as_str().unwrap();
+    let found = records(&app, &task).await;
+    let first = found.iter().find(|record| record["payment_no"] == "P1").unwrap();
+    let chosen = app.get(&path(first)).await.data()["candidates"][0]["record_id"].clone();
+    let choose = json!({ "reason_code": "channel_fee", "candidate_record_id": chosen });
+    assert_eq!(app.post(&format!("{}/resolve", path(first)), &choose).await.status, 200);
+    let platform = ours(&[("P1", "ch_1", 1000), ("P2", "ch_1", 1001)]);
+    // A correction lacks the chosen row; then the first file is in force again.
+    let mut runs = task["run_no"].as_i64().unwrap();
+    let theirs = [theirs(&[("ch_1", 997), ("ch_1", 999)]), theirs(&[("ch_1", 998), ("ch_1", 999)])];
+    for theirs in theirs {
+        app.hand_over_day(DATE, &platform, &theirs).await;
+        let task =
+            app.until(id, |task| task["status"] == "completed" && task["run_no"].as_i64() > Some(runs)).await;
+        runs = task["run_no"].as_i64().unwrap();
+    }
+    let returned = app.get(&format!("{RECORDS}/{}", chosen.as_str().unwrap())).await.data();
+    assert_eq!((&returned["status"], &returned["paired_with"]), (&json!("open"), &Value::Null), "{returned}");
+    let again = app.post(&format!("{}/resolve", path(first)), &choose).await;
+    assert_eq!((again.status, &again.data()["paired_with"]), (200, &chosen), "{:?}", again.json());
 }
