@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Datelike, Days, Duration, NaiveDate, NaiveTime, Utc};
+use jiff::tz::AmbiguousOffset;
 use timezone_provider::CompiledNormalizer;
 use timezone_provider::provider::TimeZoneNormalizer;
 
@@ -162,13 +163,26 @@ impl Zone {
         DateTime::from_timestamp_micros(zoned.timestamp().as_microsecond())
     }
 
-    /// The last instant, `end` included, at which a wall clock in this zone shows `time`. A time that clocks skip comes when
-    /// they have skipped it; of one that comes twice, the first counts. `None` beyond the calendar.
+    /// The instant at which `time` has come on `date` in this zone. A time that clocks skip comes when they have skipped it, at
+    /// the first instant after the gap; of one that comes twice, the first counts. `None` beyond the calendar.
+    pub fn comes_at(&self, date: NaiveDate, time: NaiveTime) -> Option<Timestamp> {
+        let local = date.and_time(time);
+        let micros = local.and_utc().timestamp_micros();
+        let civil =
+            jiff::Timestamp::from_microsecond(micros).ok()?.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let wall = self.0.to_ambiguous_zoned(civil);
+        if !matches!(wall.offset(), AmbiguousOffset::Gap { .. }) {
+            return self.instant_of(local);
+        }
+        let change = self.0.following(wall.earlier().ok()?.timestamp()).next()?;
+        DateTime::from_timestamp_micros(change.timestamp().as_microsecond())
+    }
+
+    /// The last instant, `end` included, at which `time` [has come](Self::comes_at) in this zone. `None` beyond the calendar.
     pub fn last_before(&self, time: NaiveTime, end: Timestamp) -> Option<Timestamp> {
         let date = self.date_of(end);
         let dates = [Some(date), date.checked_sub_days(Days::new(1))];
-        let mut instants =
-            dates.into_iter().flatten().filter_map(|date| self.instant_of(date.and_time(time)));
+        let mut instants = dates.into_iter().flatten().filter_map(|date| self.comes_at(date, time));
         instants.find(|instant| *instant <= end)
     }
 
@@ -259,8 +273,13 @@ mod tests {
         assert_eq!(last("America/New_York", "22:00:00", "2026-07-17T00:00:00Z"), "2026-07-16T02:00:00Z");
         // The day itself ends at the time.
         assert_eq!(last("Asia/Shanghai", "00:00:00", "2026-01-16T16:00:00Z"), "2026-01-16T16:00:00Z");
-        // 02:30 is skipped on this day, and comes twice on that one.
-        assert_eq!(last("America/New_York", "02:30:00", "2026-03-09T04:00:00Z"), "2026-03-08T07:30:00Z");
+        // What is skipped on this day comes when the clocks have skipped it, at 03:00 and at 02:30; 01:30 comes twice on that one.
+        for time in ["02:00:00", "02:30:00", "02:59:59", "03:00:00"] {
+            assert_eq!(last("America/New_York", time, "2026-03-09T04:00:00Z"), "2026-03-08T07:00:00Z");
+        }
+        assert_eq!(last("Australia/Lord_Howe", "02:15:00", "2026-10-04T13:00:00Z"), "2026-10-03T15:30:00Z");
+        // A day that was skipped whole.
+        assert_eq!(last("Pacific/Apia", "12:00:00", "2011-12-30T21:00:00Z"), "2011-12-30T10:00:00Z");
         assert_eq!(last("America/New_York", "01:30:00", "2026-11-02T05:00:00Z"), "2026-11-01T05:30:00Z");
     }
 

@@ -39,7 +39,7 @@ impl Calendar {
     /// A time that the clocks skip comes when they have skipped it; of one that comes twice, the first counts.
     pub fn due_at(&self, day: NaiveDate) -> Option<Timestamp> {
         let date = day.checked_add_days(Days::new(self.due_after_days))?;
-        self.zone.instant_of(date.and_time(self.due_time))
+        self.zone.comes_at(date, self.due_time)
     }
 
     /// Whether the file of a business day has to be there at `now`.
@@ -171,7 +171,7 @@ mod tests {
         let due = |zone, days, time, day| calendar(zone, days, time).due_at(date(day)).unwrap().to_rfc3339();
         assert_eq!(due("Asia/Shanghai", 1, "09:30", "2026-01-05"), "2026-01-06T01:30:00+00:00");
         // The clock jumps from 02:00 to 03:00, and in autumn shows 01:30 twice.
-        assert_eq!(due("America/New_York", 1, "02:30", "2024-03-09"), "2024-03-10T07:30:00+00:00");
+        assert_eq!(due("America/New_York", 1, "02:30", "2024-03-09"), "2024-03-10T07:00:00+00:00");
         assert_eq!(due("America/New_York", 1, "01:30", "2024-11-02"), "2024-11-03T05:30:00+00:00");
         assert_eq!(due("Etc/UTC", 0, "23:59", "2024-02-29"), "2024-02-29T23:59:00+00:00");
     }
