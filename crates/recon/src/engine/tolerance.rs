@@ -18,6 +18,10 @@ const LONGEST_NAME: usize = 100;
 const MOST_RULES: usize = 1000;
 /// All of an amount, in basis points.
 const WHOLE: u32 = 10_000;
+/// The most of an amount that can be tolerated, in basis points: less than the whole.
+const MOST_POINTS: u32 = WHOLE - 1;
+/// The most minor units that an amount can have.
+const MOST_AMOUNT: u64 = i64::MAX.unsigned_abs();
 
 /// The rules of tolerance that are in force together.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -77,8 +81,10 @@ pub enum Problem {
     NoLimit,
     /// A number of minor units without a currency.
     NoCurrency,
-    /// More than the whole amount, or nothing.
+    /// Nothing, the whole amount, or more: what is as large as the payment says that any amount will do.
     BadBasisPoints,
+    /// More minor units than an amount can have.
+    BadAmount,
     /// A kind that no platform books, so that it is never compared.
     NotCompared(Kind),
     /// No such channel.
@@ -105,7 +111,8 @@ impl fmt::Display for Problem {
             Self::NoCurrency => f.write_str(
                 "a number of minor units needs its currencies; name them, or use max_basis_points",
             ),
-            Self::BadBasisPoints => write!(f, "must be between 1 and {WHOLE}"),
+            Self::BadBasisPoints => write!(f, "must be between 1 and {MOST_POINTS}"),
+            Self::BadAmount => write!(f, "must be at most {MOST_AMOUNT}"),
             Self::NotCompared(kind) => write!(f, "'{}' is never compared, only summed", kind.as_str()),
             Self::UnknownChannel(channel) => write!(f, "'{channel}' is no channel"),
             Self::SamePriority(name) => {
@@ -127,7 +134,8 @@ impl Problem {
             Self::NameTwice => "名称重复".to_owned(),
             Self::NoLimit => "请填写 max_amount 或 max_basis_points".to_owned(),
             Self::NoCurrency => "max_amount 须同时指定 currencies".to_owned(),
-            Self::BadBasisPoints => format!("须在 1 至 {WHOLE} 之间"),
+            Self::BadBasisPoints => format!("须在 1 至 {MOST_POINTS} 之间"),
+            Self::BadAmount => format!("不得超过 {MOST_AMOUNT}"),
             Self::NotCompared(kind) => format!("“{}”只汇总，不比对", kind.as_str()),
             Self::UnknownChannel(channel) => format!("没有渠道“{channel}”"),
             Self::SamePriority(name) => format!("规则“{name}”优先级相同且适用范围重叠"),
@@ -156,10 +164,13 @@ impl RuleSet {
             if rule.max_amount.is_none() && rule.max_basis_points.is_none() {
                 return invalid(index, "max_amount", Problem::NoLimit);
             }
+            if rule.max_amount.is_some_and(|amount| amount > MOST_AMOUNT) {
+                return invalid(index, "max_amount", Problem::BadAmount);
+            }
             if rule.max_amount.is_some() && rule.currencies.is_empty() {
                 return invalid(index, "currencies", Problem::NoCurrency);
             }
-            if rule.max_basis_points.is_some_and(|points| !(1..=WHOLE).contains(&points)) {
+            if rule.max_basis_points.is_some_and(|points| !(1..=MOST_POINTS).contains(&points)) {
                 return invalid(index, "max_basis_points", Problem::BadBasisPoints);
             }
             if let Some(kind) = rule.kinds.iter().find(|kind| !kind.is_booked_by_platform()) {
@@ -312,13 +323,17 @@ mod tests {
     fn a_rule_that_says_nothing_or_too_much_is_refused_with_its_place() {
         let good = rule("a", 1);
         assert_eq!(check(vec![good.clone()]), Ok(()));
-        let broken: [(Change, &str, Problem); 8] = [
+        let most =
+            ToleranceRule { max_amount: Some((1 << 63) - 1), max_basis_points: Some(9_999), ..good.clone() };
+        assert_eq!(check(vec![most]), Ok(()));
+        let broken: [(Change, &str, Problem); 9] = [
             (|rule| rule.name = "  ".into(), "name", Problem::BadName),
             (|rule| rule.name = "x".repeat(101), "name", Problem::BadName),
             (|rule| rule.max_amount = None, "max_amount", Problem::NoLimit),
             (|rule| rule.currencies.clear(), "currencies", Problem::NoCurrency),
             (|rule| rule.max_basis_points = Some(0), "max_basis_points", Problem::BadBasisPoints),
-            (|rule| rule.max_basis_points = Some(10_001), "max_basis_points", Problem::BadBasisPoints),
+            (|rule| rule.max_basis_points = Some(10_000), "max_basis_points", Problem::BadBasisPoints),
+            (|rule| rule.max_amount = Some(1 << 63), "max_amount", Problem::BadAmount),
             (|rule| rule.kinds.push(Kind::Fee), "kinds", Problem::NotCompared(Kind::Fee)),
             (|rule| rule.channels.push("x".into()), "channels", Problem::UnknownChannel("x".into())),
         ];

@@ -101,7 +101,8 @@ async fn rules_that_cannot_be_used_name_their_place(db: TestDb) {
         ("kinds", json!(["fee"]), "tolerance[1].kinds"),
         ("max_amount", json!(-1), "tolerance[1].max_amount"),
         ("max_amount", Value::Null, "tolerance[1].max_amount"),
-        ("max_basis_points", json!(10_001), "tolerance[1].max_basis_points"),
+        ("max_amount", json!(1_u64 << 63), "tolerance[1].max_amount"),
+        ("max_basis_points", json!(10_000), "tolerance[1].max_basis_points"),
         ("max_percent", json!(1), "tolerance[1].max_percent"),
     ] {
         let mut rule = json!({ "name": "bad", "priority": 2, "currencies": ["USD"], "max_amount": 5 });

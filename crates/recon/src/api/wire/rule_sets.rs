@@ -57,7 +57,7 @@ pub struct ToleranceRule {
     /// How far they may be apart, in ten-thousandths of our amount, rounded down to whole minor units. With
     /// `max_amount`, both must hold.
     #[serde(default)]
-    #[schema(minimum = 1, maximum = 10000)]
+    #[schema(minimum = 1, maximum = 9999)]
     pub max_basis_points: Option<u32>,
 }
 
