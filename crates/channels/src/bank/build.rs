@@ -1,6 +1,7 @@
 //! Puts a file together from what a reader of one format finds, within the limits.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use chrono::NaiveDate;
 use encoding_rs::WINDOWS_1252;
@@ -92,8 +93,7 @@ impl Builder {
     pub(super) fn finish(mut self, format: Option<BankFormat>) -> BankFile {
         // A statement of several pages is known when its last one is.
         self.statements.sort_by_key(|(ordinal, _)| *ordinal);
-        let statements: Vec<BankStatement> =
-            self.statements.into_iter().map(|(_, statement)| statement).collect();
+        let statements = without_repeats(self.statements.into_iter().map(|(_, statement)| statement));
         self.checks.extend(follow(&statements));
         BankFile {
             format,
@@ -104,6 +104,55 @@ impl Builder {
             control: ControlReport::of(self.checks),
         }
     }
+}
+
+/// Leaves out statements that say again what one before them says, entry by entry: files of several days may bring one twice, and its
+/// money came once.
+fn without_repeats(statements: impl Iterator<Item = BankStatement>) -> Vec<BankStatement> {
+    let mut told: HashMap<Identity, Vec<usize>> = HashMap::new();
+    let mut kept: Vec<BankStatement> = Vec::new();
+    for statement in statements {
+        let places = told.entry(Identity::of(&statement)).or_default();
+        if !places.iter().any(|place| is_repeat(&kept[*place], &statement)) {
+            places.push(kept.len());
+            kept.push(statement);
+        }
+    }
+    kept
+}
+
+/// What two statements have in common of which one repeats the other.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    account: String,
+    id: String,
+    number: Option<u64>,
+    currency: Currency,
+    balances: [Option<(i64, NaiveDate)>; 2],
+    entries: usize,
+}
+
+impl Identity {
+    fn of(statement: &BankStatement) -> Self {
+        let balance = |balance: Option<Balance>| balance.map(|balance| (balance.amount, balance.date));
+        Self {
+            account: statement.account.clone(),
+            id: statement.id.clone(),
+            number: statement.number,
+            currency: statement.currency,
+            balances: [balance(statement.opening), balance(statement.closing)],
+            entries: statement.entries.len(),
+        }
+    }
+}
+
+/// Whether the entries of two statements are the same, wherever they stand. Without entries there is nothing to repeat.
+fn is_repeat(known: &BankStatement, statement: &BankStatement) -> bool {
+    let alike = |known: &BankEntry, entry: &BankEntry| {
+        BankEntry { line: entry.line, ordinal: entry.ordinal, ..known.clone() } == *entry
+    };
+    !known.entries.is_empty()
+        && known.entries.iter().zip(&statement.entries).all(|(known, entry)| alike(known, entry))
 }
 
 fn too_many(what: &str, most: u64, line: u64) -> Reject {

@@ -87,32 +87,38 @@ pub(super) fn balance_checks(
     }
 }
 
-/// The statements of each account that have a number, in their order.
-fn chains(statements: &[BankStatement]) -> Vec<Vec<(u64, &BankStatement)>> {
-    let mut chains: BTreeMap<(&str, Currency), Vec<(u64, &BankStatement)>> = BTreeMap::new();
+/// The statements of each account, in their order.
+fn chains(statements: &[BankStatement]) -> Vec<Vec<&BankStatement>> {
+    let mut chains: BTreeMap<(&str, Currency), Vec<&BankStatement>> = BTreeMap::new();
     for statement in statements {
-        if let Some(number) = statement.number {
-            chains.entry((&statement.account, statement.currency)).or_default().push((number, statement));
-        }
+        chains.entry((&statement.account, statement.currency)).or_default().push(statement);
     }
     let mut chains: Vec<_> = chains.into_values().collect();
     for chain in &mut chains {
         // Numbers begin anew, mostly with the year, so dates come first.
-        chain.sort_by_key(|(number, statement)| {
-            (statement.closing.or(statement.opening).map(|balance| balance.date), *number)
+        chain.sort_by_key(|statement| {
+            (statement.closing.or(statement.opening).map(|balance| balance.date), statement.number)
         });
     }
     chains
 }
 
-/// A statement opens with what the one numbered before it closed.
+/// A statement opens with what the one numbered before it closed, and so does one that begins before the other ends: else both
+/// have the same money.
 pub(super) fn follow(statements: &[BankStatement]) -> Vec<ControlCheck> {
     let mut checks = Vec::new();
     for chain in chains(statements) {
-        for ((number, before), (next, behind)) in chain.iter().zip(chain.iter().skip(1)) {
-            if let (Some(closed), Some(opened), true) =
-                (before.closing, behind.opening, number.checked_add(1) == Some(*next))
-            {
+        for (before, behind) in chain.iter().zip(chain.iter().skip(1)) {
+            let (Some(closed), Some(opened)) = (before.closing, behind.opening) else { continue };
+            let is_next = match (before.number, behind.number) {
+                (Some(number), Some(next)) => number.checked_add(1) == Some(next),
+                _ => false,
+            };
+            // Those of one day may stand in any order where they have no numbers.
+            let turned =
+                before.opening.map(|balance| balance.amount) == behind.closing.map(|balance| balance.amount);
+            let overlaps = opened.date < closed.date && !(before.number.is_none() && turned);
+            if is_next || overlaps {
                 checks.push(ControlCheck {
                     name: "opening_follows".to_owned(),
                     currency: Some(behind.currency),
@@ -130,7 +136,9 @@ pub(super) fn follow(statements: &[BankStatement]) -> Vec<ControlCheck> {
 pub(super) fn gaps(statements: &[BankStatement]) -> Vec<SequenceGap> {
     let mut gaps = Vec::new();
     for chain in chains(statements) {
-        for ((after, statement), (before, _)) in chain.iter().zip(chain.iter().skip(1)) {
+        let numbered: Vec<_> =
+            chain.iter().filter_map(|statement| Some((statement.number?, *statement))).collect();
+        for ((after, statement), (before, _)) in numbered.iter().zip(numbered.iter().skip(1)) {
             let expected = if before < after { 0 } else { *after };
             if *before > expected.saturating_add(1) {
                 gaps.push(SequenceGap { account: statement.account.clone(), after: *after, before: *before });

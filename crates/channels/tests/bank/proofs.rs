@@ -96,6 +96,19 @@ fn a_statement_opens_with_what_the_one_before_it_closed() {
 }
 
 #[test]
+fn what_a_file_has_twice_came_once_and_what_overlaps_proves_nothing() {
+    let once =
+        ":20:S\n:25:DE1\n:28C:1/1\n:60F:C260301EUR100,\n:61:2603040304C10,NTRFA//B1\n:62F:C260310EUR110,\n";
+    let twice = read(once.repeat(2));
+    assert_eq!((twice.statements.len(), twice.proof()), (1, Proof::Proven));
+    // Not the same text, and the same money all the same.
+    let other = once.replace(":20:S", ":20:T").replace("28C:1/1", "28C:9/1");
+    let file = read(format!("{once}{other}"));
+    assert_eq!((file.statements.len(), file.proof()), (2, Proof::Failed));
+    assert_eq!(broken(&file.control.checks), vec![("opening_follows", Some(10_000), 11_000)]);
+}
+
+#[test]
 fn bai2() {
     fails(BAI2, "49,6660200,11/", "49,6660201,11/", &["control_total"]);
     fails(BAI2, "49,6660200,11/", "49,6660200,10/", &["records"]);

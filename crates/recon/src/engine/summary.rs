@@ -51,7 +51,7 @@ pub struct Summary {
 impl Summary {
     /// Adds the third leg and judges again.
     pub(super) fn add_payouts(&mut self, payouts: PayoutSummary) {
-        self.reasons.extend(verdict::of_payouts(&payouts));
+        self.reasons.extend(verdict::of_payouts(&payouts, &self.reasons));
         self.verdict = verdict::weightiest(&self.reasons);
         self.payouts = Some(payouts);
     }

@@ -237,10 +237,13 @@ pub(super) fn judge(evidence: Evidence<'_>) -> (Verdict, Vec<Reason>) {
     (weightiest(&reasons), reasons)
 }
 
-/// What the third leg adds to the reasons.
-pub(super) fn of_payouts(payouts: &PayoutSummary) -> Vec<Reason> {
+/// What the third leg adds to the reasons that are `known`. A payout may differ from rows of its that stand in files of other days.
+pub(super) fn of_payouts(payouts: &PayoutSummary, known: &[Reason]) -> Vec<Reason> {
     let (rejects, differences) = (payouts.bank.rejects.count, payouts.differences());
+    let is_told = known.iter().any(|reason| matches!(reason, Reason::PayoutsBroken { .. }));
+    let contradicted: u64 = payouts.currencies.values().map(|tie| tie.contradicted).sum();
     let reasons = [
+        (contradicted > 0 && !is_told, Reason::PayoutsBroken { count: contradicted }),
         (rejects > 0, Reason::BankRejects { count: rejects }),
         (payouts.bank.proof == Proof::Failed, Reason::BankTotalsFailed),
         (differences > 0, Reason::PayoutDifferences { count: differences }),
@@ -255,4 +258,52 @@ pub(super) fn weightiest(reasons: &[Reason]) -> Verdict {
     let verdict =
         weightiest.into_iter().find(|verdict| reasons.iter().any(|reason| reason.verdict() == *verdict));
     verdict.unwrap_or(Verdict::Reconciled)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveDate;
+    use payops_core::currency::Currency;
+
+    use super::*;
+    use crate::engine::Rejects;
+    use crate::payouts::{BankSummary, Group, Payout, PayoutOutcome};
+
+    #[test]
+    fn a_payout_that_is_not_its_rows_is_told_though_the_bank_has_it() {
+        let payout = |rows| Payout {
+            id: "po_1".to_owned(),
+            amount: 1000,
+            currency: Currency::EUR,
+            date: NaiveDate::from_ymd_opt(2026, 3, 2),
+            rows: Some(rows),
+            is_asked_about: true,
+        };
+        let group = Group {
+            outcome: PayoutOutcome::Matched,
+            by: None,
+            payouts: vec![0],
+            deposits: Vec::new(),
+            solutions: None,
+            age_days: None,
+        };
+        let bank = BankSummary {
+            proof: Proof::Proven,
+            statements: 1,
+            entries: 1,
+            not_booked: 0,
+            days: None,
+            failed: Vec::new(),
+            rejects: Rejects::default(),
+        };
+        let reasons = |rows, known: &[Reason]| {
+            of_payouts(
+                &PayoutSummary::new(std::slice::from_ref(&group), &[payout(rows)], &[], bank.clone()),
+                known,
+            )
+        };
+        assert_eq!(reasons(1000, &[]), []);
+        assert_eq!(reasons(990, &[]), [Reason::PayoutsBroken { count: 1 }]);
+        assert_eq!(reasons(990, &[Reason::PayoutsBroken { count: 2 }]), []);
+    }
 }

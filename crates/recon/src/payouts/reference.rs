@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use chrono::NaiveDate;
 
 use super::{Deposit, Payout};
 
@@ -13,6 +14,10 @@ const LONG: usize = 8;
 const LONG_NUMBER: usize = 12;
 /// An id of fewer digits, such as the number of a batch, tells nothing: such numbers stand in every text.
 const SHORTEST_NUMBER: usize = 6;
+/// Nor does an id of fewer letters and digits.
+const SHORTEST: usize = 3;
+/// A number that may as well be a day, as banks write it.
+const DAYS: [&str; 6] = ["%Y%m%d", "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y", "%m%d%y"];
 
 /// Which payouts are named by which deposits of their currency, by places.
 pub(super) fn links(payouts: &[(usize, &Payout)], deposits: &[(usize, &Deposit)]) -> Vec<(usize, usize)> {
@@ -51,7 +56,8 @@ fn is_number(id: &str) -> bool {
 }
 
 fn is_telling(id: &str) -> bool {
-    !id.is_empty() && (id.len() >= SHORTEST_NUMBER || !is_number(id))
+    let is_day = || DAYS.iter().any(|form| NaiveDate::parse_from_str(id, form).is_ok());
+    if is_number(id) { id.len() >= SHORTEST_NUMBER && !is_day() } else { id.len() >= SHORTEST }
 }
 
 fn is_long(id: &str) -> bool {

@@ -1,9 +1,9 @@
 //! What is taken from the bank's file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
-use payops_channels::bank::{BankEntry, BankFile, BankStatement, EntryStatus};
+use payops_channels::bank::{BankEntry, BankFile, BankStatement, EntryStatus, ReferenceKind};
 use payops_channels::report::ControlCheck;
 use payops_channels::row::{Proof, Reject, RejectReason};
 use payops_core::currency::{Currency, Exponents};
@@ -56,6 +56,7 @@ impl Bank {
             told: BTreeMap::new(),
             proofs: Vec::new(),
             days: Vec::new(),
+            marks: Vec::new(),
             bank: Self {
                 deposits: Vec::new(),
                 summary: BankSummary {
@@ -116,13 +117,92 @@ fn days_of(statement: &BankStatement) -> Option<Days> {
     }
 }
 
+/// An account, however a bank writes it: with blanks or without, with its currency behind it, an IBAN with the bank before it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct AccountKey(String, Currency);
+
+impl AccountKey {
+    fn of(statement: &BankStatement) -> Self {
+        let bare = |text: &str| -> String {
+            text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase).collect()
+        };
+        let (written, currency) = (statement.account.as_str(), statement.currency);
+        let last = bare(written.rsplit('/').next().unwrap_or_default());
+        let number = if is_like_iban(&last) { last } else { bare(written) };
+        let without_currency = number.strip_suffix(currency.as_str()).filter(|number| !number.is_empty());
+        Self(without_currency.unwrap_or(&number).to_owned(), currency)
+    }
+}
+
+/// Two letters for the country and two digits, as in ISO 13616.
+fn is_like_iban(number: &str) -> bool {
+    let head = number.as_bytes().get(..4).unwrap_or_default();
+    head.len() == 4
+        && head[..2].iter().all(u8::is_ascii_uppercase)
+        && head[2..].iter().all(u8::is_ascii_digit)
+}
+
+/// What is known of a deposit besides what is compared.
+#[derive(Debug)]
+struct Mark {
+    /// The bank says that it undoes another.
+    is_reversal: bool,
+    /// The bank's own references.
+    bank_references: Vec<String>,
+}
+
+impl Mark {
+    fn of(entry: &BankEntry) -> Self {
+        let own = entry.references.iter().filter(|reference| reference.kind == ReferenceKind::Bank);
+        Self {
+            is_reversal: entry.reversal,
+            bank_references: own.map(|reference| reference.text.clone()).collect(),
+        }
+    }
+
+    fn shares_reference(&self, other: &Self) -> bool {
+        self.bank_references.iter().any(|reference| other.bank_references.contains(reference))
+    }
+}
+
+/// What undoes a deposit is about the same payouts: it gets the texts of the deposit, so that it is no other money's. It is of
+/// the opposite amount, not before it, and has the bank's reference of it or is marked as a reversal; one without such a reference may
+/// be about each deposit of that amount.
+fn name_what_is_undone(deposits: &mut [Deposit], marks: &[Mark]) {
+    let mut by_amount: HashMap<(Currency, i64), Vec<usize>> = HashMap::new();
+    for (place, deposit) in deposits.iter().enumerate() {
+        by_amount.entry((deposit.currency, deposit.amount)).or_default().push(place);
+    }
+    let mut named = Vec::new();
+    for (place, (deposit, mark)) in deposits.iter().zip(marks).enumerate() {
+        let opposite = deposit.amount.checked_neg().filter(|amount| *amount != 0);
+        let undone = opposite.and_then(|amount| by_amount.get(&(deposit.currency, amount)));
+        let before = undone.into_iter().flatten().filter(|other| {
+            (deposits[**other].date, deposits[**other].ordinal) <= (deposit.date, deposit.ordinal)
+        });
+        let (sure, possible): (Vec<usize>, Vec<usize>) = before
+            .filter(|other| !marks[**other].is_reversal)
+            .partition(|other| marks[**other].shares_reference(mark));
+        let undone = if sure.is_empty() && mark.is_reversal { possible } else { sure };
+        let texts: Vec<String> = undone.iter().flat_map(|other| deposits[*other].texts.clone()).collect();
+        if !texts.is_empty() {
+            named.push((place, texts));
+        }
+    }
+    for (place, texts) in named {
+        deposits[place].texts.extend(texts);
+    }
+}
+
 struct Joined {
     exponents: Exponents,
     /// What newer files tell of each account.
-    told: BTreeMap<String, Told>,
+    told: BTreeMap<AccountKey, Told>,
     proofs: Vec<Proof>,
     days: Vec<NaiveDate>,
     bank: Bank,
+    /// What is known of each deposit besides.
+    marks: Vec<Mark>,
 }
 
 impl Joined {
@@ -138,9 +218,11 @@ impl Joined {
         summary.failed.extend(failed.cloned());
         let mut tells = Vec::new();
         for statement in file.statements {
-            tells.push((statement.account.clone(), self.take(statement)));
+            let account = AccountKey::of(&statement);
+            let told = self.take(&account, statement);
+            tells.push((account, told));
         }
-        // Statements of one file do not repeat each other.
+        // Statements of one file do not repeat each other: those that do are none of its statements, or fail its proof.
         for (account, tells) in tells {
             let told = self.told.entry(account).or_default();
             told.days.extend(tells.days);
@@ -149,9 +231,9 @@ impl Joined {
     }
 
     /// Takes what no newer file tells of; returns what the statement tells.
-    fn take(&mut self, statement: BankStatement) -> Told {
+    fn take(&mut self, account: &AccountKey, statement: BankStatement) -> Told {
         let mut nothing = Told::default();
-        let told = self.told.get_mut(&statement.account).unwrap_or(&mut nothing);
+        let told = self.told.get_mut(account).unwrap_or(&mut nothing);
         let own_days = days_of(&statement);
         let mut tells = Told { days: own_days.into_iter().collect(), earlier: Vec::new() };
         let balances = statement.opening.into_iter().chain(statement.closing);
@@ -171,7 +253,10 @@ impl Joined {
                 continue;
             }
             match in_units_of(self.exponents, entry.currency, entry.amount) {
-                Some(amount) => self.bank.deposits.push(deposit(entry, amount, date)),
+                Some(amount) => {
+                    self.marks.push(Mark::of(&entry));
+                    self.bank.deposits.push(deposit(entry, amount, date));
+                }
                 None => self.bank.summary.rejects.add(beyond_units(&entry)),
             }
         }
@@ -180,6 +265,7 @@ impl Joined {
 
     fn finish(self) -> Bank {
         let mut bank = self.bank;
+        name_what_is_undone(&mut bank.deposits, &self.marks);
         bank.summary.entries = bank.deposits.len() as u64;
         bank.summary.days = Days::spanning(self.days);
         bank.summary.proof = match () {
@@ -256,6 +342,33 @@ mod tests {
         let mut whole_week = vec![statement(18, 20, &[(19, 10, "A"), (20, 20, "B")])];
         whole_week.extend(days());
         assert_eq!(deposits(whole_week), [10, 20]);
+    }
+
+    #[test]
+    fn an_account_is_one_however_it_is_written() {
+        let of = |account: &str| {
+            let (mut file, damage) = statement(19, 20, &[(20, 20, "B")]);
+            file.statements[0].account = account.to_owned();
+            (file, damage)
+        };
+        let written =
+            ["DE89 3704 0044 0532 0130 00", "DEUTDEFF/DE89370400440532013000", "DE89370400440532013000EUR"];
+        assert_eq!(deposits(written.map(of).into()), [20]);
+        assert_eq!(deposits(["37040044/0532013000", "37040045/0532013000"].map(of).into()), [20, 20]);
+    }
+
+    #[test]
+    fn what_undoes_a_deposit_has_its_texts() {
+        let text = ":20:S\n:25:DE1\n:28C:1/1\n:60F:C260301EUR100,\n\
+            :61:2603040304C10,NTRFNONREF//B1\n:86:po_one\n:61:2603040304C10,NTRFNONREF//B2\n:86:po_two\n\
+            :61:2603050305D10,NTRFNONREF//B1\n:86:return\n:61:2603060306RC10,NTRFNONREF//B9\n:86:storno\n\
+            :61:2603070307D10,NTRFNONREF//B7\n:86:rent\n:62F:C260310EUR90,\n";
+        let file = read_bank_file(text.as_bytes(), &ReadOptions::default());
+        let bank = Bank::of(file, &[], Exponents::Iso4217);
+        assert_eq!(bank.summary.proof, Proof::Proven);
+        let has_text = |place: usize, text: &str| bank.deposits[place].texts.iter().any(|own| own == text);
+        let payouts = |place| [has_text(place, "po_one"), has_text(place, "po_two")];
+        assert_eq!([payouts(2), payouts(3), payouts(4)], [[true, false], [true, true], [false, false]]);
     }
 
     #[test]

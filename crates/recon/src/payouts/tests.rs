@@ -104,6 +104,13 @@ fn a_number_that_stands_everywhere_is_no_reference() {
     assert!(told.contains(&"matched reference [202603] [2]".to_owned()), "{told:?}");
     assert!(told.contains(&"payout_missing - [17] []".to_owned()), "{told:?}");
     assert!(told.contains(&"payout_missing - [20260302] []".to_owned()), "{told:?}");
+    let story = Story::new(
+        [payout("20260302", 500, 2), payout("A", 400, 2)],
+        [deposit(0, -900, 3, "MIETE 20260302"), deposit(1, 700, 3, "FILIALE A")],
+    );
+    let told = story.told();
+    assert!(told.contains(&"payout_missing - [20260302] []".to_owned()), "{told:?}");
+    assert!(told.contains(&"payout_missing - [A] []".to_owned()), "{told:?}");
 }
 
 #[test]

@@ -51,6 +51,9 @@ pub struct ThreeWayTie {
     pub itemised: i128,
     /// How many payouts have none, or are known by them alone.
     pub not_itemised: u64,
+    /// How many payouts are not what their rows add up to.
+    #[serde(default)]
+    pub contradicted: u64,
     /// All payouts.
     pub payouts: i128,
     /// What arrived of them.
@@ -149,7 +152,7 @@ struct Sums {
     rows: i128,
     itemised: i128,
     not_itemised: u64,
-    contradicted: bool,
+    contradicted: u64,
     not_covered: i128,
     has_uncovered: bool,
     has_unknown: bool,
@@ -161,7 +164,7 @@ impl Sums {
             Some(rows) => {
                 self.rows += rows;
                 self.itemised += i128::from(payout.amount);
-                self.contradicted |= rows != i128::from(payout.amount);
+                self.contradicted += u64::from(rows != i128::from(payout.amount));
             }
             None => self.not_itemised += 1,
         }
@@ -188,7 +191,7 @@ impl Sums {
             let amounts = types.get(&outcome).map(|totals| [&totals.payout_amounts, &totals.deposit_amounts]);
             amounts.into_iter().flatten().any(|amounts| amounts.contains_key(&currency))
         });
-        let proof = if differs || self.contradicted {
+        let proof = if differs || self.contradicted > 0 {
             ThreeWayProof::Broken
         } else if self.not_itemised > 0 || self.has_uncovered || bank != Proof::Proven {
             ThreeWayProof::NotProvable
@@ -200,6 +203,7 @@ impl Sums {
             rows: self.rows,
             itemised: self.itemised,
             not_itemised: self.not_itemised,
+            contradicted: self.contradicted,
             payouts: paid_of + ambiguous + missing + in_transit + self.not_covered,
             deposits,
             short: paid_of - deposits,
