@@ -428,6 +428,7 @@ fn cells_hold_text_as_text_and_amounts_exactly() {
 #[test]
 fn what_is_beyond_exact_numbers_is_not_checked() {
     let mut cover = cover(Language::English, &[], 1);
+    assert_eq!(cover.role("bank_statement"), "Bank statement");
     let totals = cover.summary.types.get_mut(&DiffType::PlatformOnly).unwrap();
     totals.platform_amounts = BTreeMap::from([(Currency::USD, i128::from(i64::MAX))]);
     let large = Line {
@@ -438,6 +439,8 @@ fn what_is_beyond_exact_numbers_is_not_checked() {
     let row = row_of(&summary, "platform_only", "USD");
     assert_eq!(summary[&(row, 13)], Data::String("beyond exact numbers".to_owned()));
     assert_eq!(summary[&(row, 4)], Data::String(i64::MAX.to_string()));
+    let sum = row_of(&summary, "Sum of all checks (0: everything ties)", "");
+    assert_eq!(summary[&(sum, 1)], Data::String("beyond exact numbers".to_owned()), "it is no tie");
 }
 
 #[test]

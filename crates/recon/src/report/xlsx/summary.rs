@@ -38,6 +38,8 @@ struct Writer<'a, 'b> {
     checks: Vec<String>,
     /// What they add up to.
     off: i128,
+    /// Whether one of them is beyond what spreadsheets compute with.
+    is_beyond_exact: bool,
 }
 
 impl XlsxReport<'_> {
@@ -50,7 +52,8 @@ impl XlsxReport<'_> {
             sheet.set_column_width(column, 17)?;
         }
         let sheet = Sheet { sheet, formats: &self.formats };
-        let mut writer = Writer { cover: self.cover, sheet, row: 0, checks: Vec::new(), off: 0 };
+        let mut writer =
+            Writer { cover: self.cover, sheet, row: 0, checks: Vec::new(), off: 0, is_beyond_exact: false };
         writer.head()?;
         // Filled in when all checks are known.
         let checked_at = writer.row;
@@ -69,6 +72,10 @@ impl XlsxReport<'_> {
 impl Writer<'_, '_> {
     fn pick<T>(&self, english: T, chinese: T) -> T {
         self.cover.words.pick(english, chinese)
+    }
+
+    fn beyond_exact(&self) -> &'static str {
+        self.pick("beyond exact numbers", "超出精确计算范围")
     }
 
     fn head(&mut self) -> Result<(), XlsxError> {
@@ -111,6 +118,10 @@ impl Writer<'_, '_> {
         let parts: Vec<String> =
             self.checks.iter().map(|range| format!("SUMIF({range},\">0\")-SUMIF({range},\"<0\")")).collect();
         let formula = if parts.is_empty() { "=0".to_owned() } else { format!("={}", parts.join("+")) };
+        if self.is_beyond_exact {
+            // What is not checked is no tie.
+            return self.sheet.text(row, 1, self.beyond_exact());
+        }
         let result = self.off.to_string();
         self.sheet.formula(row, 1, &formula, &result, &self.sheet.formats.check)
     }
@@ -187,8 +198,8 @@ impl Writer<'_, '_> {
             self.found(row, at, side, columns, sheets)?;
         }
         if !exact {
-            let text = self.pick("beyond exact numbers", "超出精确计算范围");
-            return self.sheet.text(row, column::CHECK, text);
+            self.is_beyond_exact = true;
+            return self.sheet.text(row, column::CHECK, self.beyond_exact());
         }
         let stated =
             [column::PLATFORM_ROWS, column::PLATFORM_MINOR, column::CHANNEL_ROWS, column::CHANNEL_MINOR];
@@ -319,8 +330,8 @@ impl Writer<'_, '_> {
             self.sheet.major(row, column, minor, decimals)?;
         }
         if !amounts.into_iter().chain([tie.itemized_activity]).all(is_exact) {
-            let text = self.pick("beyond exact numbers", "超出精确计算范围");
-            return self.sheet.text(row, column::TIE_CHECKS[0], text);
+            self.is_beyond_exact = true;
+            return self.sheet.text(row, column::TIE_CHECKS[0], self.beyond_exact());
         }
         let scale = 10_u32.pow(decimals.into());
         let at = row + 1;
