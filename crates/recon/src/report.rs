@@ -183,7 +183,7 @@ fn fields(record: &Record) -> [String; 24] {
         number(record.adjustment),
         text(&record.tolerance_rule),
         number(record.candidate_count),
-        listed(record.candidates.iter().map(|candidate| candidate.line)),
+        listed(record.candidates.iter().filter_map(|candidate| candidate.line)),
     ]
 }
 

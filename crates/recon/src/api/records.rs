@@ -74,7 +74,7 @@ pub(super) async fn get_record(
     let history = record::events(app.context.db.read(), id).await?;
     let version = found.version;
     let history = history.into_iter().map(RecordEvent::from).collect();
-    let lines: Vec<i64> = found.candidates()?.iter().map(|candidate| candidate.line).collect();
+    let lines: Vec<i64> = found.candidates()?.iter().filter_map(|candidate| candidate.line).collect();
     let ids = if lines.is_empty() {
         HashMap::new()
     } else {
@@ -82,7 +82,8 @@ pub(super) async fn get_record(
     };
     let mut record = Record::from(found);
     for candidate in &mut record.candidates {
-        candidate.record_id = ids.get(&candidate.line).copied();
+        candidate.record_id =
+            candidate.line.and_then(|line| ids.get(&line).copied()).or(candidate.carried_from);
     }
     Ok(Answer::ok(RecordWithHistory { record, history }).etag(version))
 }

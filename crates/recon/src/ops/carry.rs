@@ -22,9 +22,9 @@ use crate::engine::{Carried, CarriedRow, CertifiedInput, DiffType, Difference, L
 use crate::jobs::system;
 use crate::model::{CarriedEnd, CarriedSide, ReasonCode};
 use crate::store::carried::{self, Days, Model as StoredRow};
-use crate::store::closing;
 use crate::store::record::{self, Model as Record, event};
 use crate::store::task::{self, Model as Task};
+use crate::store::{choice, closing};
 
 /// A row that a day looks for.
 #[derive(Debug, Clone)]
@@ -110,6 +110,15 @@ impl CarriedIn {
         platform.into_iter().chain(channel)
     }
 
+    /// The record of a carried row's first day; `None` for a row of the day's file.
+    pub fn origin(&self, side: CarriedSide, listed: &ListedRow<'_>) -> Option<Uuid> {
+        let wanted = match side {
+            CarriedSide::Platform => &self.platform,
+            CarriedSide::Channel => &self.channel,
+        };
+        wanted.get(listed.carried()?).map(|row| row.record_id)
+    }
+
     /// What a difference says of carried rows: the day that its age is counted from and the record there, and which rows
     /// it closes, in which way.
     pub fn tell(&self, difference: &Difference<'_>) -> Told {
@@ -187,8 +196,16 @@ pub async fn settle(
     task: &Task,
     ends: &BTreeMap<Uuid, CarriedEnd>,
 ) -> Result<()> {
-    let found: Vec<Uuid> = ends.keys().copied().collect();
     let own = carried::closed_by(tx, task.id).await?;
+    // What somebody has paired with a row of this day has its end as long as that stands.
+    let closed: Vec<Uuid> = own.iter().map(|row| row.record_id).collect();
+    let chosen = choice::chosen(tx, task.id, &closed).await?;
+    let ends = &chosen
+        .into_iter()
+        .map(|row| (row, CarriedEnd::Matched))
+        .chain(ends.iter().map(|(row, end)| (*row, *end)))
+        .collect::<BTreeMap<_, _>>();
+    let found: Vec<Uuid> = ends.keys().copied().collect();
     let looked_for = carried::not_closed_before(tx, &found, task.task_date).await?;
     let before: BTreeMap<Uuid, (Option<Uuid>, Option<CarriedEnd>)> =
         own.iter().chain(&looked_for).map(|row| (row.record_id, (row.closed_by, row.closed_as))).collect();
@@ -215,6 +232,23 @@ pub async fn settle(
         note(app, tx, closed, "resolved", Some(reason), task).await?;
     }
     Ok(())
+}
+
+/// Ends those of the records that are of rows which the task looks for: somebody has paired them with rows of its day. Days
+/// behind it look for them no more, as long as the choice stands.
+pub async fn end(tx: &Tx, task: &Task, records: &[Uuid]) -> Result<()> {
+    let rows = carried::not_closed_before(tx, records, task.task_date).await?;
+    let rows: Vec<Uuid> =
+        rows.into_iter().filter(|row| row.task_id != task.id).map(|row| row.record_id).collect();
+    carried::close(tx, &rows, (task.id, task.task_date), CarriedEnd::Matched).await
+}
+
+/// Takes such an end back: the rows are looked for again.
+pub async fn take_back(tx: &Tx, task: &Task, records: &[Uuid]) -> Result<()> {
+    let own = carried::closed_by(tx, task.id).await?;
+    let rows: Vec<Uuid> =
+        own.into_iter().map(|row| row.record_id).filter(|row| records.contains(row)).collect();
+    carried::reopen(tx, &rows).await
 }
 
 /// Locks the tasks whose rows a task has closed, the oldest day first.

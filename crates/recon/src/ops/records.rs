@@ -14,7 +14,9 @@ use crate::Reconciliation;
 use crate::error;
 use crate::lifecycle::{RecordEvent, record_step};
 use crate::model::{ReasonCode, RecordStatus};
-use crate::store::record::{self, Model as Record, event};
+use crate::ops::{carry, days};
+use crate::store::record::{self, Candidate, Model as Record, event};
+use crate::store::task::{self, Model as Task};
 
 /// How a record is closed.
 #[derive(Debug, Clone)]
@@ -87,6 +89,7 @@ async fn pair(
     (id, candidate): (Uuid, Uuid),
     closing: &Closing,
 ) -> Result<Record> {
+    let later = lock_days(tx, id, candidate).await?;
     let (record, other) = locked_pair(tx, id, candidate).await?;
     by.if_match.check(record.version)?;
     let Some(gap) = gap_of_candidates(&record, &other)? else {
@@ -95,7 +98,25 @@ async fn pair(
     let booked = |one: &Record| one.platform_amount.is_some().then_some(gap);
     let (own, others) = (booked(&record), booked(&other));
     shut(app, tx, by, other, closing, Pairing { with: Some(id), adjustment: others }).await?;
-    shut(app, tx, by, record, closing, Pairing { with: Some(candidate), adjustment: own }).await
+    let record =
+        shut(app, tx, by, record, closing, Pairing { with: Some(candidate), adjustment: own }).await?;
+    if let Some(later) = later {
+        carry::end(tx, &later, &[id, candidate]).await?;
+        days::look_at_later(app, tx, &later).await?;
+    }
+    Ok(record)
+}
+
+/// Locks the tasks of two records of different days, the older one first, as every run does, and gives the later one: what
+/// is done about the two changes what days behind it look for.
+async fn lock_days(tx: &Tx, one: Uuid, other: Uuid) -> Result<Option<Locked<Task>>> {
+    let (one, other) = (record::find(tx.conn(), one).await?, record::find(tx.conn(), other).await?);
+    if one.task_id == other.task_id {
+        return Ok(None);
+    }
+    let (earlier, later) = if one.task_date <= other.task_date { (one, other) } else { (other, one) };
+    task::lock(tx, earlier.task_id).await?;
+    Ok(Some(task::lock(tx, later.task_id).await?))
 }
 
 /// Two records, locked in the one order in which everybody locks them.
@@ -111,16 +132,23 @@ async fn locked_pair(tx: &Tx, one: Uuid, other: Uuid) -> Result<(Locked<Record>,
 /// The channel's amount less ours, where each of two records is of another side and one lists the other as its candidate.
 fn gap_of_candidates(record: &Record, other: &Record) -> Result<Option<i64>> {
     let (ours, theirs) = if record.platform_amount.is_some() { (record, other) } else { (other, record) };
-    let (Some(our_line), Some(their_line)) = (ours.platform_line, theirs.channel_line) else {
-        return Ok(None);
-    };
-    let named = ours.candidates()?.iter().any(|candidate| candidate.line == their_line)
-        || theirs.candidates()?.iter().any(|candidate| candidate.line == our_line);
-    if !named || ours.task_id != theirs.task_id || ours.id == theirs.id {
+    let named = lists(ours, theirs, theirs.channel_line)? || lists(theirs, ours, ours.platform_line)?;
+    if !named || ours.id == theirs.id {
         return Ok(None);
     }
     let amounts = theirs.channel_amount.zip(ours.platform_amount);
     Ok(amounts.and_then(|(theirs, ours)| theirs.checked_sub(ours)))
+}
+
+/// Whether a record names another one, which stands in this line, as its candidate: a row of its day, or the record that a
+/// row of an earlier day has on its first day, or on this one.
+fn lists(record: &Record, other: &Record, line: Option<i64>) -> Result<bool> {
+    let of_day = record.task_id == other.task_id;
+    let is_other = |candidate: &Candidate| match candidate.carried_from {
+        Some(origin) => origin == other.id || (of_day && other.carried_from == Some(origin)),
+        None => of_day && line.is_some() && candidate.line == line,
+    };
+    Ok(record.candidates()?.iter().any(is_other))
 }
 
 async fn shut(
@@ -163,12 +191,18 @@ pub async fn reopen(
         let record = locked(tx, id, by.if_match).await?;
         return open_again(app, tx, by, record, reason).await;
     };
+    let later = lock_days(tx, id, partner).await?;
     let (record, other) = locked_pair(tx, id, partner).await?;
     by.if_match.check(record.version)?;
     if other.paired_with == Some(id) {
         open_again(app, tx, by, other, reason).await?;
     }
-    open_again(app, tx, by, record, reason).await
+    let record = open_again(app, tx, by, record, reason).await?;
+    if let Some(later) = later {
+        carry::take_back(tx, &later, &[id, partner]).await?;
+        days::look_at_later(app, tx, &later).await?;
+    }
+    Ok(record)
 }
 
 async fn open_again(

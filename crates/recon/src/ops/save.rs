@@ -1,5 +1,7 @@
 //! The last transaction of a run: with it, all that the run found is to be seen, and what it no longer found is not.
 
+use std::collections::BTreeMap;
+
 use payops_core::currency::Currency;
 use payops_platform::audit;
 use payops_platform::auth::Actor;
@@ -14,15 +16,16 @@ use crate::Reconciliation;
 use crate::engine::{ByCurrency, Certificate, DiffType, Outcome, Summary, TypeTotals};
 use crate::formats::Inspection;
 use crate::lifecycle::{TaskEvent, task_step};
+use crate::model::CarriedEnd;
 use crate::ops::carry::{self, CarriedIn};
 use crate::ops::write::Written;
 use crate::ops::{beside, days, files};
 use crate::payouts::PayoutFact;
-use crate::store::found;
 use crate::store::payout::{self, Model as Payout};
 use crate::store::record::{self, event};
 use crate::store::run::{self, Model as Run};
 use crate::store::task::{self, Model as Task};
+use crate::store::{carried, choice, found};
 
 /// What a run changed among the records of its task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -162,9 +165,22 @@ async fn settle_records(app: &Reconciliation, tx: &Tx, task: &Task, written: &Wr
         note(app, tx, gone, "gone", None).await?;
     }
     found::remove(tx, task.id).await?;
-    let parted = record::part(tx, task.id, now).await?;
-    note(app, tx, parted, "reopened", Some("the candidate that was chosen is no longer there")).await?;
+    part(app, tx, task, &written.ends).await?;
     Ok(changes)
+}
+
+/// Takes choices back that stand no longer: a row is gone, or the run has found itself what became of one of an earlier day.
+pub async fn part(
+    app: &Reconciliation,
+    tx: &Tx,
+    task: &Task,
+    ends: &BTreeMap<Uuid, CarriedEnd>,
+) -> Result<()> {
+    let found: Vec<Uuid> = ends.keys().copied().collect();
+    let fallen = choice::chosen(tx, task.id, &found).await?;
+    let parted = choice::part(tx, task.id, fallen, app.context.now()).await?;
+    carried::reopen(tx, &parted).await?;
+    note(app, tx, parted, "reopened", Some("the candidate that was chosen is no longer there")).await
 }
 
 async fn note(

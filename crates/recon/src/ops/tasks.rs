@@ -21,7 +21,7 @@ use crate::error;
 use crate::jobs::{MOST_ATTEMPTS, RunTask};
 use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::{Channel, Phase, TaskStatus, TaskType};
-use crate::ops::{beside, carry, days};
+use crate::ops::{beside, carry, days, save};
 use crate::store::record as task_record;
 use crate::store::rule_set;
 use crate::store::task::{self, Model as Task};
@@ -115,6 +115,7 @@ pub async fn cancel(
     .await?;
     if status == TaskStatus::Cancelled {
         task_record::mark_all_gone(tx, id, now).await?;
+        save::part(app, tx, &task, &BTreeMap::new()).await?;
         carry::settle(app, tx, &task, &BTreeMap::new()).await?;
         beside::have_changed(app, tx, &task).await?;
     }

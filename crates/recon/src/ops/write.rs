@@ -17,8 +17,8 @@ use crate::Reconciliation;
 use crate::engine::{DiffType, Difference, ListedRow};
 use crate::identity::Identities;
 use crate::jobs::system;
-use crate::model::{CarriedEnd, Phase, ReasonCode, RecordStatus, TaskStatus};
-use crate::ops::carry;
+use crate::model::{CarriedEnd, CarriedSide, Phase, ReasonCode, RecordStatus, TaskStatus};
+use crate::ops::carry::{self, CarriedIn};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
 use crate::payouts::PayoutDifference;
@@ -273,6 +273,7 @@ fn listed(
 ) -> Listed {
     let told = findings.carried.tell(difference);
     let mut record = row(app, &findings.task, ordinal, identity, difference);
+    record.candidates = candidates(difference, &findings.carried);
     (record.first_date, record.carried_from) = (told.first_date, told.carried_from);
     let done = match difference.diff_type {
         // What another day's file has, and fits, is nobody's work.
@@ -352,7 +353,6 @@ fn row(
         tolerance_rule: adjusted.map(|adjustment| adjustment.rule.to_owned()),
         adjustment: adjusted.and_then(|adjustment| i64::try_from(adjustment.amount).ok()),
         candidate_count: i64::try_from(difference.candidate_count).ok().filter(|count| *count > 0),
-        candidates: candidates(difference),
         ..blank(app, task, ordinal, identity)
     }
 }
@@ -408,10 +408,13 @@ fn blank(app: &Reconciliation, task: &Task, ordinal: u64, identity: String) -> R
 }
 
 /// The rows that an ambiguous one could belong to, as JSON.
-fn candidates(difference: &Difference<'_>) -> Option<String> {
+fn candidates(difference: &Difference<'_>, carried: &CarriedIn) -> Option<String> {
+    let side = if difference.platform.is_some() { CarriedSide::Channel } else { CarriedSide::Platform };
     let candidate = |listed: &ListedRow<'_>| {
-        Some(Candidate {
-            line: i64::try_from(listed.line()?).ok()?,
+        let (line, carried_from) = (listed.line(), carried.origin(side, listed));
+        (line.is_some() || carried_from.is_some()).then(|| Candidate {
+            line: line.and_then(|line| i64::try_from(line).ok()),
+            carried_from,
             amount: listed.row.amount,
             currency: listed.row.currency.to_string(),
             row_id: text(listed.row.row_id),

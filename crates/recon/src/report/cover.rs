@@ -310,7 +310,7 @@ impl<'a> From<&'a Record> for Line<'a> {
             candidate_lines: record
                 .candidates
                 .iter()
-                .filter_map(|row| u64::try_from(row.line).ok())
+                .filter_map(|row| u64::try_from(row.line?).ok())
                 .collect(),
             work: Some(Work {
                 status: record.status,

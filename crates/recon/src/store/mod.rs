@@ -4,6 +4,7 @@ pub mod back_test;
 pub mod bulk;
 pub mod carried;
 pub mod channel_settings;
+pub mod choice;
 pub mod closing;
 pub mod expected_file;
 pub mod file;

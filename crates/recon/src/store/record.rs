@@ -9,7 +9,7 @@ use payops_core::time::Timestamp;
 use payops_platform::db::{Locked, Tx, count_rows};
 use payops_platform::error::{Error, Result};
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Cond, ExprTrait, IntoCondition};
+use sea_orm::sea_query::{Cond, IntoCondition};
 use sea_orm::{
     ActiveValue, DbBackend, FromQueryResult, IdenStatic, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait,
 };
@@ -77,8 +77,8 @@ pub struct Model {
 /// A row of the other side that an ambiguous one could belong to, as it stands in `candidates`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// The line in the other side's file.
-    pub line: i64,
+    /// The line in the other side's file; `None` for a row of an earlier day.
+    pub line: Option<i64>,
     /// Its amount, minor units.
     pub amount: i64,
     /// The currency of `amount`.
@@ -87,6 +87,9 @@ pub struct Candidate {
     pub row_id: Option<String>,
     /// When the money moved, as it stands in the source.
     pub occurred_at: Option<String>,
+    /// Of a row of an earlier day: its record there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_from: Option<Uuid>,
 }
 
 impl Model {
@@ -304,32 +307,6 @@ pub async fn not_found(tx: &Tx, task_id: Uuid, run_no: i64, after: &str) -> Resu
     );
     let statement = tx.statement(&sql, [task_id.into(), run_no.into(), after.into()]);
     Ok(Known::find_by_statement(statement).all(tx.conn()).await?)
-}
-
-/// Opens records again whose chosen candidate is no longer there, or was opened while they were not; gives which.
-pub async fn part(tx: &Tx, task_id: Uuid, now: Timestamp) -> Result<Vec<Uuid>> {
-    let sql = "SELECT record.id AS id FROM reconciliation_records AS record \
-               WHERE record.task_id = $1 AND record.paired_with IS NOT NULL AND record.gone_at IS NULL \
-               AND NOT EXISTS (SELECT 1 FROM reconciliation_records AS other \
-               WHERE other.id = record.paired_with AND other.paired_with = record.id AND other.gone_at IS NULL)";
-    let rows = tx.query_all_raw(tx.statement(sql, [task_id.into()])).await?;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.try_get("", "id")).collect::<Result<_, _>>()?;
-    for batch in ids.chunks(ROWS_AT_ONCE) {
-        Entity::update_many()
-            .col_expr(Column::Status, Expr::value(RecordStatus::Open))
-            .col_expr(Column::ReasonCode, Expr::value(Option::<String>::None))
-            .col_expr(Column::ResolutionNote, Expr::value(Option::<String>::None))
-            .col_expr(Column::ResolvedBy, Expr::value(Option::<String>::None))
-            .col_expr(Column::ResolvedAt, Expr::value(Option::<Timestamp>::None))
-            .col_expr(Column::PairedWith, Expr::value(Option::<Uuid>::None))
-            .col_expr(Column::Adjustment, Expr::value(Option::<i64>::None))
-            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-            .col_expr(Column::UpdatedAt, Expr::value(now))
-            .filter(Column::Id.is_in(batch.iter().copied()))
-            .exec(tx.conn())
-            .await?;
-    }
-    Ok(ids)
 }
 
 /// The ambiguous records of a task that stand in these lines of the side that `record` is not of, by line.

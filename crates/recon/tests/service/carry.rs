@@ -11,6 +11,7 @@ use crate::channel_settings::SETTINGS;
 use crate::expected_files::call;
 use crate::files::text;
 use crate::harness::{App, Gateway, HeldFile};
+use crate::rule_sets::in_force;
 
 both_databases!(payops_recon::MIGRATIONS;
     the_next_days_file_closes_what_was_pending,
@@ -27,12 +28,15 @@ both_databases!(payops_recon::MIGRATIONS;
     what_people_did_about_a_carried_record_stays,
     what_happened_since_the_cut_off_may_be_in_the_next_file,
     parts_of_a_payment_are_netted_where_settings_say_so,
+    a_row_of_an_earlier_day_is_chosen_as_the_candidate_that_it_is,
 );
 
 /// The days of these tests; each is given as its number.
 fn date(day: u32) -> String {
     format!("2026-01-{day:02}")
 }
+
+const RECORDS: &str = "/api/v1/reconciliation/records";
 
 const MAPPING: &str = "\
 name = 'test'
@@ -498,4 +502,61 @@ async fn parts_of_a_payment_are_netted_where_settings_say_so(db: TestDb) {
     settled(&app, &[&id]).await;
     let net = || one("netted", 1, "resolved", json!("netted_by_payment"));
     assert_eq!(told(&app, &id).await, [net(), net(), open("duplicate_channel", 2)]);
+}
+
+async fn a_row_of_an_earlier_day_is_chosen_as_the_candidate_that_it_is(db: TestDb) {
+    let app = App::start(db).await;
+    in_force(&app, &json!([{ "name": "two", "priority": 1, "currencies": ["EUR"], "max_amount": 2 }])).await;
+    hand_over(&app, 5, &[(1, 100, "pending")], &[]).await;
+    hand_over(&app, 6, &[(1, 102, "succeeded")], &[(1, 101)]).await;
+    hand_over(&app, 7, &[], &[]).await;
+    let (first, second, third) = (run(&app, 5).await, run(&app, 6).await, run(&app, 7).await);
+    let ids = [first.as_str(), second.as_str(), third.as_str()];
+    let record = async |of: &str| app.get(&format!("{RECORDS}/{of}")).await.data();
+    let origin = text(&app.records(&first).await[0]["id"]).to_owned();
+    let theirs = {
+        let found = app.records(&second).await;
+        let theirs = found.iter().find(|record| record["channel_amount"] == 101);
+        theirs.map(|record| text(&record["id"]).to_owned())
+    };
+    let id = theirs.unwrap();
+    let shown = record(&id).await;
+    let candidates = shown["candidates"].as_array().unwrap();
+    assert_eq!((&shown["candidate_count"], candidates.len()), (&json!(2), 2), "{shown}");
+    let earlier = candidates.iter().find(|candidate| candidate["amount"] == 100).unwrap();
+    assert_eq!((&earlier["line"], &earlier["record_id"]), (&Value::Null, &json!(origin)));
+
+    let choose = json!({ "reason_code": "channel_fee", "candidate_record_id": origin });
+    let chosen = app.post(&format!("{RECORDS}/{id}/resolve"), &choose).await;
+    assert_eq!((chosen.status, &chosen.data()["paired_with"]), (200, &json!(origin)), "{:?}", chosen.json());
+    let ended = record(&origin).await;
+    assert_eq!((&ended["status"], &ended["adjustment"]), (&json!("resolved"), &json!(1)), "{ended}");
+    // It stands in the next run, and no later day looks for the row.
+    execute(&app, &second).await;
+    hand_over(&app, 7, &[], &[(1, 100)]).await;
+    settled(&app, &ids).await;
+    assert_eq!(record(&id).await["paired_with"], json!(origin));
+    assert_eq!(told(&app, &third).await, [open("channel_only", 1)]);
+    // Who opens one of them has it looked for again.
+    let doubt = json!({ "reason": "it was another one" });
+    assert_eq!(app.post(&format!("{RECORDS}/{origin}/reopen"), &doubt).await.status, 200);
+    settled(&app, &ids).await;
+    assert_eq!(record(&id).await["status"], "open");
+    let closed = || json!("closed_by_later_file");
+    assert_eq!(told(&app, &third).await, [one("carried", 1, "resolved", closed())]);
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", closed())]);
+    let taken = app.post(&format!("{RECORDS}/{id}/resolve"), &choose).await;
+    assert_eq!((taken.status, taken.code().as_str()), (409, "RECORD_ALREADY_CLOSED"));
+
+    // Chosen once more, and then the channel corrects itself: the choice falls, and the row fits.
+    hand_over(&app, 7, &[], &[]).await;
+    settled(&app, &ids).await;
+    assert_eq!(app.post(&format!("{RECORDS}/{id}/resolve"), &choose).await.status, 200);
+    hand_over(&app, 6, &[(1, 102, "succeeded"), (1, 103, "succeeded")], &[(1, 101), (1, 100)]).await;
+    settled(&app, &ids).await;
+    assert_eq!(told(&app, &first).await, [one("timing", 1, "resolved", closed())]);
+    assert_eq!(record(&origin).await["paired_with"], Value::Null);
+    let left = record(&id).await;
+    assert_eq!((&left["status"], &left["paired_with"]), (&json!("open"), &Value::Null), "{left}");
+    assert_eq!(left["candidates"].as_array().unwrap().len(), 2, "it could be either of our rows of the day");
 }

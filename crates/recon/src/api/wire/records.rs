@@ -150,8 +150,8 @@ impl From<record::Model> for Record {
 /// A row of the other side that an ambiguous one could belong to.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Candidate {
-    /// The line in the other side's file.
-    pub line: i64,
+    /// The line in the other side's file; absent for a row of an earlier day.
+    pub line: Option<i64>,
     /// Its amount, minor units.
     pub amount: i64,
     /// The currency of `amount`.
@@ -162,6 +162,8 @@ pub struct Candidate {
     pub occurred_at: Option<String>,
     /// Its record, by which it is chosen. Told where one record is asked for, absent in lists and reports.
     pub record_id: Option<Uuid>,
+    /// Of a row of an earlier day: the record of that row on its first day.
+    pub carried_from: Option<Uuid>,
 }
 
 impl From<record::Candidate> for Candidate {
@@ -173,6 +175,7 @@ impl From<record::Candidate> for Candidate {
             row_id: candidate.row_id,
             occurred_at: candidate.occurred_at,
             record_id: None,
+            carried_from: candidate.carried_from,
         }
     }
 }
