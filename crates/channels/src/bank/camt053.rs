@@ -286,7 +286,10 @@ impl Parts {
             booked_on: date(&self.entry, "BookgDt")?,
             value_on: date(&self.entry, "ValDt")?,
             status: status(&self.entry)?,
-            reversal: matches!(self.entry.text_at("RvslInd"), "true" | "1"),
+            reversal: self
+                .entry
+                .only("RvslInd")?
+                .is_some_and(|node| matches!(node.text.as_str(), "true" | "1")),
             code: code(&self.entry),
             references: self.references,
         };
@@ -337,7 +340,7 @@ fn remittance(node: &Node, to: &mut Vec<Reference>) {
 
 /// The amount of an entry or a balance, and whether it is a credit.
 fn money(node: &Node, draft: &mut Draft, column: &str) -> Result<(i64, bool), Fault> {
-    let amount = node.at("Amt").ok_or_else(|| Fault::empty(column))?;
+    let amount = node.only("Amt")?.ok_or_else(|| Fault::empty(column))?;
     let currency = currency(amount.currency.as_bytes(), column)?;
     draft.agree(currency, column)?;
     let size = unsigned(amount.text.as_bytes(), currency, b'.', column)?;
@@ -346,7 +349,7 @@ fn money(node: &Node, draft: &mut Draft, column: &str) -> Result<(i64, bool), Fa
 }
 
 fn direction(node: &Node) -> Result<bool, Fault> {
-    match node.text_at("CdtDbtInd") {
+    match node.only("CdtDbtInd")?.map_or("", |node| node.text.as_str()) {
         "CRDT" => Ok(true),
         "DBIT" => Ok(false),
         other => {
@@ -381,7 +384,7 @@ fn balance(node: &Node, sheet: &mut Sheet, previous: &mut Statement<Balance>) ->
 
 fn status(entry: &Node) -> Result<EntryStatus, Fault> {
     // A text up to version 07, a code since.
-    let word = match entry.at("Sts") {
+    let word = match entry.only("Sts")? {
         Some(node) if node.children.is_empty() => node.text.as_str(),
         Some(node) => node.text_at("Cd"),
         None => "",
@@ -406,17 +409,17 @@ fn code(entry: &Node) -> String {
     excerpt(code.as_bytes())
 }
 
-/// The day at `path`, as the bank writes it: of a date with a time or a zone, the day that is printed.
-fn date(node: &Node, path: &str) -> Result<Option<NaiveDate>, Fault> {
-    let Some(choice) = node.at(path) else { return Ok(None) };
-    let text = choice.at("Dt").or_else(|| choice.at("DtTm")).map_or("", |node| node.text.as_str());
+/// The day in the element `name`, as the bank writes it: of a date with a time or a zone, the day that is printed.
+fn date(node: &Node, name: &str) -> Result<Option<NaiveDate>, Fault> {
+    let Some(choice) = node.only(name)? else { return Ok(None) };
+    let text = choice.only("Dt")?.or(choice.only("DtTm")?).map_or("", |node| node.text.as_str());
     let day = text.split_at_checked(10).and_then(|(day, rest)| {
         let ends = rest.is_empty() || rest.starts_with(['T', '+', '-', 'Z']);
         NaiveDate::parse_from_str(day, "%Y-%m-%d").ok().filter(|_| ends)
     });
     match day {
         Some(day) => Ok(Some(day)),
-        None => Err(Fault::value(RejectReason::BadTime, path, "is not a date", text.as_bytes())),
+        None => Err(Fault::value(RejectReason::BadTime, name, "is not a date", text.as_bytes())),
     }
 }
 

@@ -37,6 +37,17 @@ impl Node {
         self.children.iter().filter(move |child| child.name == name)
     }
 
+    /// Its only child of one name, of which no two may stand in it: whichever was taken, the other would be lost.
+    pub(super) fn only<'n>(&'n self, name: &'n str) -> Result<Option<&'n Self>, Fault> {
+        let mut found = self.all(name);
+        let first = found.next();
+        if found.next().is_none() {
+            return Ok(first);
+        }
+        let what = format!("'{name}' stands more than once in '{}'", excerpt(self.name.as_bytes()));
+        Err(Fault::new(RejectReason::BadRecord, Some(name), what))
+    }
+
     /// The first element at a path such as `BookgDt/Dt`.
     pub(super) fn at(&self, path: &str) -> Option<&Node> {
         path.split('/').try_fold(self, |node, name| node.children.iter().find(|child| child.name == name))
@@ -73,6 +84,8 @@ pub(super) struct Xml<R> {
     /// The encoding that the document declares, where it is not UTF-8.
     encoding: Option<&'static Encoding>,
     open: Vec<String>,
+    /// Whether its outermost element has ended.
+    is_over: bool,
     max_bytes: usize,
 }
 
@@ -90,7 +103,7 @@ impl<R: Read> Xml<R> {
         let max_bytes = options.limits.max_row_bytes;
         let mut reader = NsReader::from_reader(Counted::new(source, options.chunk_bytes, max_bytes));
         reader.config_mut().expand_empty_elements = true;
-        Self { reader, buffer: Vec::new(), encoding: None, open: Vec::new(), max_bytes }
+        Self { reader, buffer: Vec::new(), encoding: None, open: Vec::new(), is_over: false, max_bytes }
     }
 
     /// The next beginning or end of an element; text between elements is left out.
@@ -189,6 +202,10 @@ impl<R: Read> Xml<R> {
             Piece::Open(opened) => self.open.push(opened.name.clone()),
             Piece::Close => {
                 self.open.pop();
+                self.is_over |= self.open.is_empty();
+            }
+            Piece::Text(text) if self.is_over && self.open.is_empty() && !text.trim().is_empty() => {
+                return Err(refused(line, "text stands behind its end"));
             }
             Piece::End if !self.open.is_empty() => return Err(self.cut(line)),
             _ => {}

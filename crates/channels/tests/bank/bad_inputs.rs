@@ -49,6 +49,37 @@ fn entries_of_camt() {
 }
 
 #[test]
+fn what_stands_twice_in_an_entry_of_camt() {
+    let credit = "1250.50</Amt>\n        <CdtDbtInd>CRDT</CdtDbtInd>";
+    let twice = |from: &str, first: &str, column: &str| {
+        spoiled(CAMT, from, &format!("{first}{from}"), (45, Some(column), BadRecord), 4);
+    };
+    twice("<Amt Ccy=\"EUR\">1250.50</Amt>", "<Amt Ccy=\"EUR\">1250.50</Amt>", "Amt");
+    let both = credit.to_owned() + "<CdtDbtInd>DBIT</CdtDbtInd>";
+    spoiled(CAMT, credit, &both, (45, Some("CdtDbtInd"), BadRecord), 4);
+    twice("<Sts><Cd>BOOK</Cd></Sts>", "<Sts><Cd>INFO</Cd></Sts>", "Sts");
+    twice("<ValDt><Dt>2026-03-19</Dt></ValDt>", "<BookgDt><Dt>2026-03-21</Dt></BookgDt>", "BookgDt");
+    twice("<Dt>2026-03-19</Dt>", "<Dt>2026-03-21</Dt>", "Dt");
+    spoiled(
+        CAMT,
+        "<Amt Ccy=\"EUR\">3260.25</Amt>",
+        "<Amt Ccy=\"EUR\">3260.25</Amt><Amt Ccy=\"EUR\">1</Amt>",
+        (24, Some("Amt"), BadRecord),
+        5,
+    );
+}
+
+#[test]
+fn text_behind_the_end_of_camt() {
+    for behind in ["and more", "\n<!-- -->\n<![CDATA[1]]>", "\n&#49;"] {
+        let file = read(CAMT.trim_end().to_owned() + behind);
+        let [(_, None, BadXml)] = refusals(&file)[..] else { panic!("{behind}: {:?}", file.rejects) };
+        assert_eq!((amounts(&file.statements[0]).len(), file.proof()), (5, Proof::NotProvable), "{behind}");
+    }
+    assert_eq!(read(CAMT.trim_end().to_owned() + "\n<!-- end -->\n\n").proof(), Proof::Proven);
+}
+
+#[test]
 fn statements_of_camt() {
     spoiled(CAMT, "<ElctrncSeqNb>79<", "<ElctrncSeqNb>7a<", (11, Some("ElctrncSeqNb"), BadRecord), 5);
     // Opened in one currency, closed in another.
