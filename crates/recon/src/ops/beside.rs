@@ -1,8 +1,9 @@
 //! Days beside each other explain each other's payouts: what a run knew of the payouts of other days may be more later.
 //!
-//! A day whose third leg ties has no question left, and stays as it is. One that does not tie is started again when the files
-//! of a day beside it say something else of payouts than they did. That ends: what a day says of payouts comes from its own
-//! files alone, so a day that is started again for that has nothing new to say to others.
+//! A day that was compared with the bank is started again when the files of a day beside it say something else of payouts than
+//! they did, also where it tied: a tie rests on the rows and payouts of other days as much as a difference does. That ends:
+//! what a day says of payouts comes from its own files alone, so a day that is started again for that has nothing new to say
+//! to others.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub fn hash_of(facts: &[PayoutFact]) -> Result<String> {
     Ok(CertifiedInput::read("", facts.as_slice()).map_err(Error::internal)?.sha256)
 }
 
-/// Whether a task's last run has left something to explain, and would know otherwise of the payouts of other days now.
+/// Whether a task's last run was compared with the bank, and would know otherwise of the payouts of other days now.
 pub async fn knows_more(conn: &impl ConnectionTrait, task: &Task) -> Result<bool> {
     let Some(known) = &task.open_payouts_hash else { return Ok(false) };
     let rules = channel_settings::payout_rules_of(conn, &task.subject(FileRole::BankStatement)).await?;

@@ -27,7 +27,7 @@ use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
-use crate::payouts::{BankSide, Days, PayoutFact, ThreeWayProof, facts_together};
+use crate::payouts::{BankSide, Days, PayoutFact, facts_together};
 use crate::store::channel_settings;
 use crate::store::file::Model as StoredFile;
 use crate::store::task::Model as Task;
@@ -115,9 +115,8 @@ fn compare(
         (files.platform.id, Inspection::of(&outcome.summary.platform)),
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
     ];
-    let third_leg = outcome.summary.payouts.as_ref();
-    let is_open = third_leg.is_some_and(|payouts| payouts.proof != ThreeWayProof::Ties);
-    let open_payouts_hash = is_open.then(|| beside::hash_of(&files.other_payouts)).transpose()?;
+    let has_third_leg = outcome.summary.payouts.is_some();
+    let open_payouts_hash = has_third_leg.then(|| beside::hash_of(&files.other_payouts)).transpose()?;
     let bank_files = files.bank.iter().map(|file| file.id).collect();
     Ok(Findings { task, outcome, certificate, readings, carried, bank_files, payouts, open_payouts_hash })
 }

@@ -55,7 +55,7 @@ pub struct Findings {
     pub bank_files: Vec<Uuid>,
     /// What the day's files say of payouts, one fact for a payout.
     pub payouts: Vec<PayoutFact>,
-    /// The hash of what the files of other days say of them, where the third leg does not tie.
+    /// The hash of what the files of other days say of them, where they were compared with the bank.
     pub open_payouts_hash: Option<String>,
 }
 

@@ -22,6 +22,7 @@ both_databases!(payops_recon::MIGRATIONS;
     reports_of_payouts_can_be_handed_over,
     window_and_words_are_those_of_the_settings,
     a_day_is_run_again_when_a_day_beside_it_explains_its_deposits,
+    a_tie_falls_when_what_it_rests_on_in_other_days_is_corrected,
 );
 
 const EARLIER: &str = "2026-01-15";
@@ -404,4 +405,45 @@ async fn a_day_is_run_again_when_a_day_beside_it_explains_its_deposits(db: TestD
     assert_eq!(day["verdict"], "reconciled", "{day}");
     let after = app.get(&format!("/api/v1/reconciliation/tasks/{id}")).await.data();
     assert_eq!((&after["run_no"], &after["status"]), (&explained["run_no"], &json!("completed")));
+}
+
+/// A third day with a payout of its own, on which the bank books the one of the second.
+async fn third_day(app: &App) -> Value {
+    let rows = "txn_9,2026-01-19 08:00:00,usd,12.00,1.00,11.00,charge,ch_9,ch_9,pi_9,po_third0003\n\
+                txn_10,2026-01-19 10:00:00,usd,-11.00,0.00,-11.00,payout,po_third0003,,,po_third0003\n";
+    let ours = "PAY-9,ch_9,1200,USD,success,2026-01-19T08:00:00Z,M-1\n";
+    hand_over_day(app, "2026-01-19", ours, rows, [1912, 1100, -1100, 1912]).await;
+    app.reconcile("2026-01-19").await
+}
+
+async fn a_tie_falls_when_what_it_rests_on_in_other_days_is_corrected(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let third = third_day(&app).await;
+    let file = statement(25, &[(941, 19, "STRIPE PO FIRST 0001"), (1100, 20, "STRIPE PO THIRD 0003")]);
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &file).await;
+    let (day, third) = (next_run(&app, &day).await, next_run(&app, &third).await);
+    assert_eq!(third["verdict"], "reconciled", "{third}");
+    let proof = async |task: &Value| app.report(task).await["summary"]["payouts"]["proof"].clone();
+    let id = day["id"].as_str().unwrap();
+    let ended =
+        |task: &Value, before: &Value| task["status"] == "completed" && task["run_no"] != before["run_no"];
+    assert_eq!((proof(&day).await, proof(&third).await), (json!("ties"), json!("ties")));
+
+    // The rows of the payout are less than it: what the second day ties with is not what the first one has.
+    let ours = "PAY-1,ch_1,959,USD,success,2026-01-15T08:00:00Z,M-1\n";
+    let row = "txn_1,2026-01-15 08:00:00,usd,9.59,0.59,9.00,charge,ch_1,ch_1,pi_1,po_first0001\n";
+    hand_over_day(&app, EARLIER, ours, row, [0, 900, 0, 900]).await;
+    let fallen = app.until(id, |task| ended(task, &day)).await;
+    let tie = app.report(&fallen).await["summary"]["payouts"]["currencies"]["USD"].clone();
+    assert_eq!((&tie["proof"], &tie["rows"]), (&json!("broken"), &json!(900)), "{tie}");
+
+    // Without the payout, nothing explains what the bank booked on the third day.
+    let ours = "PAY-2,ch_2,2000,USD,success,2026-01-16T09:00:01Z,M-1\n";
+    let row = "txn_2,2026-01-16 09:00:00,usd,20.00,0.88,19.12,charge,ch_2,ch_2,pi_2,po_second002\n";
+    hand_over_day(&app, DAY, ours, row, [941, 1912, 0, 2853]).await;
+    let third_id = third["id"].as_str().unwrap();
+    let third = app.until(third_id, |task| task["verdict"] == "differences").await;
+    let records = app.records(third_id).await;
+    assert_eq!((records.len(), &records[0]["diff_type"]), (1, &json!("payout_unknown")), "{third}");
 }
