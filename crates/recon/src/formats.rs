@@ -171,8 +171,7 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
         }
         Look::Bank => {
             let bank = Bank::of(read_bank_file(source, &ReadOptions::default()), &[], Exponents::Iso4217);
-            // A statement without a movement is one all the same.
-            counts.rows = bank.summary.entries + bank.summary.not_booked + bank.summary.statements;
+            counts.rows = bank.summary.entries + bank.summary.not_booked;
             counts.rows_of_day = counts.rows;
             counts.covers = bank.summary.days;
             counts.rejects += bank.summary.rejects.count;

@@ -23,6 +23,7 @@ both_databases!(payops_recon::MIGRATIONS;
     window_and_words_are_those_of_the_settings,
     a_day_is_run_again_when_a_day_beside_it_explains_its_deposits,
     a_tie_falls_when_what_it_rests_on_in_other_days_is_corrected,
+    a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent,
 );
 
 const EARLIER: &str = "2026-01-15";
@@ -446,4 +447,27 @@ async fn a_tie_falls_when_what_it_rests_on_in_other_days_is_corrected(db: TestDb
     let third = app.until(third_id, |task| task["verdict"] == "differences").await;
     let records = app.records(third_id).await;
     assert_eq!((records.len(), &records[0]["diff_type"]), (1, &json!("payout_unknown")), "{third}");
+}
+
+async fn a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent(db: TestDb) {
+    let app = App::start(db).await;
+    let empty = statement(20, &[]);
+    hand_over(&app, "settlement-files", "2026-01-20", "bank_statement", &empty).await;
+    let good = statement(20, &[(941, 19, "STRIPE PO FIRST 0001")]);
+    let good =
+        hand_over(&app, "settlement-files", "2026-01-20", "bank_statement", &good).await["file"].clone();
+    assert_eq!(good["record_count"], 1);
+    let parts = [("channel", "stripe"), ("settlement_date", "2026-01-20"), ("role", "bank_statement")];
+    let other = statement(20, &[(0, 19, "x")]);
+    let other = String::from_utf8(other).unwrap().replace("<Cd>CLBD</Cd>", "<Cd>CLAV</Cd>");
+    let without_entry =
+        other.split("<Ntry>").next().unwrap().to_owned() + "</Stmt></BkToCstmrStmt></Document>";
+    for file in [statement(19, &[]), without_entry.into_bytes()] {
+        let refused = app.upload("settlement-files", &parts, &file).await;
+        assert_eq!((refused.status, refused.code()), (422, "EMPTY_REPLACEMENT".to_owned()));
+        assert_eq!(refused.json()["data"]["file_no"], good["file_no"], "{}", refused.json());
+    }
+    let consent = [&parts[..], &[("allow_empty", "true")]].concat();
+    let taken = app.upload("settlement-files", &consent, &statement(19, &[])).await;
+    assert_eq!((taken.status, &taken.data()["outcome"]), (201, &json!("correction")));
 }
