@@ -62,15 +62,27 @@ pub fn facts_of_payout_rows(report: &FileReport, options: &ReadOptions, day: Nai
 }
 
 /// What files say together, one fact for a payout and currency, ordered by payout.
+///
+/// A payout's own row that stands in two files is one: the same sum on the same day is told again, as where the files of two days
+/// overlap, or a report states what the settlement file has. What counts is then the file that knows more of its rows. Another
+/// sum or another day adds to it, and so do two rows in one file.
 pub fn facts_together<'a>(facts: impl IntoIterator<Item = &'a PayoutFact>) -> Vec<PayoutFact> {
-    let mut merged: BTreeMap<(&str, Currency), PayoutFact> = BTreeMap::new();
+    let mut merged: BTreeMap<(&str, Currency), Vec<PayoutFact>> = BTreeMap::new();
     for fact in facts {
-        merged
-            .entry((fact.id.as_str(), fact.currency))
-            .and_modify(|known| known.join(fact))
-            .or_insert_with(|| fact.clone());
+        let known = merged.entry((fact.id.as_str(), fact.currency)).or_default();
+        match known.iter_mut().find(|known| known.tells_the_row_of(fact)) {
+            Some(told) if fact.weight() > told.weight() => *told = fact.clone(),
+            Some(_) => {}
+            None => known.push(fact.clone()),
+        }
     }
-    merged.into_values().collect()
+    let joined = merged.into_values().filter_map(|facts| {
+        facts.into_iter().reduce(|mut known, fact| {
+            known.join(&fact);
+            known
+        })
+    });
+    joined.collect()
 }
 
 /// The payouts that files tell of together: those that have a row of their own, or a list of all their rows. Files that
@@ -88,6 +100,17 @@ pub fn payouts_of(facts: &[PayoutFact], are_stated: bool) -> Vec<Payout> {
 }
 
 impl PayoutFact {
+    /// Whether both have the payout's own row, and it is the same one.
+    fn tells_the_row_of(&self, other: &Self) -> bool {
+        let row = |fact: &Self| Some((fact.own_sum?, fact.date?));
+        row(self).is_some_and(|own| row(other) == Some(own))
+    }
+
+    /// How much a file knows of the payout: that of its own day knows best.
+    fn weight(&self) -> (bool, bool, u64, i128) {
+        (self.rows_are_all, self.is_asked_about, self.rows, self.row_sum)
+    }
+
     /// Adds what another file says. The day is that of the payout's own row where one has it, else the last.
     fn join(&mut self, other: &Self) {
         let day = |fact: &Self| (fact.own_sum.is_some(), fact.rows_are_all, fact.date, fact.is_asked_about);
@@ -193,6 +216,29 @@ mod tests {
             assert_eq!(told(&facts), [("a".to_owned(), 1000, Some(1000), true)]);
         }
         assert_eq!(told(&[whole, activity]), [("a".to_owned(), 1000, None, true)], "nobody states it");
+    }
+
+    #[test]
+    fn a_row_of_a_payout_in_the_files_of_two_days_counts_once() {
+        let earlier = fact("a", 700, None, 2, false);
+        let own = fact("a", 300, Some(-1000), 4, true);
+        let again = fact("a", 0, Some(-1000), 4, false);
+        for facts in [[&earlier, &own, &again], [&again, &earlier, &own], [&own, &again, &earlier]] {
+            let facts: Vec<PayoutFact> = facts.into_iter().cloned().collect();
+            assert_eq!(told(&facts), [("a".to_owned(), 1000, Some(1000), true)]);
+            let together = facts_together(&facts);
+            assert_eq!(told(&together), told(&facts), "put together in steps");
+        }
+        // Rows that both files have are not doubled either.
+        let whole = fact("a", 1000, Some(-1000), 4, true);
+        let overlapping = fact("a", 1000, Some(-1000), 4, false);
+        assert_eq!(told(&[overlapping, whole]), [("a".to_owned(), 1000, Some(1000), true)]);
+        // Two rows of one file are one fact already, and rows of other days or sums are others.
+        let other_sum = fact("a", 0, Some(-400), 4, false);
+        let returned = fact("a", 0, Some(1000), 6, false);
+        assert_eq!(told(&[own.clone(), other_sum])[0].1, 1400);
+        assert_eq!(told(&[fact("a", 0, Some(-1000), 4, true), returned])[0].1, 0);
+        assert_eq!(told(&[fact("a", 0, Some(-2000), 4, true)])[0].1, 2000);
     }
 
     #[test]

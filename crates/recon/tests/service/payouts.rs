@@ -23,6 +23,7 @@ both_databases!(payops_recon::MIGRATIONS;
     window_and_words_are_those_of_the_settings,
     a_day_is_run_again_when_a_day_beside_it_explains_its_deposits,
     a_tie_falls_when_what_it_rests_on_in_other_days_is_corrected,
+    a_payout_that_stands_in_the_files_of_two_days_counts_once,
     a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent,
 );
 
@@ -447,6 +448,23 @@ async fn a_tie_falls_when_what_it_rests_on_in_other_days_is_corrected(db: TestDb
     let third = app.until(third_id, |task| task["verdict"] == "differences").await;
     let records = app.records(third_id).await;
     assert_eq!((records.len(), &records[0]["diff_type"]), (1, &json!("payout_unknown")), "{third}");
+}
+
+async fn a_payout_that_stands_in_the_files_of_two_days_counts_once(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    // The file of the next day begins with the end of this one.
+    let rows = "txn_3,2026-01-16 10:00:00,usd,-9.41,0.00,-9.41,payout,po_first0001,,,po_first0001\n\
+                txn_9,2026-01-17 08:00:00,usd,12.00,1.00,11.00,charge,ch_9,ch_9,pi_9,po_third0003\n";
+    let ours = "PAY-9,ch_9,1200,USD,success,2026-01-17T08:00:00Z,M-1\n";
+    hand_over_day(&app, "2026-01-17", ours, rows, [1912, 1100, 0, 3012]).await;
+    app.reconcile("2026-01-17").await;
+    let file = statement(25, &[(941, 19, "STRIPE PO FIRST 0001")]);
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &file).await;
+    let day = next_run(&app, &day).await;
+    let payouts = app.report(&day).await["summary"]["payouts"].clone();
+    let tie = &payouts["currencies"]["USD"];
+    assert_eq!((&payouts["proof"], &tie["payouts"]), (&json!("ties"), &json!(941)), "{payouts}");
 }
 
 async fn a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent(db: TestDb) {
