@@ -293,6 +293,7 @@ mod tests {
             entries: 1,
             not_booked: 0,
             days: None,
+            gaps: Vec::new(),
             failed: Vec::new(),
             rejects: Rejects::default(),
         };

@@ -32,7 +32,10 @@ pub async fn lock(tx: &Tx, subject: &Subject, covers: Option<Days>) -> Result<Ve
         match Days::spanning(dates) {
             Some(days) => {
                 let rules = channel_settings::payout_rules_of(tx.conn(), subject).await?;
-                task::holding_days(tx.conn(), subject, payout_days(days, &rules)).await?
+                // What a gap before it has left open, it ends.
+                let told = file::told_before(tx.conn(), subject, days.first).await?;
+                let first = told.map_or(days.first, |last| last.succ_opt().unwrap_or(last));
+                task::holding_days(tx.conn(), subject, payout_days(Days { first, ..days }, &rules)).await?
             }
             None => Vec::new(),
         }
@@ -165,11 +168,21 @@ async fn banks_have_changed(tx: &Tx, task: &Task) -> Result<bool> {
     Ok(in_force.into_iter().map(|file| file.id).collect::<Vec<Uuid>>() != used.unwrap_or_default())
 }
 
-/// The bank statements in force in which payouts of a task's day may stand, the newest first.
+/// The bank statements in force in which payouts of a task's day may stand, the newest first. Where they end before the
+/// payouts are due, the next one behind them is the last: it ends the window of what has not arrived, and shows the gap.
 pub async fn bank_statements(
     conn: &impl ConnectionTrait,
     task: &Task,
     rules: &PayoutRules,
 ) -> Result<Vec<StoredFile>> {
-    file::covering(conn, &task.subject(FileRole::BankStatement), statement_days(task.task_date, rules)).await
+    let (subject, days) = (task.subject(FileRole::BankStatement), statement_days(task.task_date, rules));
+    let mut files = file::covering(conn, &subject, days.clone()).await?;
+    if files.iter().any(|file| file.covers_to.is_some_and(|last| last >= *days.end())) {
+        return Ok(files);
+    }
+    // A day before the first statement, or behind the last, does not ask for one.
+    if !files.is_empty() || file::told_before(conn, &subject, *days.start()).await?.is_some() {
+        files.extend(file::first_behind(conn, &subject, *days.end()).await?);
+    }
+    Ok(files)
 }

@@ -16,12 +16,14 @@
 //!    to another deposit; else the group is `payout_ambiguous` and says how many subsets there are. Only deposits that
 //!    look like the channel's take part.
 //! 4. **The rest**: a payout whose window has passed is `payout_missing`, one whose window is still open `in_transit`.
+//!    One of whose window statements lack days is `not_covered` when it has passed.
 //!    A deposit that looks like the channel's is `payout_unknown`, any other is none of this channel's.
 //!
 //! A deposit looks like the channel's when its texts hold one of [`PayoutRules::words`], in any letter case; without
 //! words every deposit does. Money that the channel takes from the bank, a negative payout, meets negative deposits.
 
 mod channel;
+mod coverage;
 mod reference;
 mod rest;
 mod solver;
@@ -171,8 +173,10 @@ pub struct Question<'a> {
     pub deposits: &'a [Deposit],
     /// The days whose deposits must be explained; `None` where it is all.
     pub judged_days: Option<Days>,
-    /// The days that the statement covers.
+    /// The days from the first to the last that statements cover.
     pub statement_days: Option<Days>,
+    /// The days between these of which no statement tells.
+    pub gaps: &'a [Days],
     /// By which rules.
     pub rules: &'a PayoutRules,
 }

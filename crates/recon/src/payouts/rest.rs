@@ -34,10 +34,15 @@ impl Matcher<'_> {
             return (PayoutOutcome::NotCovered, None);
         };
         let Some(date) = payout.date else { return (PayoutOutcome::PayoutMissing, None) };
+        let due = self.question.rules.due(date);
         let age = Some(days.last.signed_duration_since(date).num_days().max(0));
         match () {
             () if date < days.first => (PayoutOutcome::NotCovered, None),
-            () if self.question.rules.due(date) > days.last => (PayoutOutcome::InTransit, age),
+            () if due > days.last => (PayoutOutcome::InTransit, age),
+            // It may have arrived on a day of which nobody tells.
+            () if self.question.gaps.iter().any(|gap| gap.first <= due && date <= gap.last) => {
+                (PayoutOutcome::NotCovered, None)
+            }
             () => (PayoutOutcome::PayoutMissing, age),
         }
     }

@@ -9,6 +9,7 @@ use payops_channels::row::{Proof, Reject, RejectReason};
 use payops_core::currency::{Currency, Exponents};
 use serde::{Deserialize, Serialize};
 
+use super::coverage::Coverage;
 use super::{Days, Deposit};
 use crate::engine::Rejects;
 
@@ -34,6 +35,9 @@ pub struct BankSummary {
     pub not_booked: u64,
     /// The days that it covers; `None` where it tells none.
     pub days: Option<Days>,
+    /// The days between these of which none of its statements tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Days>,
     /// The checks of its totals that do not hold.
     pub failed: Vec<ControlCheck>,
     /// What could not be read.
@@ -56,6 +60,7 @@ impl Bank {
             told: BTreeMap::new(),
             proofs: Vec::new(),
             days: Vec::new(),
+            coverage: Coverage::new(),
             marks: Vec::new(),
             bank: Self {
                 deposits: Vec::new(),
@@ -65,6 +70,7 @@ impl Bank {
                     entries: 0,
                     not_booked: 0,
                     days: None,
+                    gaps: Vec::new(),
                     failed: Vec::new(),
                     rejects: Rejects::default(),
                 },
@@ -200,6 +206,7 @@ struct Joined {
     told: BTreeMap<AccountKey, Told>,
     proofs: Vec<Proof>,
     days: Vec<NaiveDate>,
+    coverage: Coverage<AccountKey>,
     bank: Bank,
     /// What is known of each deposit besides.
     marks: Vec<Mark>,
@@ -236,6 +243,9 @@ impl Joined {
         let told = self.told.get_mut(account).unwrap_or(&mut nothing);
         let own_days = days_of(&statement);
         let mut tells = Told { days: own_days.into_iter().collect(), earlier: Vec::new() };
+        if let Some(days) = own_days {
+            self.coverage.add(account.clone(), &statement, days);
+        }
         let balances = statement.opening.into_iter().chain(statement.closing);
         self.days.extend(balances.map(|balance| balance.date));
         let closes_on = statement.closing.map(|balance| balance.date);
@@ -268,6 +278,7 @@ impl Joined {
         name_what_is_undone(&mut bank.deposits, &self.marks);
         bank.summary.entries = bank.deposits.len() as u64;
         bank.summary.days = Days::spanning(self.days);
+        bank.summary.gaps = self.coverage.gaps();
         bank.summary.proof = match () {
             () if self.proofs.contains(&Proof::Failed) => Proof::Failed,
             () if self.proofs.is_empty() || self.proofs.contains(&Proof::NotProvable) => Proof::NotProvable,

@@ -44,6 +44,7 @@ impl Story {
             judged_days: None,
             deposits: &self.deposits,
             statement_days: Some(Days { first: day(1), last: day(20) }),
+            gaps: &[],
             rules: &self.rules,
         })
     }
@@ -218,6 +219,7 @@ fn what_is_not_due_is_in_transit_and_what_nobody_covers_is_not_judged() {
         judged_days: None,
         deposits: &story.deposits,
         statement_days: None,
+        gaps: &[],
         rules: &story.rules,
     });
     let outcomes: BTreeSet<PayoutOutcome> = groups.iter().map(|group| group.outcome).collect();
@@ -231,6 +233,7 @@ fn summary_of(story: &Story, bank: Proof) -> PayoutSummary {
         entries: 0,
         not_booked: 0,
         days: None,
+        gaps: Vec::new(),
         failed: Vec::new(),
         rejects: Rejects::default(),
     };

@@ -47,6 +47,7 @@ impl ThirdLeg {
             judged_days,
             deposits: &bank.deposits,
             statement_days: bank.summary.days,
+            gaps: &bank.summary.gaps,
             rules,
         });
         groups.retain(|group| {

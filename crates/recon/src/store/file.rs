@@ -251,6 +251,37 @@ pub async fn covering(
     Ok(files)
 }
 
+/// The last day before this one of which a file in force of the role, channel, account and zone of `like` tells.
+pub async fn told_before(
+    conn: &impl ConnectionTrait,
+    like: &Subject,
+    day: NaiveDate,
+) -> Result<Option<NaiveDate>> {
+    let last = of_account(like)
+        .filter(Column::Status.eq(FileStatus::Stored))
+        .filter(Column::CoversTo.lt(day))
+        .order_by_desc(Column::CoversTo)
+        .one(conn)
+        .await?;
+    Ok(last.and_then(|file| file.covers_to))
+}
+
+/// The file in force of the role, channel, account and zone of `like` that is the first to tell of days behind this one alone.
+pub async fn first_behind(
+    conn: &impl ConnectionTrait,
+    like: &Subject,
+    day: NaiveDate,
+) -> Result<Option<Model>> {
+    let first = of_account(like)
+        .filter(Column::Status.eq(FileStatus::Stored))
+        .filter(Column::CoversFrom.gt(day))
+        .order_by_asc(Column::CoversFrom)
+        .order_by_desc(Column::Id)
+        .one(conn)
+        .await?;
+    Ok(first)
+}
+
 /// A page of files, newest first.
 pub async fn list(
     conn: &impl ConnectionTrait,

@@ -24,6 +24,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_day_is_run_again_when_a_day_beside_it_explains_its_deposits,
     a_tie_falls_when_what_it_rests_on_in_other_days_is_corrected,
     a_payout_that_stands_in_the_files_of_two_days_counts_once,
+    a_later_statement_ends_the_window_of_a_payout_and_a_gap_proves_nothing,
     a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent,
 );
 
@@ -465,6 +466,41 @@ async fn a_payout_that_stands_in_the_files_of_two_days_counts_once(db: TestDb) {
     let payouts = app.report(&day).await["summary"]["payouts"].clone();
     let tie = &payouts["currencies"]["USD"];
     assert_eq!((&payouts["proof"], &tie["payouts"]), (&json!("ties"), &json!(941)), "{payouts}");
+}
+
+async fn a_later_statement_ends_the_window_of_a_payout_and_a_gap_proves_nothing(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let of = |days, entries: &[_]| bank_file(&[account("USD", 2, "2026-01", days, entries)]);
+    let seen = async |task: &Value| {
+        let payouts = app.report(task).await["summary"]["payouts"].clone();
+        let types = payouts["types"].as_object().unwrap().iter();
+        let found: Vec<String> =
+            types.filter(|(_, of)| of["count"] != 0).map(|(name, _)| name.clone()).collect();
+        (found, task["verdict"].as_str().unwrap().to_owned(), payouts["proof"].as_str().unwrap().to_owned())
+    };
+    let [matched, open] = ["matched", "in_transit"].map(|outcome| vec![outcome.to_owned()]);
+    let told = |verdict: &str, proof: &str| (verdict.to_owned(), proof.to_owned());
+
+    hand_over(&app, "settlement-files", "2026-01-17", "bank_statement", &of((15, 17), &[])).await;
+    let day = next_run(&app, &day).await;
+    let (verdict, proof) = told("reconciled", "ties");
+    assert_eq!(seen(&day).await, (open, verdict, proof));
+
+    // Nobody tells of the days from the eighteenth to the twenty-fifth.
+    let later = of((25, 27), &[(5, 27, "rent")]);
+    let taken = hand_over(&app, "settlement-files", "2026-01-27", "bank_statement", &later).await;
+    assert!(taken["rerun_task_ids"].as_array().unwrap().contains(&day["id"]), "{taken}");
+    let day = next_run(&app, &day).await;
+    let (verdict, proof) = told("not_provable", "not_provable");
+    assert_eq!(seen(&day).await, (vec!["not_covered".to_owned()], verdict, proof));
+
+    // What stood in the gap.
+    let lacking = of((17, 25), &[(941, 19, "STRIPE PO FIRST 0001")]);
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &lacking).await;
+    let day = next_run(&app, &day).await;
+    let (verdict, proof) = told("reconciled", "ties");
+    assert_eq!(seen(&day).await, (matched, verdict, proof));
 }
 
 async fn a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent(db: TestDb) {
