@@ -125,8 +125,6 @@ fn without_repeats(statements: impl Iterator<Item = BankStatement>) -> Vec<BankS
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Identity {
     account: String,
-    id: String,
-    number: Option<u64>,
     currency: Currency,
     balances: [Option<(i64, NaiveDate)>; 2],
     entries: usize,
@@ -137,8 +135,6 @@ impl Identity {
         let balance = |balance: Option<Balance>| balance.map(|balance| (balance.amount, balance.date));
         Self {
             account: statement.account.clone(),
-            id: statement.id.clone(),
-            number: statement.number,
             currency: statement.currency,
             balances: [balance(statement.opening), balance(statement.closing)],
             entries: statement.entries.len(),
@@ -146,12 +142,16 @@ impl Identity {
     }
 }
 
-/// Whether the entries of two statements are the same, wherever they stand. Without entries there is nothing to repeat.
+/// Whether the entries of two statements are the same, wherever they stand. Without entries there is nothing to repeat. A statement
+/// with another id or number is a repeat where an entry has the bank's reference of it, which no other has.
 fn is_repeat(known: &BankStatement, statement: &BankStatement) -> bool {
+    let is_named = known.id == statement.id && known.number == statement.number;
+    let mut references = known.entries.iter().flat_map(|entry| &entry.references);
     let alike = |known: &BankEntry, entry: &BankEntry| {
         BankEntry { line: entry.line, ordinal: entry.ordinal, ..known.clone() } == *entry
     };
     !known.entries.is_empty()
+        && (is_named || references.any(|reference| reference.kind == ReferenceKind::Bank))
         && known.entries.iter().zip(&statement.entries).all(|(known, entry)| alike(known, entry))
 }
 

@@ -101,8 +101,10 @@ fn what_a_file_has_twice_came_once_and_what_overlaps_proves_nothing() {
         ":20:S\n:25:DE1\n:28C:1/1\n:60F:C260301EUR100,\n:61:2603040304C10,NTRFA//B1\n:62F:C260310EUR110,\n";
     let twice = read(once.repeat(2));
     assert_eq!((twice.statements.len(), twice.proof()), (1, Proof::Proven));
+    let renamed = once.replace(":20:S", ":20:T").replace("28C:1/1", "28C:2/1");
+    assert_eq!(read(format!("{once}{renamed}")).statements.len(), 1);
     // Not the same text, and the same money all the same.
-    let other = once.replace(":20:S", ":20:T").replace("28C:1/1", "28C:9/1");
+    let other = once.replace("//B1", "").replace(":20:S", ":20:T").replace("28C:1/1", "28C:9/1");
     let file = read(format!("{once}{other}"));
     assert_eq!((file.statements.len(), file.proof()), (2, Proof::Failed));
     assert_eq!(broken(&file.control.checks), vec![("opening_follows", Some(10_000), 11_000)]);

@@ -26,6 +26,7 @@ mod channel;
 mod coverage;
 mod reference;
 mod rest;
+mod reversal;
 mod solver;
 mod statement;
 mod third_leg;

@@ -1,15 +1,16 @@
 //! What is taken from the bank's file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use payops_channels::bank::{BankEntry, BankFile, BankStatement, EntryStatus, ReferenceKind};
+use payops_channels::bank::{BankEntry, BankFile, BankStatement, EntryStatus};
 use payops_channels::report::ControlCheck;
 use payops_channels::row::{Proof, Reject, RejectReason};
 use payops_core::currency::{Currency, Exponents};
 use serde::{Deserialize, Serialize};
 
 use super::coverage::Coverage;
+use super::reversal::{Mark, take_back};
 use super::{Days, Deposit};
 use crate::engine::Rejects;
 
@@ -129,14 +130,13 @@ struct AccountKey(String, Currency);
 
 impl AccountKey {
     fn of(statement: &BankStatement) -> Self {
-        let bare = |text: &str| -> String {
-            text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_uppercase).collect()
-        };
-        let (written, currency) = (statement.account.as_str(), statement.currency);
-        let last = bare(written.rsplit('/').next().unwrap_or_default());
-        let number = if is_like_iban(&last) { last } else { bare(written) };
-        let without_currency = number.strip_suffix(currency.as_str()).filter(|number| !number.is_empty());
-        Self(without_currency.unwrap_or(&number).to_owned(), currency)
+        let letters =
+            statement.account.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '/');
+        let written: String = letters.flat_map(char::to_uppercase).collect();
+        let last = written.rsplit('/').next().filter(|last| is_like_iban(last)).unwrap_or(&written);
+        let currency = statement.currency;
+        let number = last.strip_suffix(currency.as_str()).filter(|number| !number.is_empty()).unwrap_or(last);
+        Self(german(number).unwrap_or_else(|| number.to_owned()), currency)
     }
 }
 
@@ -148,56 +148,16 @@ fn is_like_iban(number: &str) -> bool {
         && head[2..].iter().all(u8::is_ascii_digit)
 }
 
-/// What is known of a deposit besides what is compared.
-#[derive(Debug)]
-struct Mark {
-    /// The bank says that it undoes another.
-    is_reversal: bool,
-    /// The bank's own references.
-    bank_references: Vec<String>,
-}
-
-impl Mark {
-    fn of(entry: &BankEntry) -> Self {
-        let own = entry.references.iter().filter(|reference| reference.kind == ReferenceKind::Bank);
-        Self {
-            is_reversal: entry.reversal,
-            bank_references: own.map(|reference| reference.text.clone()).collect(),
-        }
+/// A German account is the same in both of its forms: the bank in eight digits and the account in ten, alone or in an IBAN.
+fn german(number: &str) -> Option<String> {
+    if let Some(rest) = number.strip_prefix("DE").filter(|rest| rest.len() == 20) {
+        return Some(rest[2..].to_owned());
     }
-
-    fn shares_reference(&self, other: &Self) -> bool {
-        self.bank_references.iter().any(|reference| other.bank_references.contains(reference))
-    }
-}
-
-/// What undoes a deposit is about the same payouts: it gets the texts of the deposit, so that it is no other money's. It is of
-/// the opposite amount, not before it, and has the bank's reference of it or is marked as a reversal; one without such a reference may
-/// be about each deposit of that amount.
-fn name_what_is_undone(deposits: &mut [Deposit], marks: &[Mark]) {
-    let mut by_amount: HashMap<(Currency, i64), Vec<usize>> = HashMap::new();
-    for (place, deposit) in deposits.iter().enumerate() {
-        by_amount.entry((deposit.currency, deposit.amount)).or_default().push(place);
-    }
-    let mut named = Vec::new();
-    for (place, (deposit, mark)) in deposits.iter().zip(marks).enumerate() {
-        let opposite = deposit.amount.checked_neg().filter(|amount| *amount != 0);
-        let undone = opposite.and_then(|amount| by_amount.get(&(deposit.currency, amount)));
-        let before = undone.into_iter().flatten().filter(|other| {
-            (deposits[**other].date, deposits[**other].ordinal) <= (deposit.date, deposit.ordinal)
-        });
-        let (sure, possible): (Vec<usize>, Vec<usize>) = before
-            .filter(|other| !marks[**other].is_reversal)
-            .partition(|other| marks[**other].shares_reference(mark));
-        let undone = if sure.is_empty() && mark.is_reversal { possible } else { sure };
-        let texts: Vec<String> = undone.iter().flat_map(|other| deposits[*other].texts.clone()).collect();
-        if !texts.is_empty() {
-            named.push((place, texts));
-        }
-    }
-    for (place, texts) in named {
-        deposits[place].texts.extend(texts);
-    }
+    let (bank, account) = number.split_once('/')?;
+    let is_digits = |text: &str| text.bytes().all(|letter| letter.is_ascii_digit());
+    let is_german =
+        bank.len() == 8 && (1..=10).contains(&account.len()) && is_digits(bank) && is_digits(account);
+    is_german.then(|| format!("{bank}{account:0>10}"))
 }
 
 struct Joined {
@@ -275,8 +235,8 @@ impl Joined {
 
     fn finish(self) -> Bank {
         let mut bank = self.bank;
-        name_what_is_undone(&mut bank.deposits, &self.marks);
         bank.summary.entries = bank.deposits.len() as u64;
+        bank.deposits = take_back(bank.deposits, &self.marks);
         bank.summary.days = Days::spanning(self.days);
         bank.summary.gaps = self.coverage.gaps();
         bank.summary.proof = match () {
@@ -365,21 +325,9 @@ mod tests {
         let written =
             ["DE89 3704 0044 0532 0130 00", "DEUTDEFF/DE89370400440532013000", "DE89370400440532013000EUR"];
         assert_eq!(deposits(written.map(of).into()), [20]);
+        let german = ["DE89 3704 0044 0532 0130 00", "37040044/0532013000", "37040044/532013000EUR"];
+        assert_eq!(deposits(german.map(of).into()), [20]);
         assert_eq!(deposits(["37040044/0532013000", "37040045/0532013000"].map(of).into()), [20, 20]);
-    }
-
-    #[test]
-    fn what_undoes_a_deposit_has_its_texts() {
-        let text = ":20:S\n:25:DE1\n:28C:1/1\n:60F:C260301EUR100,\n\
-            :61:2603040304C10,NTRFNONREF//B1\n:86:po_one\n:61:2603040304C10,NTRFNONREF//B2\n:86:po_two\n\
-            :61:2603050305D10,NTRFNONREF//B1\n:86:return\n:61:2603060306RC10,NTRFNONREF//B9\n:86:storno\n\
-            :61:2603070307D10,NTRFNONREF//B7\n:86:rent\n:62F:C260310EUR90,\n";
-        let file = read_bank_file(text.as_bytes(), &ReadOptions::default());
-        let bank = Bank::of(file, &[], Exponents::Iso4217);
-        assert_eq!(bank.summary.proof, Proof::Proven);
-        let has_text = |place: usize, text: &str| bank.deposits[place].texts.iter().any(|own| own == text);
-        let payouts = |place| [has_text(place, "po_one"), has_text(place, "po_two")];
-        assert_eq!([payouts(2), payouts(3), payouts(4)], [[true, false], [true, true], [false, false]]);
     }
 
     #[test]
