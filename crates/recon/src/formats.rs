@@ -20,7 +20,9 @@ use crate::Reconciliation;
 use crate::engine::{SideSummary, StatedBalances};
 use crate::file_store::disk;
 use crate::model::{FileFormat, FileRole};
-use crate::payouts::{Bank, Days, PayoutFact, facts_of_payout_report, facts_of_payout_rows};
+use crate::payouts::{
+    Bank, Days, PayoutFact, ReadStatements, Trace, facts_of_payout_report, facts_of_payout_rows,
+};
 use crate::store::file::{Model as StoredFile, Subject};
 
 /// How many rejects are kept beside a file.
@@ -39,6 +41,8 @@ pub struct Inspection {
     pub first_rejects: serde_json::Value,
     /// The days that a bank statement tells of.
     pub covers: Option<Days>,
+    /// The entries of a bank statement that may take back what another one has.
+    pub reversals: Vec<Trace>,
 }
 
 /// How a file is looked through.
@@ -64,6 +68,7 @@ impl Inspection {
             rejects: wide(side.rejects.count),
             first_rejects: json!(first),
             covers: None,
+            reversals: Vec::new(),
         }
     }
 }
@@ -140,6 +145,7 @@ pub fn inspect(app: &Reconciliation, path: &Path, look: &Look, day: Window) -> R
         rejects: wide(counts.rejects),
         first_rejects: json!(counts.first),
         covers: counts.covers,
+        reversals: counts.reversals,
     };
     Ok((inspection, holds))
 }
@@ -153,7 +159,7 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
     let plain = open_plain(app, path)?;
     let rejects = plain.damage.len() as u64;
     let first = plain.damage.clone();
-    let mut counts = Counts { rows: 0, rows_of_day: 0, rejects, first, covers: None, only_to_first };
+    let mut counts = Counts { rejects, first, only_to_first, ..Counts::default() };
     let source = plain.open().map_err(disk)?;
     match look {
         Look::Rows(format) => {
@@ -174,6 +180,7 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
             counts.rows = bank.summary.entries + bank.summary.not_booked;
             counts.rows_of_day = counts.rows;
             counts.covers = bank.summary.days;
+            counts.reversals = bank.reversals().collect();
             counts.rejects += bank.summary.rejects.count;
             counts.first.extend(bank.summary.rejects.first);
         }
@@ -229,13 +236,23 @@ impl RowSink for RejectCount {
     }
 }
 
-/// What stored bank statements say together, the newest first, in the minor units of the channel. Blocks.
-pub fn bank(app: &Reconciliation, files: &[StoredFile], exponents: Exponents) -> Result<Bank> {
-    let mut read = Vec::with_capacity(files.len());
-    for file in files {
+/// What stored bank statements say together, in the minor units of the channel; those `elsewhere` only of what they take back.
+/// Blocks.
+pub fn bank(
+    app: &Reconciliation,
+    files: &[StoredFile],
+    elsewhere: &[StoredFile],
+    exponents: Exponents,
+) -> Result<Bank> {
+    let mut all: Vec<(&StoredFile, bool)> = files.iter().map(|file| (file, false)).collect();
+    all.extend(elsewhere.iter().map(|file| (file, true)));
+    all.sort_by_key(|(file, _)| std::cmp::Reverse((file.downloaded_at, file.id)));
+    let mut read = Vec::with_capacity(all.len());
+    for (file, is_elsewhere) in all {
         let plain = open_plain(app, &app.files.path_of(file))?;
         let source = plain.open().map_err(disk)?;
-        read.push((read_bank_file(source, &ReadOptions::default()), plain.damage.clone()));
+        let file = read_bank_file(source, &ReadOptions::default());
+        read.push(ReadStatements { file, damage: plain.damage.clone(), is_elsewhere });
     }
     Ok(Bank::joined(read, exponents))
 }
@@ -257,13 +274,14 @@ fn wide(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Counts {
     rows: u64,
     rows_of_day: u64,
     rejects: u64,
     first: Vec<Reject>,
     covers: Option<Days>,
+    reversals: Vec<Trace>,
     only_to_first: bool,
 }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::alerts::Destination;
 use crate::alerts::event::AlertEvent;
-use crate::ops::{back_test_run, beside, inputs, run, schedules, watch, webhooks};
+use crate::ops::{back_test_run, bank_reversals, beside, inputs, run, schedules, watch, webhooks};
 
 /// How often a run is tried before its task has failed. The back-off doubles up to ten minutes, so that is about
 /// a day of a source being away.
@@ -67,6 +67,19 @@ pub struct LookBeside {
 
 impl Job for LookBeside {
     const NAME: &'static str = "reconciliation.look_beside";
+}
+
+/// Looks whether days rest on deposits that a bank statement, or the one whose place it took, takes back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LookForReversals {
+    /// The statement.
+    pub file_id: Uuid,
+    /// The one whose place it took.
+    pub replaced: Option<Uuid>,
+}
+
+impl Job for LookForReversals {
+    const NAME: &'static str = "reconciliation.look_for_reversals";
 }
 
 /// Acts upon a stored event of Stripe.
@@ -158,6 +171,7 @@ pub fn register(app: &Reconciliation, runner: Runner) -> Runner {
         .register::<RunTask>(Works(app.clone()))
         .register::<FetchFile>(Works(app.clone()))
         .register::<LookBeside>(Works(app.clone()))
+        .register::<LookForReversals>(Works(app.clone()))
         .register::<HandleStripeEvent>(Works(app.clone()))
         .register::<RunBackTest>(Works(app.clone()))
         .register::<MakeTasks>(Works(app.clone()))
@@ -191,6 +205,12 @@ impl Worker<FetchFile> for Works {
 impl Worker<LookBeside> for Works {
     async fn run(&self, job: LookBeside, _: Lease) -> Result<(), JobError> {
         Ok(beside::look(&self.0, job.task_id).await?)
+    }
+}
+
+impl Worker<LookForReversals> for Works {
+    async fn run(&self, job: LookForReversals, _: Lease) -> Result<(), JobError> {
+        Ok(bank_reversals::look(&self.0, &job).await?)
     }
 }
 

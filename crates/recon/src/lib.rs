@@ -73,6 +73,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::portable("0017_payout_settings", include_str!("../migrations/0017_payout_settings.sql")),
     Migration::portable("0018_open_payouts", include_str!("../migrations/0018_open_payouts.sql")),
     Migration::portable("0019_back_tests", include_str!("../migrations/0019_back_tests.sql")),
+    Migration::portable("0020_bank_reversals", include_str!("../migrations/0020_bank_reversals.sql")),
 ];
 
 /// What the service is told at its start.

@@ -29,7 +29,8 @@ pub struct Certificate {
 /// A file that went into a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertifiedInput {
-    /// What it was used as: `platform`, `channel`, `balance_summary`, `bank`, `payouts`, `mapping`, `platform_mapping`.
+    /// What it was used as: `platform`, `channel`, `balance_summary`, `bank`, `bank_reversals`, `payouts`, `payout_rows`,
+    /// `mapping`, `platform_mapping`.
     pub role: String,
     /// Its length in bytes.
     pub bytes: u64,

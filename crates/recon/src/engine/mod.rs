@@ -91,7 +91,9 @@ use partitions::{Budget, half_filled_bytes, partition_bits};
 use row_index::RowIndex;
 use side::{SideRows, SideSettings};
 
-use crate::payouts::{BankSide, PayoutDifference, PayoutFact, PayoutRules, ThirdLeg, facts_of};
+use crate::payouts::{
+    BankSide, PayoutDifference, PayoutFact, PayoutRules, PayoutSummary, ThirdLeg, facts_of,
+};
 
 const ENTRY_BYTES: usize = ENTRY_WORDS * 8;
 
@@ -179,7 +181,11 @@ impl Outcome {
 
     /// Compares the payouts with the bank and judges again.
     pub fn tie_to_bank(&mut self, side: BankSide, rules: &PayoutRules) {
-        let (third_leg, summary) = ThirdLeg::of(&self.payouts, side, rules);
+        self.add_third_leg(ThirdLeg::of(&self.payouts, side, rules));
+    }
+
+    /// Adds what became of the payouts and judges again.
+    pub fn add_third_leg(&mut self, (third_leg, summary): (ThirdLeg, PayoutSummary)) {
         self.summary.add_payouts(summary);
         self.third_leg = Some(third_leg);
     }

@@ -17,8 +17,9 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::jobs::system;
 use crate::model::{FileRole, TaskStatus};
-use crate::ops::{beside, carry, channel_settings, tasks};
+use crate::ops::{bank_reversals, beside, carry, channel_settings, tasks};
 use crate::payouts::{Days, PayoutRules};
+use crate::store::deposit;
 use crate::store::file::{self, Model as StoredFile, Subject};
 use crate::store::run::{self, Model as StoredRun};
 use crate::store::task::{self, Model as Task};
@@ -129,7 +130,8 @@ async fn is_outdated(tx: &Tx, task: &Task) -> Result<bool> {
             return Ok(true);
         }
     }
-    Ok(task.inputs_changed && banks_have_changed(tx, task).await?)
+    let follows_payouts = task.status == TaskStatus::Completed && task.open_payouts_hash.is_some();
+    Ok((task.inputs_changed || follows_payouts) && banks_have_changed(tx, task).await?)
 }
 
 /// The rows that a day carries forward, or closes, may have changed: the next day that has looked for other rows than there
@@ -160,9 +162,11 @@ pub fn payouts_beside(day: NaiveDate, rules: &PayoutRules) -> RangeInclusive<Nai
 }
 
 /// Whether other bank statements are in force than those that the run which has ended compared.
-async fn banks_have_changed(tx: &Tx, task: &Task) -> Result<bool> {
+pub async fn banks_have_changed(tx: &Tx, task: &Task) -> Result<bool> {
     let rules = channel_settings::payout_rules_of(tx.conn(), &task.subject(FileRole::BankStatement)).await?;
-    let in_force = bank_statements(tx.conn(), task, &rules).await?;
+    let mut in_force = bank_statements(tx.conn(), task, &rules).await?;
+    let deposits = deposit::of_task(tx.conn(), task.id).await?;
+    in_force.extend(bank_reversals::statements(tx.conn(), task, &in_force, &deposits).await?);
     let runs = run::of_task(tx.conn(), task.id).await?;
     let used = runs.last().filter(|run| run.run_no == task.run_no).map(StoredRun::bank_files);
     Ok(in_force.into_iter().map(|file| file.id).collect::<Vec<Uuid>>() != used.unwrap_or_default())

@@ -21,6 +21,7 @@ use crate::jobs::{FetchFile, MOST_ATTEMPTS};
 use crate::model::{FileFormat, FileRole, FileSource, FileStatus};
 use crate::ops::inputs;
 use crate::ops::tasks::retry_unique;
+use crate::store::bank_reversal;
 use crate::store::file::{self, Model as StoredFile, Subject};
 
 /// How soon a fetch is begun anew whose row was given up.
@@ -217,6 +218,8 @@ pub async fn take_in(
     })
     .await
     .map_err(retry_unique)?;
+    let reversals = contents.inspection.map_or(&[][..], |inspection| &inspection.reversals);
+    bank_reversal::insert_all(tx, stored.id, reversals).await?;
     let detail = json!({ "sha256": contents.sha256, "correction": outcome == Outcome::Correction });
     record(app, tx, actor, "settlement_file.stored", &stored, detail).await?;
     Ok(Taken { file: stored, outcome })

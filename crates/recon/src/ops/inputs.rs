@@ -47,6 +47,8 @@ pub struct Inputs {
     pub platform: StoredFile,
     /// The bank statements in which the day's payouts may stand, the newest first.
     pub bank: Vec<StoredFile>,
+    /// The other bank statements that take back what these have of the day's payouts, the newest first.
+    pub bank_reversals: Vec<StoredFile>,
     /// The channel's reports of the day's payouts and of the rows that they carry: those that could be had, where there are
     /// bank statements.
     pub payouts: Vec<StoredFile>,

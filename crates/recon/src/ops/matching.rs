@@ -1,5 +1,6 @@
 //! Comparing the files of a run: on threads that may block, with the run's progress shown as it goes.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write, sink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions};
 use payops_core::currency::Exponents;
 use payops_platform::error::{Error, Result};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Reconciliation;
@@ -20,14 +22,14 @@ use crate::error;
 use crate::file_store::disk;
 use crate::formats::{self, Inspection};
 use crate::model::{Channel, FileRole, Phase};
-use crate::ops::beside;
 use crate::ops::carry::{self, CarriedIn};
 use crate::ops::channel_settings::Matching;
 use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
-use crate::payouts::{BankSide, Days, PayoutFact, facts_together};
+use crate::ops::{bank_reversals, beside};
+use crate::payouts::{BankSide, Days, PayoutFact, ThirdLeg, Trace, facts_together};
 use crate::store::channel_settings;
 use crate::store::file::Model as StoredFile;
 use crate::store::task::Model as Task;
@@ -51,7 +53,10 @@ pub async fn perform(running: &Running<'_>, files: &Inputs, by: Matching) -> Res
     let work = {
         let (app, task, done) = (running.app.clone(), task.clone(), Arc::clone(&done));
         let span = tracing::Span::current();
-        tokio::task::spawn_blocking(move || span.in_scope(|| compare(&app, task, given, &done, &stop)))
+        let runtime = Handle::current();
+        tokio::task::spawn_blocking(move || {
+            span.in_scope(|| compare(&app, task, given, &done, &stop, &runtime))
+        })
     };
     tokio::pin!(work);
     let findings = loop {
@@ -87,9 +92,10 @@ pub async fn matched_by(app: &Reconciliation, task: &Task) -> Result<Matching> {
 fn compare(
     app: &Reconciliation,
     task: Task,
-    Given { files, rules, mut carried, by }: Given,
+    Given { mut files, rules, mut carried, by }: Given,
     done: &AtomicU64,
     stop: &CancellationToken,
+    runtime: &Handle,
 ) -> Result<Findings, Error> {
     let mut day = Day::open(app, &task, [&files.platform, &files.settlement], &by)?;
     let balance = files.summary.as_ref().map(|file| formats::balances(app, file)).transpose()?;
@@ -104,11 +110,25 @@ fn compare(
     };
     let mut outcome = day.reconcile(balance.as_ref(), observer)?;
     let mut payouts = outcome.payouts().to_vec();
+    let mut deposits = BTreeSet::new();
     if !files.bank.is_empty() {
         files.bank.iter().chain(&files.payouts).try_for_each(|file| verify(app, file))?;
         let reports = PayoutReports::read(app, &files.payouts)?;
         payouts = facts_together(payouts.iter().chain(&reports.facts));
-        outcome.tie_to_bank(bank_side(app, &task, &files, &reports)?, &by.payouts);
+        let third_leg = loop {
+            let side = bank_side(app, &task, &files, &reports)?;
+            let third_leg = ThirdLeg::of(outcome.payouts(), side, &by.payouts);
+            deposits.extend(third_leg.0.arrivals());
+            let known: Vec<Trace> = deposits.iter().copied().collect();
+            let conn = app.context.db.read();
+            let found = runtime.block_on(bank_reversals::statements(conn, &task, &files.bank, &known))?;
+            if found == files.bank_reversals {
+                break third_leg;
+            }
+            found.iter().try_for_each(|file| verify(app, file))?;
+            files.bank_reversals = found;
+        };
+        outcome.add_third_leg(third_leg);
     }
     let certificate = certify(&task, (&files, rules, &carried, &by), &outcome)?;
     let readings = vec![
@@ -117,8 +137,19 @@ fn compare(
     ];
     let has_third_leg = outcome.summary.payouts.is_some();
     let open_payouts_hash = has_third_leg.then(|| beside::hash_of(&files.other_payouts)).transpose()?;
-    let bank_files = files.bank.iter().map(|file| file.id).collect();
-    Ok(Findings { task, outcome, certificate, readings, carried, bank_files, payouts, open_payouts_hash })
+    let bank_files = files.bank.iter().chain(&files.bank_reversals).map(|file| file.id).collect();
+    let deposits = deposits.into_iter().collect();
+    Ok(Findings {
+        task,
+        outcome,
+        certificate,
+        readings,
+        carried,
+        bank_files,
+        deposits,
+        payouts,
+        open_payouts_hash,
+    })
 }
 
 /// What the channel's reports of the day's payouts say.
@@ -152,7 +183,7 @@ fn bank_side(app: &Reconciliation, task: &Task, files: &Inputs, reports: &Payout
         Channel::Alipay | Channel::Wechat | Channel::Adyen => Exponents::Iso4217,
     };
     Ok(BankSide {
-        bank: formats::bank(app, &files.bank, exponents)?,
+        bank: formats::bank(app, &files.bank, &files.bank_reversals, exponents)?,
         other_payouts: [reports.facts.as_slice(), &files.other_payouts].concat(),
         payouts_are_stated: reports.are_stated,
         judged_days: Some(Days { first: task.task_date, last: task.task_date }),
@@ -288,19 +319,24 @@ fn certify(
 impl Inputs {
     fn certified(&self) -> Vec<CertifiedInput> {
         let files = [Some(&self.platform), Some(&self.settlement), self.summary.as_ref()].into_iter();
-        let certified = |file: &StoredFile| CertifiedInput {
-            role: match file.role {
-                FileRole::Settlement => "channel".to_owned(),
-                FileRole::BalanceSummary => "balance_summary".to_owned(),
-                FileRole::Platform => "platform".to_owned(),
-                FileRole::BankStatement => "bank".to_owned(),
-                FileRole::Payouts => "payouts".to_owned(),
-                FileRole::PayoutRows => "payout_rows".to_owned(),
-            },
+        let certified = |file: &StoredFile, role: &str| CertifiedInput {
+            role: role.to_owned(),
             bytes: file.file_size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
             sha256: file.file_hash.clone().unwrap_or_default(),
         };
-        files.flatten().chain(&self.bank).chain(&self.payouts).map(certified).collect()
+        let by_role = |file: &StoredFile| {
+            let role = match file.role {
+                FileRole::Settlement => "channel",
+                FileRole::BalanceSummary => "balance_summary",
+                FileRole::Platform => "platform",
+                FileRole::BankStatement => "bank",
+                FileRole::Payouts => "payouts",
+                FileRole::PayoutRows => "payout_rows",
+            };
+            certified(file, role)
+        };
+        let inputs = files.flatten().chain(&self.bank).chain(&self.payouts).map(by_role);
+        inputs.chain(self.bank_reversals.iter().map(|file| certified(file, "bank_reversals"))).collect()
     }
 }
 

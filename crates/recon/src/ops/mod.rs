@@ -2,6 +2,7 @@
 
 pub mod back_test_run;
 pub mod back_tests;
+pub mod bank_reversals;
 pub mod beside;
 pub mod carry;
 pub mod channel_settings;

@@ -20,12 +20,12 @@ use crate::model::CarriedEnd;
 use crate::ops::carry::{self, CarriedIn};
 use crate::ops::write::Written;
 use crate::ops::{beside, days, files};
-use crate::payouts::PayoutFact;
+use crate::payouts::{PayoutFact, Trace};
 use crate::store::payout::{self, Model as Payout};
 use crate::store::record::{self, event};
 use crate::store::run::{self, Model as Run};
 use crate::store::task::{self, Model as Task};
-use crate::store::{carried, choice, found};
+use crate::store::{carried, choice, deposit, found};
 
 /// What a run changed among the records of its task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,8 +51,10 @@ pub struct Findings {
     pub readings: Vec<(Uuid, Inspection)>,
     /// The rows of earlier days that it looked for.
     pub carried: CarriedIn,
-    /// The bank statements that payouts were compared with, the newest first.
+    /// The bank statements that payouts were compared with, the newest first, and then those that take back what these have.
     pub bank_files: Vec<Uuid>,
+    /// What the outcome rests on at the bank.
+    pub deposits: Vec<Trace>,
     /// What the day's files say of payouts, one fact for a payout.
     pub payouts: Vec<PayoutFact>,
     /// The hash of what the files of other days say of them, where they were compared with the bank.
@@ -108,6 +110,7 @@ pub async fn save(
     run::insert(tx, run).await?;
     let payouts = findings.payouts.iter().map(|fact| Payout::new(app.context.new_id(), task.id, fact));
     let payouts_changed = payout::replace(tx, task.id, payouts.collect()).await?;
+    deposit::replace(tx, task.id, &findings.deposits).await?;
     let stored_summary = serde_json::to_string(summary).map_err(Error::internal)?;
     let task = task::update(tx, task, now, |row| {
         row.status = Set(status);

@@ -15,8 +15,8 @@ use crate::error;
 use crate::file_store::Received;
 use crate::formats::{self, Holds, Inspection, Look};
 use crate::model::{FileFormat, FileRole};
-use crate::ops::days;
 use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
+use crate::ops::{bank_reversals, days};
 use crate::store::file::{self, Model as StoredFile};
 
 /// Takes a received file in: reads it once, refuses it when nothing of it can be read, and reconciles the day
@@ -81,6 +81,7 @@ async fn store(app: &Reconciliation, delivery: Delivery, received: &Received) ->
                 let (actor, subject) = (&delivery.actor, &delivery.announced.subject);
                 let waiting = days::lock(tx, subject, delivery.inspection.covers).await?;
                 file::lock_subject(tx, subject).await?;
+                let replaced = file::current(tx.conn(), subject).await?;
                 let contents = delivery.contents();
                 let taken = if let Some(known) = delivery.known(tx).await? {
                     files::hand_over_again(app, tx, actor, known, &contents).await?
@@ -93,6 +94,9 @@ async fn store(app: &Reconciliation, delivery: Delivery, received: &Received) ->
                 let waited = codes.into_iter().any(error::is_cured_by_the_same_file);
                 if taken.outcome == Outcome::AlreadyKnown && !waited {
                     return Ok((taken, Vec::new()));
+                }
+                if subject.role == FileRole::BankStatement {
+                    bank_reversals::look_later(app, tx, &taken.file, replaced.as_ref()).await?;
                 }
                 let rerun = days::file_has_come(app, tx, actor, waiting).await?;
                 Ok((taken, rerun))

@@ -45,8 +45,9 @@ use serde::{Deserialize, Serialize};
 pub use channel::{
     PayoutFact, facts_of, facts_of_payout_report, facts_of_payout_rows, facts_together, payouts_of,
 };
+pub use reversal::{Mark, TakenBackBy, Trace};
 pub use solver::MOST_SOLUTIONS;
-pub use statement::{Bank, BankSummary};
+pub use statement::{Bank, BankSummary, ReadStatements};
 pub use third_leg::{BankSide, PayoutDetail, PayoutDifference, ThirdLeg};
 pub use tie::{PayoutSummary, PayoutTypeTotals, ThreeWayProof, ThreeWayTie};
 
@@ -90,6 +91,8 @@ pub struct Deposit {
     pub date: NaiveDate,
     /// Every reference and text.
     pub texts: Vec<String>,
+    /// What is known of it besides.
+    pub mark: Mark,
 }
 
 /// The first and the last of some days.

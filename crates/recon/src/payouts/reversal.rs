@@ -2,31 +2,127 @@
 
 use std::collections::HashMap;
 
+use chrono::{NaiveDate, TimeDelta};
 use payops_channels::bank::{BankEntry, ReferenceKind};
+use payops_core::currency::Currency;
+use sha2::{Digest, Sha256};
 
 use super::Deposit;
 
-/// What is known of a deposit besides what is compared.
-#[derive(Debug)]
-pub(super) struct Mark {
+/// For so many days behind a deposit, a reversal that has no reference of it may be its own.
+const DAYS_WITHOUT_REFERENCE: i64 = 90;
+
+/// What is known of an entry besides what is compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mark {
     /// The bank says that it undoes another.
-    is_reversal: bool,
+    pub is_reversal: bool,
     /// The bank's own references.
-    bank_references: Vec<String>,
+    pub references: Vec<String>,
+    /// The amount as the bank has it, in minor units of ISO 4217.
+    pub amount: i64,
+    /// Whether it stands in a statement that is read only for what it takes back.
+    pub is_elsewhere: bool,
 }
 
 impl Mark {
-    pub(super) fn of(entry: &BankEntry) -> Self {
+    pub(super) fn of(entry: &BankEntry, is_elsewhere: bool) -> Self {
         let own = entry.references.iter().filter(|reference| reference.kind == ReferenceKind::Bank);
         Self {
             is_reversal: entry.reversal,
-            bank_references: own.map(|reference| reference.text.clone()).collect(),
+            references: own.map(|reference| reference.text.clone()).collect(),
+            amount: entry.amount,
+            is_elsewhere,
         }
     }
 
     fn shares_reference(&self, other: &Self) -> bool {
-        self.bank_references.iter().any(|reference| other.bank_references.contains(reference))
+        self.references.iter().any(|reference| other.references.contains(reference))
     }
+}
+
+/// By what an entry of another statement is known that takes this one back, or that it takes back: one for each of the bank's
+/// references, and one without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trace {
+    /// A hash of the bank's reference; 0 without one.
+    pub reference: i64,
+    /// Minor units of ISO 4217, negative where money left the account.
+    pub amount: i64,
+    /// Its currency.
+    pub currency: Currency,
+    /// The day of booking, else of value.
+    pub booked_on: NaiveDate,
+    /// Whether the bank says that it undoes another.
+    pub is_reversal: bool,
+}
+
+/// What ties a reversal to a deposit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakenBackBy {
+    /// The bank's reference of the deposit.
+    Reference,
+    /// The opposite amount alone, which another deposit may have too.
+    Amount,
+}
+
+impl Trace {
+    /// The traces of an entry.
+    pub fn of(deposit: &Deposit) -> Vec<Self> {
+        let Mark { is_reversal, references, amount, .. } = &deposit.mark;
+        let of = |reference| Self {
+            reference,
+            amount: *amount,
+            currency: deposit.currency,
+            booked_on: deposit.date,
+            is_reversal: *is_reversal,
+        };
+        if references.is_empty() {
+            return vec![of(0)];
+        }
+        references.iter().map(|reference| of(hash(reference))).collect()
+    }
+
+    /// Whether this may take a deposit back, and what ties it to that. What [`take_back`] makes of the entries is for it to say.
+    pub fn takes_back(&self, deposit: &Self) -> Option<TakenBackBy> {
+        let is_other_way = self.amount.signum() * deposit.amount.signum() < 0;
+        if deposit.is_reversal
+            || !is_other_way
+            || self.currency != deposit.currency
+            || self.booked_on < deposit.booked_on
+        {
+            return None;
+        }
+        let is_opposite = self.amount.checked_neg() == Some(deposit.amount);
+        let is_near = || self.booked_on.signed_duration_since(deposit.booked_on) <= days_without_reference();
+        match () {
+            () if self.reference == deposit.reference
+                && self.reference != 0
+                && (is_opposite || self.is_reversal) =>
+            {
+                Some(TakenBackBy::Reference)
+            }
+            () if self.is_reversal && is_opposite && is_near() => Some(TakenBackBy::Amount),
+            () => None,
+        }
+    }
+
+    /// The last day on which a reversal without a reference may be about a deposit of this day.
+    pub fn nameless_until(day: NaiveDate) -> NaiveDate {
+        day.checked_add_signed(days_without_reference()).unwrap_or(day)
+    }
+}
+
+fn days_without_reference() -> TimeDelta {
+    TimeDelta::days(DAYS_WITHOUT_REFERENCE)
+}
+
+/// What keeps two references apart; two of one hash are read for nothing.
+fn hash(reference: &str) -> i64 {
+    let digest = Sha256::digest(reference.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(first) | 1
 }
 
 /// A reference that more entries have tells nothing.
@@ -39,18 +135,23 @@ const MOST_NAMED: usize = 100;
 /// deposit alone has the opposite amount. What is left of a deposit stays. Where several have the amount, nobody
 /// knows which: the reversal gets their texts, so that it is no other money's. A reversal may be of a later day; within a day
 /// entries have no order.
-pub(super) fn take_back(deposits: Vec<Deposit>, marks: &[Mark]) -> Vec<Deposit> {
+///
+/// What stands in a statement that is read only for what it takes back leaves nothing else: no deposit, and no reversal but one
+/// that may be of several.
+pub(super) fn take_back(deposits: Vec<Deposit>) -> Vec<Deposit> {
+    let marks: Vec<Mark> = deposits.iter().map(|deposit| deposit.mark.clone()).collect();
     let mut by_reference: HashMap<&str, Vec<usize>> = HashMap::new();
     let mut by_amount: HashMap<i64, Vec<usize>> = HashMap::new();
-    for (place, (deposit, mark)) in deposits.iter().zip(marks).enumerate() {
+    for (place, (deposit, mark)) in deposits.iter().zip(&marks).enumerate() {
         by_amount.entry(deposit.amount).or_default().push(place);
-        for reference in &mark.bank_references {
+        for reference in &mark.references {
             by_reference.entry(reference).or_default().push(place);
         }
     }
-    let mut ledger = Ledger { gone: vec![false; deposits.len()], deposits, marks };
+    let none = vec![false; deposits.len()];
+    let mut ledger = Ledger { gone: none.clone(), named: none, deposits, marks: &marks };
     for (place, mark) in marks.iter().enumerate() {
-        let referred = mark.bank_references.iter().filter_map(|own| by_reference.get(own.as_str()));
+        let referred = mark.references.iter().filter_map(|own| by_reference.get(own.as_str()));
         let mut known = referred.filter(|places| places.len() <= MOST_WITH_REFERENCE).flatten().copied();
         if let Some(undone) = known.find(|other| ledger.is_undone_by_reference(*other, place)) {
             ledger.take_off(undone, place);
@@ -67,8 +168,11 @@ pub(super) fn take_back(deposits: Vec<Deposit>, marks: &[Mark]) -> Vec<Deposit> 
             _ => ledger.name(&undone, place),
         }
     }
-    let Ledger { deposits, gone, .. } = ledger;
-    deposits.into_iter().zip(gone).filter(|(_, gone)| !gone).map(|(deposit, _)| deposit).collect()
+    let Ledger { deposits, gone, named, .. } = ledger;
+    let stays = |(deposit, (gone, named)): (Deposit, (bool, bool))| {
+        (!gone && (named || !deposit.mark.is_elsewhere)).then_some(deposit)
+    };
+    deposits.into_iter().zip(gone.into_iter().zip(named)).filter_map(stays).collect()
 }
 
 /// The deposits, less what was taken back of them.
@@ -76,6 +180,8 @@ struct Ledger<'a> {
     deposits: Vec<Deposit>,
     marks: &'a [Mark],
     gone: Vec<bool>,
+    /// The reversals that have the texts of several deposits.
+    named: Vec<bool>,
 }
 
 impl Ledger<'_> {
@@ -117,6 +223,7 @@ impl Ledger<'_> {
         let texts: Vec<String> =
             undone.iter().flat_map(|other| self.deposits[*other].texts.clone()).collect();
         self.deposits[by].texts.extend(texts);
+        self.named[by] = true;
     }
 }
 

@@ -10,7 +10,7 @@ use payops_core::currency::{Currency, Exponents};
 use serde::{Deserialize, Serialize};
 
 use super::coverage::Coverage;
-use super::reversal::{Mark, take_back};
+use super::reversal::{Mark, Trace, take_back};
 use super::{Days, Deposit};
 use crate::engine::Rejects;
 
@@ -45,24 +45,35 @@ pub struct BankSummary {
     pub rejects: Rejects,
 }
 
+/// A file of statements that was read.
+#[derive(Debug)]
+pub struct ReadStatements {
+    /// What it tells.
+    pub file: BankFile,
+    /// What was damaged while it was unpacked.
+    pub damage: Vec<Reject>,
+    /// Whether it is read only for what it takes back: nothing else of it counts, neither days nor proof.
+    pub is_elsewhere: bool,
+}
+
 impl Bank {
     /// Takes the booked entries of a bank's file. What was `damage`d while it was unpacked is among its rejects.
     pub fn of(file: BankFile, damage: &[Reject], exponents: Exponents) -> Self {
-        Self::joined(vec![(file, damage.to_vec())], exponents)
+        let read = ReadStatements { file, damage: damage.to_vec(), is_elsewhere: false };
+        Self::joined(vec![read], exponents)
     }
 
-    /// Takes the booked entries of several files, each with what was damaged, the newest first: of the days that a statement
+    /// Takes the booked entries of several files, the newest first: of the days that a statement
     /// is about, nothing is taken from an older file of the account, and of what it has of days before them, nothing
     /// that is alike. An entry without a day counts as of the day on which its statement closes. `exponents` are the channel's: banks count in the minor units of ISO 4217, some channels in
     /// others.
-    pub fn joined(files: Vec<(BankFile, Vec<Reject>)>, exponents: Exponents) -> Self {
+    pub fn joined(files: Vec<ReadStatements>, exponents: Exponents) -> Self {
         let mut joined = Joined {
             exponents,
             told: BTreeMap::new(),
             proofs: Vec::new(),
             days: Vec::new(),
             coverage: Coverage::new(),
-            marks: Vec::new(),
             bank: Self {
                 deposits: Vec::new(),
                 summary: BankSummary {
@@ -77,10 +88,19 @@ impl Bank {
                 },
             },
         };
-        for (file, damage) in files {
-            joined.add(file, &damage);
+        for read in files {
+            joined.add(read);
         }
         joined.finish()
+    }
+
+    /// The entries that may take back what another statement has: those that the bank calls reversals, and money that left with
+    /// a reference of the bank's. What a file takes back of its own is settled in it.
+    pub fn reversals(&self) -> impl Iterator<Item = Trace> {
+        let may_take_back = |deposit: &&Deposit| {
+            deposit.mark.is_reversal || (deposit.amount < 0 && !deposit.mark.references.is_empty())
+        };
+        self.deposits.iter().filter(may_take_back).flat_map(Trace::of)
     }
 }
 
@@ -122,6 +142,13 @@ fn days_of(statement: &BankStatement) -> Option<Days> {
             Days::spanning(balances.chain(entries))
         }
     }
+}
+
+/// The day of an entry; `None` of one that is not compared.
+fn day_of(statement: &BankStatement, entry: &BankEntry) -> Option<NaiveDate> {
+    let closes_on = statement.closing.map(|balance| balance.date);
+    let date = entry.booked_on.or(entry.value_on).or(closes_on);
+    date.filter(|_| entry.status == EntryStatus::Booked)
 }
 
 /// An account, however a bank writes it: with blanks or without, with its currency behind it, an IBAN with the bank before it.
@@ -168,25 +195,20 @@ struct Joined {
     days: Vec<NaiveDate>,
     coverage: Coverage<AccountKey>,
     bank: Bank,
-    /// What is known of each deposit besides.
-    marks: Vec<Mark>,
 }
 
 impl Joined {
-    fn add(&mut self, file: BankFile, damage: &[Reject]) {
-        self.proofs.push(if damage.is_empty() { file.proof() } else { Proof::Failed });
-        let summary = &mut self.bank.summary;
-        summary.statements += file.statements.len() as u64;
-        damage.iter().chain(&file.rejects).for_each(|reject| summary.rejects.add(reject.clone()));
-        summary.rejects.count += file.rejects_left_out;
-        let controls =
-            std::iter::once(&file.control).chain(file.statements.iter().map(|statement| &statement.control));
-        let failed = controls.flat_map(|control| &control.checks).filter(|check| !check.holds());
-        summary.failed.extend(failed.cloned());
+    fn add(&mut self, ReadStatements { file, damage, is_elsewhere }: ReadStatements) {
+        if !is_elsewhere {
+            self.count(&file, &damage);
+        }
         let mut tells = Vec::new();
         for statement in file.statements {
             let account = AccountKey::of(&statement);
-            let told = self.take(&account, statement);
+            if !is_elsewhere {
+                self.cover(&account, &statement);
+            }
+            let told = self.take(&account, statement, is_elsewhere);
             tells.push((account, told));
         }
         // Statements of one file do not repeat each other: those that do are none of its statements, or fail its proof.
@@ -197,25 +219,42 @@ impl Joined {
         }
     }
 
+    /// Counts a file and what it proves.
+    fn count(&mut self, file: &BankFile, damage: &[Reject]) {
+        self.proofs.push(if damage.is_empty() { file.proof() } else { Proof::Failed });
+        let summary = &mut self.bank.summary;
+        summary.statements += file.statements.len() as u64;
+        damage.iter().chain(&file.rejects).for_each(|reject| summary.rejects.add(reject.clone()));
+        summary.rejects.count += file.rejects_left_out;
+        let controls =
+            std::iter::once(&file.control).chain(file.statements.iter().map(|statement| &statement.control));
+        let failed = controls.flat_map(|control| &control.checks).filter(|check| !check.holds());
+        summary.failed.extend(failed.cloned());
+    }
+
+    /// Counts a statement's days, and its entries that are not compared.
+    fn cover(&mut self, account: &AccountKey, statement: &BankStatement) {
+        if let Some(days) = days_of(statement) {
+            self.coverage.add(account.clone(), statement, days);
+        }
+        let balances = statement.opening.into_iter().chain(statement.closing);
+        self.days.extend(balances.map(|balance| balance.date));
+        for entry in &statement.entries {
+            match day_of(statement, entry) {
+                Some(date) => self.days.push(date),
+                None => self.bank.summary.not_booked += 1,
+            }
+        }
+    }
+
     /// Takes what no newer file tells of; returns what the statement tells.
-    fn take(&mut self, account: &AccountKey, statement: BankStatement) -> Told {
+    fn take(&mut self, account: &AccountKey, mut statement: BankStatement, is_elsewhere: bool) -> Told {
         let mut nothing = Told::default();
         let told = self.told.get_mut(account).unwrap_or(&mut nothing);
         let own_days = days_of(&statement);
         let mut tells = Told { days: own_days.into_iter().collect(), earlier: Vec::new() };
-        if let Some(days) = own_days {
-            self.coverage.add(account.clone(), &statement, days);
-        }
-        let balances = statement.opening.into_iter().chain(statement.closing);
-        self.days.extend(balances.map(|balance| balance.date));
-        let closes_on = statement.closing.map(|balance| balance.date);
-        for entry in statement.entries {
-            let date = entry.booked_on.or(entry.value_on).or(closes_on);
-            let Some(date) = date.filter(|_| entry.status == EntryStatus::Booked) else {
-                self.bank.summary.not_booked += 1;
-                continue;
-            };
-            self.days.push(date);
+        for entry in std::mem::take(&mut statement.entries) {
+            let Some(date) = day_of(&statement, &entry) else { continue };
             if own_days.is_some_and(|days| date < days.first) {
                 tells.earlier.push((date, entry.clone()));
             }
@@ -224,9 +263,10 @@ impl Joined {
             }
             match in_units_of(self.exponents, entry.currency, entry.amount) {
                 Some(amount) => {
-                    self.marks.push(Mark::of(&entry));
-                    self.bank.deposits.push(deposit(entry, amount, date));
+                    let mark = Mark::of(&entry, is_elsewhere);
+                    self.bank.deposits.push(deposit(entry, amount, date, mark));
                 }
+                None if is_elsewhere => {}
                 None => self.bank.summary.rejects.add(beyond_units(&entry)),
             }
         }
@@ -235,8 +275,9 @@ impl Joined {
 
     fn finish(self) -> Bank {
         let mut bank = self.bank;
-        bank.summary.entries = bank.deposits.len() as u64;
-        bank.deposits = take_back(bank.deposits, &self.marks);
+        let own = bank.deposits.iter().filter(|deposit| !deposit.mark.is_elsewhere);
+        bank.summary.entries = own.count() as u64;
+        bank.deposits = take_back(bank.deposits);
         bank.summary.days = Days::spanning(self.days);
         bank.summary.gaps = self.coverage.gaps();
         bank.summary.proof = match () {
@@ -264,7 +305,7 @@ fn beyond_units(entry: &BankEntry) -> Reject {
     Reject { line: entry.line, column: None, reason: RejectReason::SurplusDigits, message }
 }
 
-fn deposit(entry: BankEntry, amount: i64, date: NaiveDate) -> Deposit {
+fn deposit(entry: BankEntry, amount: i64, date: NaiveDate, mark: Mark) -> Deposit {
     Deposit {
         ordinal: entry.ordinal,
         line: entry.line,
@@ -272,6 +313,7 @@ fn deposit(entry: BankEntry, amount: i64, date: NaiveDate) -> Deposit {
         currency: entry.currency,
         date,
         texts: entry.references.into_iter().map(|reference| reference.text).collect(),
+        mark,
     }
 }
 
@@ -283,7 +325,7 @@ mod tests {
     use super::*;
 
     /// An MT940 statement from the balance of one day of March 2026 to that of another, with entries of euros.
-    fn statement(from: u32, to: u32, entries: &[(u32, u32, &str)]) -> (BankFile, Vec<Reject>) {
+    fn statement(from: u32, to: u32, entries: &[(u32, u32, &str)]) -> ReadStatements {
         let sum: u32 = entries.iter().map(|(_, euros, _)| euros).sum();
         let lines: Vec<String> = entries
             .iter()
@@ -291,11 +333,12 @@ mod tests {
             .collect();
         let opening = format!(":20:S\n:25:DE1\n:28C:{to}/1\n:60F:C2603{from:02}EUR100,\n");
         let text = format!("{opening}{}:62F:C2603{to:02}EUR{},\n", lines.concat(), 100 + sum);
-        (read_bank_file(text.as_bytes(), &ReadOptions::default()), Vec::new())
+        let file = read_bank_file(text.as_bytes(), &ReadOptions::default());
+        ReadStatements { file, damage: Vec::new(), is_elsewhere: false }
     }
 
     /// The deposits of files, the newest first, in euros.
-    fn deposits(files: Vec<(BankFile, Vec<Reject>)>) -> Vec<i64> {
+    fn deposits(files: Vec<ReadStatements>) -> Vec<i64> {
         let bank = Bank::joined(files, Exponents::Iso4217);
         assert_eq!((bank.summary.proof, bank.summary.rejects.count), (Proof::Proven, 0));
         let mut amounts: Vec<i64> = bank.deposits.iter().map(|deposit| deposit.amount / 100).collect();
@@ -318,9 +361,9 @@ mod tests {
     #[test]
     fn an_account_is_one_however_it_is_written() {
         let of = |account: &str| {
-            let (mut file, damage) = statement(19, 20, &[(20, 20, "B")]);
-            file.statements[0].account = account.to_owned();
-            (file, damage)
+            let mut read = statement(19, 20, &[(20, 20, "B")]);
+            read.file.statements[0].account = account.to_owned();
+            read
         };
         let written =
             ["DE89 3704 0044 0532 0130 00", "DEUTDEFF/DE89370400440532013000", "DE89370400440532013000EUR"];

@@ -21,7 +21,8 @@ fn payout(id: &str, amount: i64, on: u32) -> Payout {
 
 fn deposit(ordinal: u64, amount: i64, on: u32, text: &str) -> Deposit {
     let texts = vec![text.to_owned()];
-    Deposit { ordinal, line: ordinal + 1, amount, currency: Currency::EUR, date: day(on), texts }
+    let mark = Mark { amount, ..Mark::default() };
+    Deposit { ordinal, line: ordinal + 1, amount, currency: Currency::EUR, date: day(on), texts, mark }
 }
 
 #[derive(Debug)]

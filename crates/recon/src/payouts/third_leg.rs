@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     Bank, Days, Deposit, Group, MatchedBy, Payout, PayoutFact, PayoutOutcome, PayoutRules, PayoutSummary,
-    Question, Solutions, meet, payouts_of,
+    Question, Solutions, Trace, meet, payouts_of,
 };
 
 /// What the payouts of a run are compared with.
@@ -59,6 +59,16 @@ impl ThirdLeg {
         });
         let summary = PayoutSummary::new(&groups, &payouts, &bank.deposits, bank.summary);
         (Self { payouts, deposits: bank.deposits, groups }, summary)
+    }
+
+    /// What arrived that the outcome rests on: a reversal of it, in whatever statement, is news.
+    pub fn arrivals(&self) -> impl Iterator<Item = Trace> {
+        let is_ours = |group: &&Group| {
+            !matches!(group.outcome, PayoutOutcome::OtherMovement | PayoutOutcome::NotCovered)
+        };
+        let places = self.groups.iter().filter(is_ours).flat_map(|group| &group.deposits);
+        let deposits = places.filter_map(|index| self.deposits.get(*index));
+        deposits.filter(|deposit| !deposit.mark.is_reversal && !deposit.mark.is_elsewhere).flat_map(Trace::of)
     }
 
     /// Everything that somebody has to explain: payouts by day and id, then what only the bank has.

@@ -59,6 +59,7 @@ fn type_name(of: &ColumnType) -> Result<&'static str> {
         ColumnType::Uuid => Ok("uuid"),
         ColumnType::String(_) | ColumnType::Text => Ok("text"),
         ColumnType::BigInteger => Ok("bigint"),
+        ColumnType::Boolean => Ok("boolean"),
         ColumnType::Date => Ok("date"),
         ColumnType::TimestampWithTimeZone => Ok("timestamptz"),
         other => Err(Error::internal(format!("columns of type {other:?} are not written in arrays"))),
@@ -83,6 +84,7 @@ fn push(array: &mut String, value: Option<Value>) -> Result<()> {
     let written = match value {
         Some(Value::Uuid(Some(id))) => write!(array, "{id}"),
         Some(Value::BigInt(Some(number))) => write!(array, "{number}"),
+        Some(Value::Bool(Some(holds))) => write!(array, "{holds}"),
         Some(Value::ChronoDate(Some(date))) => write!(array, "{date}"),
         Some(Value::ChronoDateTimeUtc(Some(time))) => {
             write!(array, "{}", time.to_rfc3339_opts(SecondsFormat::Micros, true))
@@ -101,6 +103,7 @@ fn push(array: &mut String, value: Option<Value>) -> Result<()> {
         Some(
             Value::Uuid(None)
             | Value::BigInt(None)
+            | Value::Bool(None)
             | Value::ChronoDate(None)
             | Value::ChronoDateTimeUtc(None)
             | Value::String(None),

@@ -8,6 +8,7 @@ use payops_core::time::Timestamp;
 use payops_platform::db::{Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::SelectStatement;
 use sea_orm::{ActiveValue, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -249,6 +250,18 @@ pub async fn covering(
         .all(conn)
         .await?;
     Ok(files)
+}
+
+/// These files, those first that came last.
+pub async fn named(conn: &impl ConnectionTrait, ids: impl IntoIterator<Item = Uuid>) -> Result<Vec<Model>> {
+    let files = Entity::find().filter(Column::Id.is_in(ids));
+    Ok(files.order_by_desc(Column::DownloadedAt).order_by_desc(Column::Id).all(conn).await?)
+}
+
+/// The ids of the files in force of the role, channel, account and zone of `like`, for a condition.
+pub(super) fn in_force(like: &Subject) -> SelectStatement {
+    let files = of_account(like).filter(Column::Status.eq(FileStatus::Stored));
+    files.select_only().column(Column::Id).into_query()
 }
 
 /// The last day before this one of which a file in force of the role, channel, account and zone of `like` tells.

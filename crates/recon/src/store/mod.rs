@@ -1,11 +1,13 @@
 //! The tables of reconciliation: rows, finders and filters. No rule lives here.
 
 pub mod back_test;
+pub mod bank_reversal;
 pub mod bulk;
 pub mod carried;
 pub mod channel_settings;
 pub mod choice;
 pub mod closing;
+pub mod deposit;
 pub mod expected_file;
 pub mod file;
 pub mod found;

@@ -8,6 +8,7 @@ use payops_core::time::{Timestamp, Zone};
 use payops_platform::db::{Locked, Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{Cond, SelectStatement};
 use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -184,16 +185,34 @@ pub async fn holding_days(
         .select_only()
         .column(Column::Id)
         .filter(Column::TaskDate.between(*days.start(), *days.end()))
-        .filter(Column::Channel.eq(like.channel))
-        .filter(Column::Account.eq(like.account.as_str()))
-        .filter(Column::Timezone.eq(like.timezone.as_str()))
-        .filter(Column::Status.ne(TaskStatus::Cancelled))
+        .filter(of(like))
         .order_by_asc(Column::TaskDate)
         .order_by_asc(Column::Id)
         .into_tuple()
         .all(conn)
         .await?;
     Ok(tasks)
+}
+
+/// The ids of the tasks that hold days of the channel, account and zone of `like`, for a condition.
+pub(super) fn of_account(like: &Subject) -> SelectStatement {
+    let tasks = select().filter(of(like)).select_only().column(Column::Id);
+    tasks.into_query()
+}
+
+/// The ids of the tasks of the channel, account and zone of `like` that have a run under way.
+pub async fn processing(conn: &impl ConnectionTrait, like: &Subject) -> Result<Vec<Uuid>> {
+    let tasks = select().filter(of(like)).filter(Column::Status.eq(TaskStatus::Processing));
+    Ok(tasks.select_only().column(Column::Id).into_tuple().all(conn).await?)
+}
+
+/// Not cancelled, of this channel, account and zone.
+fn of(like: &Subject) -> Cond {
+    Cond::all()
+        .add(Column::Channel.eq(like.channel))
+        .add(Column::Account.eq(like.account.as_str()))
+        .add(Column::Timezone.eq(like.timezone.as_str()))
+        .add(Column::Status.ne(TaskStatus::Cancelled))
 }
 
 /// The tasks with these ids, the oldest day first.

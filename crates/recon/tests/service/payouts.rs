@@ -26,6 +26,9 @@ both_databases!(payops_recon::MIGRATIONS;
     a_payout_that_stands_in_the_files_of_two_days_counts_once,
     a_later_statement_ends_the_window_of_a_payout_and_a_gap_proves_nothing,
     a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent,
+    what_a_bank_takes_back_weeks_later_is_told_of_its_day_until_the_statement_is_corrected,
+    a_reversal_that_came_before_its_deposit_is_found,
+    a_reversal_without_a_reference_is_about_all_deposits_of_its_amount,
 );
 
 const EARLIER: &str = "2026-01-15";
@@ -524,4 +527,128 @@ async fn a_statement_without_entries_takes_the_place_of_one_with_entries_only_by
     let consent = [&parts[..], &[("allow_empty", "true")]].concat();
     let taken = app.upload("settlement-files", &consent, &statement(19, &[])).await;
     assert_eq!((taken.status, &taken.data()["outcome"]), (201, &json!("correction")));
+}
+
+/// An entry of a bank: day of 2026, mark, cents, the bank's reference, text.
+type Wire<'a> = (&'a str, &'a str, i64, &'a str, &'a str);
+
+/// An MT940 statement of dollars from one day of 2026 to another.
+fn wires((first, last): (&str, &str), entries: &[Wire<'_>]) -> Vec<u8> {
+    let euros = |cents: i64| format!("{},{:02}", cents / 100, cents % 100);
+    let lines = entries.iter().map(|(day, mark, cents, reference, text)| {
+        format!(":61:26{day}{day}{mark}{}NTRFNONREF//{reference}\n:86:{text}\n", euros(*cents))
+    });
+    let signed = |(_, mark, cents, ..): &Wire<'_>| if matches!(*mark, "C" | "RD") { *cents } else { -cents };
+    let sum: i64 = entries.iter().map(signed).sum();
+    let text = format!(
+        ":20:S\n:25:1234\n:28C:{last}/1\n:60F:C26{first}USD9000,\n{}:62F:C26{last}USD{}\n",
+        lines.collect::<String>(),
+        euros(900_000 + sum)
+    );
+    text.into_bytes()
+}
+
+/// The payout of [`DAY`] as it came.
+const CAME: Wire<'_> = ("0119", "C", 941, "B1", "STRIPE PO FIRST 0001");
+
+/// What became of a task's payouts: the types of its records, and the proof.
+async fn told(app: &App, task: &Value) -> (Vec<String>, String) {
+    let records = app.records(task["id"].as_str().unwrap()).await;
+    let types = records.iter().map(|record| record["diff_type"].as_str().unwrap().to_owned()).collect();
+    let proof = app.report(task).await["summary"]["payouts"]["proof"].as_str().unwrap().to_owned();
+    (types, proof)
+}
+
+async fn what_a_bank_takes_back_weeks_later_is_told_of_its_day_until_the_statement_is_corrected(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let third = third_day(&app).await;
+    let came = [CAME, ("0120", "C", 1100, "B2", "STRIPE PO THIRD 0003")];
+    hand_over(&app, "settlement-files", "2026-01-31", "bank_statement", &wires(("0116", "0131"), &came))
+        .await;
+    let (day, third) = (next_run(&app, &day).await, next_run(&app, &third).await);
+    let ties = || (Vec::<String>::new(), "ties".to_owned());
+    assert_eq!((told(&app, &day).await, told(&app, &third).await), (ties(), ties()));
+    let before = app.report(&day).await["summary"]["payouts"]["bank"].clone();
+
+    // What concerns neither: a fee with the reference, another amount, another account of ours.
+    let fee = [("0219", "D", 41, "B1", "fee"), ("0219", "RC", 555, "B7", "storno")];
+    hand_over(&app, "settlement-files", "2026-02-19", "bank_statement", &wires(("0219", "0219"), &fee)).await;
+    let returned = [
+        ("0220", "D", 941, "B1", "RETURN"),
+        ("0220", "RC", 600, "B2", "STORNO"),
+        ("0220", "D", 77, "B5", "rent"),
+    ];
+    let returned = wires(("0220", "0220"), &returned);
+    let parts = [
+        ("channel", "stripe"),
+        ("settlement_date", "2026-02-20"),
+        ("role", "bank_statement"),
+        ("account", "other"),
+    ];
+    assert_eq!(app.upload("settlement-files", &parts, &returned).await.status, 201);
+    let taken = hand_over(&app, "settlement-files", "2026-02-20", "bank_statement", &returned).await;
+    let (day, third) = (next_run(&app, &day).await, next_run(&app, &third).await);
+    assert_eq!((&day["run_no"], &third["run_no"]), (&json!(3), &json!(3)), "once, for this alone");
+    assert_eq!(told(&app, &day).await, (vec!["payout_missing".to_owned()], "broken".to_owned()));
+    assert_eq!(told(&app, &third).await, (vec!["payout_short".to_owned()], "broken".to_owned()));
+    assert_eq!(app.records(third["id"].as_str().unwrap()).await[0]["diff_amount"], 600);
+    let report = app.report(&day).await;
+    assert_eq!(report["summary"]["payouts"]["bank"], before, "nothing else of the statement counts");
+    let files = report["files"].as_array().unwrap();
+    assert!(files.iter().any(|file| file["file_no"] == taken["file"]["file_no"]), "{files:?}");
+    let inputs = report["certificate"]["inputs"].as_array().unwrap();
+    let of = |role: &str| inputs.iter().filter(|input| input["role"] == role).count();
+    assert_eq!((of("bank"), of("bank_reversals")), (1, 1), "{inputs:?}");
+
+    let corrected = wires(("0220", "0220"), &[("0220", "D", 77, "B5", "rent")]);
+    hand_over(&app, "settlement-files", "2026-02-20", "bank_statement", &corrected).await;
+    let (day, third) = (next_run(&app, &day).await, next_run(&app, &third).await);
+    assert_eq!((told(&app, &day).await, told(&app, &third).await), (ties(), ties()));
+    let parts = [
+        ("channel", "stripe"),
+        ("settlement_date", "2026-02-20"),
+        ("role", "bank_statement"),
+        ("restore", "true"),
+    ];
+    assert_eq!(app.upload("settlement-files", &parts, &returned).await.status, 201);
+    let day = next_run(&app, &day).await;
+    assert_eq!(told(&app, &day).await, (vec!["payout_missing".to_owned()], "broken".to_owned()));
+}
+
+async fn a_reversal_that_came_before_its_deposit_is_found(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let returned = wires(("0220", "0220"), &[("0220", "D", 941, "B1", "RETURN")]);
+    let taken = hand_over(&app, "settlement-files", "2026-02-20", "bank_statement", &returned).await;
+    assert_eq!(taken["rerun_task_ids"], json!([]));
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &wires(("0116", "0125"), &[CAME]))
+        .await;
+    let day = next_run(&app, &day).await;
+    assert_eq!(told(&app, &day).await, (vec!["payout_missing".to_owned()], "broken".to_owned()));
+}
+
+async fn a_reversal_without_a_reference_is_about_all_deposits_of_its_amount(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &wires(("0116", "0125"), &[CAME]))
+        .await;
+    let day = next_run(&app, &day).await;
+    assert_eq!(told(&app, &day).await.1, "ties");
+    let returned = wires(("0220", "0220"), &[("0220", "RC", 941, "B9", "STORNO")]);
+    hand_over(&app, "settlement-files", "2026-02-20", "bank_statement", &returned).await;
+    let day = next_run(&app, &day).await;
+    assert_eq!(told(&app, &day).await, (vec!["payout_missing".to_owned()], "broken".to_owned()));
+
+    // It may as well be about a deposit of between: nobody knows.
+    let between = wires(("0201", "0203"), &[("0202", "C", 941, "B3", "customer")]);
+    hand_over(&app, "settlement-files", "2026-02-03", "bank_statement", &between).await;
+    let day = next_run(&app, &day).await;
+    assert_eq!(told(&app, &day).await, (vec!["payout_short".to_owned()], "broken".to_owned()));
+
+    // The bank says which.
+    let named = wires(("0220", "0220"), &[("0220", "RC", 941, "B3", "STORNO")]);
+    hand_over(&app, "settlement-files", "2026-02-20", "bank_statement", &named).await;
+    let day = next_run(&app, &day).await;
+    assert_eq!(told(&app, &day).await, (Vec::new(), "ties".to_owned()));
 }

@@ -1,0 +1,112 @@
+//! What a bank takes back in a statement that has none of the payout's days: a transfer that is returned after weeks.
+//!
+//! Each statement leaves what it may take back of others (`bank_reversals`), and each run what it rests on at the bank
+//! (`reconciliation_deposits`). A run reads the statements that speak of its deposits, and a statement that comes starts the days again of whose
+//! deposits it speaks, whichever was there first.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use payops_platform::db::Tx;
+use payops_platform::error::Result;
+use payops_platform::jobs::{self, EnqueueOptions};
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use crate::Reconciliation;
+use crate::jobs::{LookForReversals, MOST_ATTEMPTS, system};
+use crate::model::{FileRole, TaskStatus};
+use crate::ops::{days, tasks};
+use crate::payouts::{TakenBackBy, Trace};
+use crate::store::bank_reversal::{self, Model as BankReversal};
+use crate::store::deposit;
+use crate::store::file::{self, Model as StoredFile};
+use crate::store::task::{self, Model as Task};
+
+/// The bank statements in force, besides those of a task's `window`, that may take these deposits back, those first that came
+/// last. Where only its amount ties a reversal to a deposit, the statements between them belong to it: they may have
+/// another deposit that it is about.
+pub async fn statements(
+    conn: &impl ConnectionTrait,
+    task: &Task,
+    window: &[StoredFile],
+    deposits: &[Trace],
+) -> Result<Vec<StoredFile>> {
+    let like = task.subject(FileRole::BankStatement);
+    let (mut wanted, mut between) = (BTreeSet::new(), BTreeSet::new());
+    for row in bank_reversal::alike(conn, &like, deposits).await? {
+        let reversal = row.trace()?;
+        for deposit in deposits {
+            let Some(by) = reversal.takes_back(deposit) else { continue };
+            wanted.insert(row.file_id);
+            if by == TakenBackBy::Amount {
+                between.insert((deposit.booked_on, reversal.booked_on));
+            }
+        }
+    }
+    for (first, last) in between {
+        wanted.extend(file::covering(conn, &like, first..=last).await?.into_iter().map(|file| file.id));
+    }
+    for file in window {
+        wanted.remove(&file.id);
+    }
+    file::named(conn, wanted).await
+}
+
+/// A bank statement has come into force, in the place of another one where there was one: the days that rest on what either
+/// takes back are looked at, in a transaction of their own, when it is there for all to see.
+pub async fn look_later(
+    app: &Reconciliation,
+    tx: &Tx,
+    file: &StoredFile,
+    replaced: Option<&StoredFile>,
+) -> Result<()> {
+    let job = LookForReversals { file_id: file.id, replaced: replaced.map(|file| file.id) };
+    jobs::enqueue(tx, &app.context, &job, EnqueueOptions::default().attempts(MOST_ATTEMPTS)).await?;
+    Ok(())
+}
+
+/// Starts the days again that would be compared with other statements now. A run under way looks when it ends.
+pub async fn look(app: &Reconciliation, job: &LookForReversals) -> Result<()> {
+    let (db, files) = (app.context.db.clone(), [Some(job.file_id), job.replaced]);
+    let shared = Arc::new((app.clone(), files.into_iter().flatten().collect::<Vec<Uuid>>()));
+    db.write("reconciliation.look_for_reversals", move |tx| {
+        let shared = Arc::clone(&shared);
+        async move {
+            let (app, files) = &*shared;
+            for seen in concerned(tx, files).await? {
+                let task = task::lock(tx, seen.id).await?;
+                if task.status == TaskStatus::Completed && days::banks_have_changed(tx, &task).await? {
+                    tasks::execute(app, tx, &system(), task.id).await?;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// The tasks that may rest on what these files take back, or that are about to, the first day first.
+async fn concerned(tx: &Tx, files: &[Uuid]) -> Result<Vec<Task>> {
+    let mut reversals = bank_reversal::of_files(tx.conn(), files).await?;
+    let files = file::named(tx.conn(), files.iter().copied()).await?;
+    let Some(like) = files.first().map(StoredFile::subject) else { return Ok(Vec::new()) };
+    for file in &files {
+        // What it has may be what a reversal behind it is about.
+        if let (Some(first), Some(last)) = (file.covers_from, file.covers_to) {
+            let behind = first..=Trace::nameless_until(last);
+            reversals.extend(bank_reversal::marked(tx.conn(), &like, behind).await?);
+        }
+    }
+    let reversals = reversals.iter().map(BankReversal::trace).collect::<Result<Vec<Trace>>>()?;
+    let mut concerned: BTreeSet<Uuid> = task::processing(tx.conn(), &like).await?.into_iter().collect();
+    for row in deposit::alike(tx.conn(), &like, &reversals).await? {
+        let deposit = row.trace()?;
+        if reversals.iter().any(|reversal| reversal.takes_back(&deposit).is_some()) {
+            concerned.insert(row.task_id);
+        }
+    }
+    task::named(tx.conn(), &concerned.into_iter().collect::<Vec<Uuid>>()).await
+}
