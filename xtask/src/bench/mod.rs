@@ -25,7 +25,7 @@ enum Subject {
     Http,
     /// Decisions about payments, beside the ways they could have been made.
     Limits,
-    /// Two files reconciled on the command line, beside DuckDB and Polars.
+    /// Two files reconciled on the command line, beside DuckDB, Polars and csv-diff.
     Recon,
     /// The service: a task beside the command line, several at once, its memory, and lists of a full store.
     Reconciliation,

@@ -20,14 +20,14 @@ use data::{Dataset, Shape};
 use engines::Engine;
 use measure::Usage;
 
-/// Reconcile generated files with payops, DuckDB and Polars, and compare time and memory.
+/// Reconcile generated files with payops, DuckDB, Polars and csv-diff, and compare time and memory.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench recon")]
 struct Options {
     /// Rows a side, several by commas: 100k, 1M, 10M.
     #[arg(long, value_delimiter = ',', default_value = "100k,1M", value_parser = parse_rows)]
     rows: Vec<u32>,
-    /// Leave out DuckDB and Polars, whose memory ends where files are very large.
+    /// Leave out the rivals, whose memory ends where files are very large.
     #[arg(long)]
     no_rivals: bool,
     /// How often each engine runs.

@@ -12,10 +12,13 @@ use crate::{process, workspace};
 
 /// How payops reads the channel's file.
 pub(in crate::bench) const MAPPING: &str = include_str!("channel.toml");
-const RIVALS: [(&str, &str, &str); 2] = [
+/// Rivals in Python: name, package, program.
+const IN_PYTHON: [(&str, &str, &str); 2] = [
     ("DuckDB 2.0.0", "duckdb==2.0.0", include_str!("duckdb_rival.py")),
     ("Polars 1.33.1", "polars==1.33.1", include_str!("polars_rival.py")),
 ];
+/// The rival in Rust: name, and its folder under `xtask/rivals`, which names its version.
+const IN_RUST: (&str, &str) = ("csv-diff 0.1.2", "csv-diff");
 
 /// One way to reconcile the two files.
 #[derive(Debug)]
@@ -31,15 +34,13 @@ enum Kind {
         mapping: PathBuf,
         arguments: &'static [&'static str],
     },
-    Rival {
-        python: PathBuf,
-        script: PathBuf,
-    },
+    /// A command that takes both files and where its differences go.
+    Rival(Vec<PathBuf>),
     /// Reads both files and counts their lines: what nobody can do without.
     Floor,
 }
 
-/// Builds payops and, with rivals, installs what can be installed. What cannot is named, and left out.
+/// Builds payops and, with rivals, installs and builds what can be had. What cannot is named, and left out.
 pub(super) fn prepare(folder: &Path, with_rivals: bool) -> Result<Vec<Engine>> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     process::run(process::cargo().args(["build", "--quiet", "--release", "--package", "payops"]))?;
@@ -57,16 +58,30 @@ pub(super) fn prepare(folder: &Path, with_rivals: bool) -> Result<Vec<Engine>> {
         payops("payops, one thread", &["--threads", "1"]),
         payops("payops, 64 MiB", &["--memory", "64MiB"]),
     ];
-    for (name, package, script) in RIVALS.into_iter().filter(|_| with_rivals) {
-        match install(folder, package, script) {
-            Ok((python, script)) => engines.push(Engine { name, kind: Kind::Rival { python, script } }),
-            Err(error) => eprintln!("{name} is left out: {error:#}"),
+    if with_rivals {
+        let in_python = IN_PYTHON.map(|(name, package, script)| (name, install(folder, package, script)));
+        let in_rust = (IN_RUST.0, build(folder, IN_RUST.1));
+        for (name, command) in in_python.into_iter().chain([in_rust]) {
+            match command {
+                Ok(command) => engines.push(Engine { name, kind: Kind::Rival(command) }),
+                Err(error) => eprintln!("{name} is left out: {error:#}"),
+            }
         }
     }
     Ok(engines)
 }
 
-fn install(folder: &Path, package: &str, script: &str) -> Result<(PathBuf, PathBuf)> {
+/// Builds a rival that is a library of Rust. Its program is a package of its own, of which the workspace knows nothing.
+fn build(folder: &Path, name: &str) -> Result<Vec<PathBuf>> {
+    let manifest = workspace::root().join("xtask/rivals").join(name).join("Cargo.toml");
+    let target = folder.with_file_name(name);
+    let mut cargo = process::cargo();
+    cargo.args(["build", "--quiet", "--release", "--locked", "--manifest-path"]).arg(manifest);
+    process::output(cargo.arg("--target-dir").arg(&target))?;
+    Ok(vec![target.join("release").join(format!("payops-rival-{name}"))])
+}
+
+fn install(folder: &Path, package: &str, script: &str) -> Result<Vec<PathBuf>> {
     let environment = folder.with_file_name("python").join(package);
     let python = environment.join("bin/python");
     let installed = environment.join("installed");
@@ -78,7 +93,7 @@ fn install(folder: &Path, package: &str, script: &str) -> Result<(PathBuf, PathB
     }
     let file = environment.join("rival.py");
     fs::write(&file, script)?;
-    Ok((python, file))
+    Ok(vec![python, file])
 }
 
 impl Engine {
@@ -97,9 +112,10 @@ impl Engine {
                 command.arg("--json").args(*arguments);
                 command
             }
-            Kind::Rival { python, script } => {
-                let mut command = Command::new(python);
-                command.arg(script).arg(platform).arg(channel).arg(output.join("differences.csv"));
+            Kind::Rival(words) => {
+                let (program, arguments) = words.split_first().context("a rival without a command")?;
+                let mut command = Command::new(program);
+                command.args(arguments).arg(platform).arg(channel).arg(output.join("differences.csv"));
                 command
             }
             Kind::Floor => floor::command(&[platform, channel])?,
