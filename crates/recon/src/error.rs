@@ -158,6 +158,16 @@ pub(crate) fn back_test_over(id: Uuid, status: &str) -> Error {
     .with_data(json!({ "status": status }))
 }
 
+pub(crate) fn back_test_not_over(id: Uuid, status: &str) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "BACK_TEST_NOT_OVER",
+        format!("back-test {id} is {status}; call it off first, or wait for its end"),
+        format!("回测 {id} 尚未结束（{status}）；请先取消，或等待其结束"),
+    )
+    .with_data(json!({ "status": status }))
+}
+
 pub(crate) fn expected_file_not_found(id: Uuid) -> Error {
     Error::new(
         ErrorKind::NotFound,

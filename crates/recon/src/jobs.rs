@@ -111,6 +111,24 @@ impl RunBackTest {
     }
 }
 
+/// Removes what a back-test has stored that nobody wants to see any more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveBackTest {
+    /// The back-test.
+    pub back_test_id: Uuid,
+}
+
+impl Job for RemoveBackTest {
+    const NAME: &'static str = "reconciliation.remove_back_test";
+}
+
+impl RemoveBackTest {
+    /// What it is known by among unfinished jobs.
+    pub fn key(&self) -> String {
+        self.back_test_id.to_string()
+    }
+}
+
 /// Creates and starts the tasks that a schedule owes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MakeTasks {
@@ -174,6 +192,7 @@ pub fn register(app: &Reconciliation, runner: Runner) -> Runner {
         .register::<LookForReversals>(Works(app.clone()))
         .register::<HandleStripeEvent>(Works(app.clone()))
         .register::<RunBackTest>(Works(app.clone()))
+        .register::<RemoveBackTest>(Works(app.clone()))
         .register::<MakeTasks>(Works(app.clone()))
         .register::<WatchFiles>(Works(app.clone()))
         .register::<SendAlert>(Works(app.clone()))
@@ -236,6 +255,12 @@ impl Worker<RunBackTest> for Works {
 
     async fn gave_up(&self, tx: &Tx, job: RunBackTest, error: &Error) -> Result<()> {
         back_test_run::give_up(&self.0, tx, &job, error).await
+    }
+}
+
+impl Worker<RemoveBackTest> for Works {
+    async fn run(&self, job: RemoveBackTest, lease: Lease) -> Result<(), JobError> {
+        back_test_run::remove(&self.0, &job, &lease).await
     }
 }
 

@@ -74,6 +74,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::portable("0018_open_payouts", include_str!("../migrations/0018_open_payouts.sql")),
     Migration::portable("0019_back_tests", include_str!("../migrations/0019_back_tests.sql")),
     Migration::portable("0020_bank_reversals", include_str!("../migrations/0020_bank_reversals.sql")),
+    Migration::portable("0021_removed_back_tests", include_str!("../migrations/0021_removed_back_tests.sql")),
 ];
 
 /// What the service is told at its start.

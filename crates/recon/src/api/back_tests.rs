@@ -1,4 +1,4 @@
-//! Back-tests of rules of tolerance. Admins make them and call them off, operators read them.
+//! Back-tests of rules of tolerance. Admins make them, call them off and remove them, operators read them.
 
 use axum::extract::State;
 use futures::FutureExt;
@@ -104,6 +104,34 @@ pub(super) async fn cancel_back_test(
     write(&app, "reconciliation.cancel_back_test", caller.actor(), command, move |scope| {
         async move {
             let test = back_tests::cancel(scope.app, scope.tx, scope.actor, id).await?;
+            Ok(Answer::ok(BackTest::try_from(test)?))
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// Removes a back-test that is over, with all that it has found. That it was made and removed stays in the audit log.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/reconciliation/back-tests/{id}",
+    tag = "tolerance",
+    params(("id" = Uuid, Path, description = "The back-test")),
+    responses(
+        (status = 200, description = "Removed: the back-test as it was", body = BackTest),
+        (status = 404, description = "BACK_TEST_NOT_FOUND"),
+        (status = 409, description = "BACK_TEST_NOT_OVER: it is pending or being worked on; cancel it first"),
+    )
+)]
+pub(super) async fn remove_back_test(
+    State(app): State<Reconciliation>,
+    caller: Authorized<AdminOnly>,
+    PathId(id): PathId,
+    command: Command<NoBody>,
+) -> Result<Answer<BackTest>> {
+    write(&app, "reconciliation.remove_back_test", caller.actor(), command, move |scope| {
+        async move {
+            let test = back_tests::remove(scope.app, scope.tx, scope.actor, id).await?;
             Ok(Answer::ok(BackTest::try_from(test)?))
         }
         .boxed()

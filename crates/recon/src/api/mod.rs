@@ -79,7 +79,7 @@ fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliati
         .routes(routes!(rule_sets::activate_rule_set))
         .routes(routes!(back_tests::create_back_test))
         .routes(routes!(back_tests::list_back_tests))
-        .routes(routes!(back_tests::get_back_test))
+        .routes(routes!(back_tests::get_back_test, back_tests::remove_back_test))
         .routes(routes!(back_tests::cancel_back_test))
         .routes(routes!(back_tests::list_back_test_tasks))
         .routes(routes!(back_tests::list_back_test_changes))

@@ -21,7 +21,7 @@ use crate::engine::{
     for_each_change,
 };
 use crate::error;
-use crate::jobs::RunBackTest;
+use crate::jobs::{RemoveBackTest, RunBackTest};
 use crate::model::{BackTestStatus, BackTestTaskStatus};
 use crate::ops::back_tests::comparison;
 use crate::ops::carry::CarriedIn;
@@ -57,10 +57,7 @@ pub async fn run(app: &Reconciliation, job: &RunBackTest, lease: &Lease) -> Resu
 
 /// Ends a back-test that was given up, in the transaction that marks the job.
 pub async fn give_up(app: &Reconciliation, tx: &Tx, job: &RunBackTest, error: &Error) -> Result<()> {
-    let test = back_test::lock(tx, job.back_test_id).await?;
-    if test.status.is_over() {
-        return Ok(());
-    }
+    let Some(test) = back_test::lock_unfinished(tx, job.back_test_id).await? else { return Ok(()) };
     let now = app.context.now();
     back_test::update(tx, test, now, |test| {
         test.status = BackTestStatus::Failed;
@@ -69,6 +66,22 @@ pub async fn give_up(app: &Reconciliation, tx: &Tx, job: &RunBackTest, error: &E
         test.completed_at = Some(now);
     })
     .await?;
+    Ok(())
+}
+
+/// Removes what a back-test has stored, a task in a transaction, and then the back-test.
+pub async fn remove(app: &Reconciliation, job: &RemoveBackTest, lease: &Lease) -> Result<(), JobError> {
+    let id = job.back_test_id;
+    let remove = || {
+        app.context.db.write("reconciliation.remove_back_test", move |tx| {
+            async move { back_test::remove_a_task(tx, id).await }.boxed()
+        })
+    };
+    while remove().await? {
+        if lease.cancelled().is_cancelled() {
+            return Err(Error::unavailable("this process is stopping", Duration::from_secs(1)).into());
+        }
+    }
     Ok(())
 }
 
@@ -130,10 +143,7 @@ async fn in_turn(
             let lease = lease.clone();
             async move {
                 lease.still_mine(tx).await?;
-                let test = back_test::lock(tx, id).await?;
-                if test.status.is_over() {
-                    return Ok(None);
-                }
+                let Some(test) = back_test::lock_unfinished(tx, id).await? else { return Ok(None) };
                 Ok(Some(back_test::update(tx, test, now, |test| change(test, now)).await?))
             }
             .boxed()
@@ -175,10 +185,9 @@ async fn settle(app: &Reconciliation, lease: &Lease, entry: Entry, found: Result
             async move {
                 let (lease, entry, found) = &*shared;
                 lease.still_mine(tx).await?;
-                let test = back_test::lock(tx, entry.back_test_id).await?;
-                if test.status.is_over() {
+                let Some(test) = back_test::lock_unfinished(tx, entry.back_test_id).await? else {
                     return Ok(false);
-                }
+                };
                 change::insert_all(tx, found.changes.clone()).await?;
                 entry::settle(tx, entry.clone()).await?;
                 let mut all = comparison(test.id, &test.comparison)?;
@@ -228,8 +237,7 @@ async fn compare(
         tokio::select! {
             result = &mut work => break result.map_err(Error::internal)?,
             () = tokio::time::sleep(LOOK_EVERY) => {
-                let test = back_test::find(app.context.db.read(), entry.back_test_id).await?;
-                if test.status.is_over() {
+                if !back_test::is_unfinished(app.context.db.read(), entry.back_test_id).await? {
                     return Ok(None);
                 }
             }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::engine::Comparison;
 use crate::error;
-use crate::jobs::{MOST_ATTEMPTS, RunBackTest};
+use crate::jobs::{MOST_ATTEMPTS, RemoveBackTest, RunBackTest};
 use crate::model::{BackTestStatus, BackTestTaskStatus, Channel, TaskStatus};
 use crate::store::back_test::task::Model as Entry;
 use crate::store::back_test::{self, Model as BackTest};
@@ -109,6 +109,29 @@ pub async fn cancel(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid) -> R
     Ok(test)
 }
 
+/// Removes a back-test that is over. It is not shown from here on; what it has stored goes a task at a time, so that nobody
+/// waits for millions of rows.
+pub async fn remove(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid) -> Result<BackTest> {
+    let test = back_test::lock(tx, id).await?;
+    if !test.status.is_over() {
+        return Err(error::back_test_not_over(id, &test.status.to_value()));
+    }
+    let was = test.clone().into_inner();
+    let now = app.context.now();
+    back_test::update(tx, test, now, |test| test.removed_at = Some(now)).await?;
+    let job = RemoveBackTest { back_test_id: id };
+    let options = EnqueueOptions::default().attempts(MOST_ATTEMPTS).unique(job.key());
+    jobs::enqueue(tx, &app.context, &job, options).await?;
+    let detail = json!({
+        "rule_set_version": was.rule_set_version,
+        "status": was.status,
+        "tasks_done": was.tasks_done,
+        "created_by": was.created_by,
+    });
+    record(app, tx, actor, "back_test.removed", &was, detail).await?;
+    Ok(was)
+}
+
 /// The figures of a back-test, or of one of its tasks.
 pub fn comparison(id: Uuid, text: &str) -> Result<Comparison> {
     let broken =
@@ -188,6 +211,7 @@ fn blank(app: &Reconciliation, actor: &Actor, id: Uuid, plan: &Plan, comparison:
         updated_at: now,
         started_at: None,
         completed_at: None,
+        removed_at: None,
     }
 }
 

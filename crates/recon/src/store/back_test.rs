@@ -39,6 +39,7 @@ pub struct Model {
     pub updated_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
+    pub removed_at: Option<Timestamp>,
 }
 
 /// Back-tests stand alone; their tasks name them.
@@ -63,15 +64,51 @@ pub async fn insert(tx: &Tx, test: Model) -> Result<Model> {
     Ok(test.into_active_model().reset_all().insert(tx.conn()).await?)
 }
 
+/// Those that nobody has removed.
+fn shown() -> Select<Entity> {
+    Entity::find().filter(Column::RemovedAt.is_null())
+}
+
 /// The back-test, or 404.
 pub async fn find(conn: &impl ConnectionTrait, id: Uuid) -> Result<Model> {
-    Entity::find_by_id(id).one(conn).await?.ok_or_else(|| error::back_test_not_found(id))
+    shown().filter(Column::Id.eq(id)).one(conn).await?.ok_or_else(|| error::back_test_not_found(id))
 }
 
 /// The back-test, locked for the rest of the transaction, or 404.
 pub async fn lock(tx: &Tx, id: Uuid) -> Result<Locked<Model>> {
-    let test = Entity::find_by_id(id).lock_exclusive().one(tx.conn()).await?;
+    let test = shown().filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?;
     test.map(Locked::assert_locked).ok_or_else(|| error::back_test_not_found(id))
+}
+
+/// The back-test, locked, as long as it is to be worked on; `None` when it is over, or removed.
+pub async fn lock_unfinished(tx: &Tx, id: Uuid) -> Result<Option<Locked<Model>>> {
+    let test = shown().filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?;
+    Ok(test.filter(|test| !test.status.is_over()).map(Locked::assert_locked))
+}
+
+/// Whether it is still to be worked on.
+pub async fn is_unfinished(conn: &impl ConnectionTrait, id: Uuid) -> Result<bool> {
+    let test = shown().filter(Column::Id.eq(id)).one(conn).await?;
+    Ok(test.is_some_and(|test| !test.status.is_over()))
+}
+
+/// Removes one task of a back-test that is not shown any more, with its changes, and after the last one the back-test
+/// itself. False when nothing is left.
+pub async fn remove_a_task(tx: &Tx, id: Uuid) -> Result<bool> {
+    let test = Entity::find_by_id(id).filter(Column::RemovedAt.is_not_null()).lock_exclusive();
+    let Some(test) = test.one(tx.conn()).await? else { return Ok(false) };
+    let of_test = task::Entity::find().filter(task::Column::BackTestId.eq(id));
+    let Some(task) = of_test.order_by_asc(task::Column::Position).one(tx.conn()).await? else {
+        test.delete(tx.conn()).await?;
+        return Ok(false);
+    };
+    change::Entity::delete_many()
+        .filter(change::Column::BackTestId.eq(id))
+        .filter(change::Column::Position.eq(task.position))
+        .exec(tx.conn())
+        .await?;
+    task.delete(tx.conn()).await?;
+    Ok(true)
 }
 
 /// Writes what `change` does to a locked back-test.
@@ -93,7 +130,7 @@ pub async fn list(
     filter: &Filter,
     request: &PageRequest<Uuid>,
 ) -> Result<Page<Model>> {
-    let all = Entity::find()
+    let all = shown()
         .apply_if(filter.rule_set_version, |rows, version| rows.filter(Column::RuleSetVersion.eq(version)))
         .apply_if(filter.status, |rows, status| rows.filter(Column::Status.eq(status)));
     let mut rows = all.clone().order_by_desc(Column::Id);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
-use payops_platform::http::testing::As;
+use payops_platform::http::testing::{As, TestAnswer};
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde_json::{Value, json};
 
@@ -24,6 +24,8 @@ both_databases!(payops_recon::MIGRATIONS;
     another_instance_goes_on_after_a_crash,
     of_instances_that_lose_their_leases_none_writes_a_task_twice,
     what_was_called_off_stays_so,
+    what_is_removed_is_gone_with_all_that_it_found,
+    only_what_is_over_is_removed,
 );
 
 const BACK_TESTS: &str = "/api/v1/reconciliation/back-tests";
@@ -479,4 +481,84 @@ async fn what_was_called_off_stays_so(db: TestDb) {
     let entries = tasks(&app, &test).await;
     assert_eq!((&entries[0]["status"], &entries[1]["status"]), (&json!("completed"), &json!("pending")));
     assert_eq!(changes(&app, &test, "").await["total"], 0);
+}
+
+async fn remove(app: &App, test: &Value) -> TestAnswer {
+    let path = format!("{BACK_TESTS}/{}", test["id"].as_str().unwrap());
+    app.client.request(http::Method::DELETE, &path).by(As::Admin).send().await
+}
+
+/// How many rows of these tables belong to a back-test.
+async fn stored(app: &App, test: &Value) -> i64 {
+    let db = &app.context().db;
+    let id: uuid::Uuid = test["id"].as_str().unwrap().parse().unwrap();
+    let mut stored = 0;
+    for (table, column) in
+        [("back_tests", "id"), ("back_test_tasks", "back_test_id"), ("back_test_changes", "back_test_id")]
+    {
+        let sql = format!("SELECT CAST(COUNT(*) AS BIGINT) AS counted FROM {table} WHERE {column} = $1");
+        let row = db.read().query_one_raw(db.backend().statement(&sql, [id.into()])).await.unwrap().unwrap();
+        stored += row.try_get::<i64>("", "counted").unwrap();
+    }
+    stored
+}
+
+async fn until_nothing_is_stored(app: &App, test: &Value) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
+    while stored(app, test).await > 0 {
+        assert!(tokio::time::Instant::now() < deadline, "{} rows are left", stored(app, test).await);
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn what_is_removed_is_gone_with_all_that_it_found(db: TestDb) {
+    let app = App::start(db).await;
+    let points = version(&app, &points()).await;
+    day(&app, FIRST, &OF_ALL_KINDS).await;
+    day(&app, SECOND, &OF_ALL_KINDS).await;
+    let test = completed(&app, &make(&app, points, &both_days()).await).await;
+    let other = completed(&app, &make(&app, points, &both_days()).await).await;
+    assert_eq!((stored(&app, &test).await, stored(&app, &other).await), (1 + 2 + 4, 1 + 2 + 4));
+
+    let path = format!("{BACK_TESTS}/{}", test["id"].as_str().unwrap());
+    assert_eq!(app.client.request(http::Method::DELETE, &path).by(As::Operator).send().await.status, 403);
+    let send =
+        || app.client.request(http::Method::DELETE, &path).by(As::Admin).header("idempotency-key", "once");
+    let (first, again) = (send().send().await, send().send().await);
+    assert_eq!((first.status, first.data()), (200, test.clone()), "as it was");
+    assert_eq!((again.status, again.data()), (200, test.clone()));
+    for below in ["", "/tasks", "/changes"] {
+        let gone = app.get(&format!("{path}{below}")).await;
+        assert_eq!((gone.status, gone.code().as_str()), (404, "BACK_TEST_NOT_FOUND"));
+    }
+    assert_eq!(remove(&app, &test).await.status, 404);
+    assert_eq!(admin(&app, &format!("{path}/cancel"), &json!({})).await.status, 404);
+    let listed = app.get(BACK_TESTS).await.data();
+    assert_eq!((&listed["total"], &listed["items"][0]["id"]), (&json!(1), &other["id"]));
+
+    until_nothing_is_stored(&app, &test).await;
+    assert_eq!(stored(&app, &other).await, 1 + 2 + 4);
+    let db = &app.context().db;
+    let sql = "SELECT actor_id FROM audit_log WHERE action = 'back_test.removed' AND object_id = $1";
+    let told =
+        db.read().query_all_raw(db.backend().statement(sql, [test["id"].as_str().into()])).await.unwrap();
+    assert_eq!(told.len(), 1, "the audit log knows of it");
+}
+
+async fn only_what_is_over_is_removed(db: TestDb) {
+    let app = App::start(db).await;
+    in_force(&app, &cents()).await;
+    let test = half_done(&app).await;
+    let refused = remove(&app, &test).await;
+    assert_eq!(
+        (refused.status, refused.code().as_str(), &refused.data()["status"]),
+        (409, "BACK_TEST_NOT_OVER", &json!("processing"))
+    );
+    let cancel = format!("{BACK_TESTS}/{}/cancel", test["id"].as_str().unwrap());
+    assert_eq!(admin(&app, &cancel, &json!({})).await.status, 200);
+    // The job that worked on it may still be about to notice.
+    let removed = remove(&app, &test).await;
+    assert_eq!((removed.status, &removed.data()["status"]), (200, &json!("cancelled")));
+    rename(&app, "elsewhere", "back_test_changes").await;
+    until_nothing_is_stored(&app, &test).await;
 }
