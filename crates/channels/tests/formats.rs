@@ -62,6 +62,21 @@ fn an_itemised_report_becomes_rows() {
     assert_eq!((outside, report.rows_outside_window), (vec![2], 1));
 }
 
+/// A capture of 60 of 100 is a charge of 100 and a row of -40 under an id of its own.
+#[test]
+fn what_a_capture_left_over_belongs_to_its_charge() {
+    let file = "balance_transaction_id,reporting_category,source_id,charge_id,currency,gross,fee,net\n\
+        txn_1,charge,ch_1,ch_1,usd,100,3.20,96.80\n\
+        txn_2,partial_capture_reversal,re_1,ch_1,usd,-40,-1.16,-38.84\n\
+        txn_3,Partial_Capture_Reversal,ch_2,,usd,-1,0,-1\n";
+    let (sink, _) = read(file.as_bytes(), &Format::StripeItemized, &ReadOptions::default());
+    let rows: Vec<(Kind, &str, i64)> =
+        sink.rows.iter().map(|row| (row.kind, row.trade_no.as_str(), row.amount)).collect();
+    let expected =
+        [(Kind::Payment, "ch_1", 10_000), (Kind::Payment, "ch_1", -4_000), (Kind::Payment, "ch_2", -100)];
+    assert_eq!((rows.as_slice(), sink.rejects.as_slice()), (expected.as_slice(), [].as_slice()));
+}
+
 #[test]
 fn an_itemised_report_is_summed_up() {
     let (_, report) = read(ITEMIZED.as_bytes(), &Format::StripeItemized, &ReadOptions::default());

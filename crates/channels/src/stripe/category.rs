@@ -6,6 +6,9 @@ use crate::row::Kind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Category(u16);
 
+/// The part of an authorization that a capture left over: a capture of 60 of 100 is a charge of 100 and this of -40.
+const PARTIAL_CAPTURE_REVERSAL: &str = "partial_capture_reversal";
+
 /// Word and kind. The frequent ones come first, since they are looked for in this order.
 const KNOWN: &[(&str, Kind)] = &[
     ("charge", Kind::Payment),
@@ -15,6 +18,7 @@ const KNOWN: &[(&str, Kind)] = &[
     ("dispute_reversal", Kind::DisputeReversal),
     ("payout", Kind::Payout),
     ("payout_reversal", Kind::Payout),
+    (PARTIAL_CAPTURE_REVERSAL, Kind::Payment),
     ("network_cost", Kind::Fee),
     ("tax", Kind::Fee),
     // In these the cost sits in gross and the fee is 0, as in `fee`.
@@ -22,7 +26,6 @@ const KNOWN: &[(&str, Kind)] = &[
     ("financing_paydown", Kind::Fee),
     ("charge_failure", Kind::Adjustment),
     ("refund_failure", Kind::Adjustment),
-    ("partial_capture_reversal", Kind::Adjustment),
     ("transfer", Kind::Adjustment),
     ("transfer_reversal", Kind::Adjustment),
     ("topup", Kind::Adjustment),
@@ -63,6 +66,11 @@ impl Category {
     /// What rows of the category move money for.
     pub fn kind(self) -> Kind {
         KNOWN.get(usize::from(self.0)).map_or(Kind::Adjustment, |(_, kind)| *kind)
+    }
+
+    /// Whether rows of the category take back a part of a charge, under an id of their own.
+    pub(crate) fn takes_back_a_part(self) -> bool {
+        self.kind() == Kind::Payment && self.as_str() == PARTIAL_CAPTURE_REVERSAL
     }
 
     /// Stripe's word.

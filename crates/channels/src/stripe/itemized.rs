@@ -167,15 +167,21 @@ impl<'a> ItemizedReader<'a> {
     }
 
     /// The match key: the source's id. A charge may be named by its charge or its payment intent instead; a
-    /// refund or a dispute may not, since those name the payment it belongs to.
+    /// refund or a dispute may not, since those name the payment it belongs to. What takes back a part of a charge has
+    /// the charge's key.
     fn trade_no<'r>(
         &self,
-        kind: Kind,
+        category: Category,
         source_id: &'r [u8],
-        others: [&'r [u8]; 2],
+        [charge_id, payment_intent_id]: [&'r [u8]; 2],
     ) -> Result<&'r [u8], Fault> {
-        let others = others.into_iter().filter(|_| kind == Kind::Payment);
-        let found = std::iter::once(source_id).chain(others).find(|id| !id.is_empty());
+        let kind = category.kind();
+        let found = match kind {
+            Kind::Payment if category.takes_back_a_part() => [charge_id, source_id, payment_intent_id],
+            Kind::Payment => [source_id, charge_id, payment_intent_id],
+            _ => [source_id; 3],
+        };
+        let found = found.into_iter().find(|id| !id.is_empty());
         match found {
             Some(id) => Ok(id),
             None if kind.is_booked_by_platform() => Err(Fault::empty(self.binding.name(SOURCE_ID))),
@@ -204,7 +210,7 @@ impl RowReader for ItemizedReader<'_> {
         let occurred_at = self.binding.get(record, self.created);
         let row = Row {
             kind,
-            channel_trade_no: self.trade_no(kind, source_id, [charge_id, payment_intent_id])?,
+            channel_trade_no: self.trade_no(category, source_id, [charge_id, payment_intent_id])?,
             charge_id,
             payment_intent_id,
             row_id: self.id(record, ROW_ID)?,

@@ -233,6 +233,12 @@ impl Entry {
         self.packed & WINDOW_BIT != 0
     }
 
+    /// Whether the row takes back a part of a payment, as the part of an authorization that was not captured: a payment
+    /// below zero.
+    pub(super) fn takes_back(&self) -> bool {
+        self.amount < 0 && self.kind() == Kind::Payment
+    }
+
     pub(super) fn in_cut_off(&self) -> bool {
         self.packed & CUT_OFF_BIT != 0
     }

@@ -182,7 +182,7 @@ impl<'a> Joiner<'a> {
         }
         if head < split && second as usize >= split && table.following(second) == NONE {
             let (ours, theirs) = (&entries[head], &entries[second as usize]);
-            if ours.kind() == theirs.kind() {
+            if ours.kind() == theirs.kind() && ours.takes_back() == theirs.takes_back() {
                 rules.pair(ours, theirs, found);
                 return;
             }

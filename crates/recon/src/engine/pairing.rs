@@ -20,7 +20,7 @@ pub(super) struct PairingRules<'a> {
     pub(super) tolerance: &'a Tolerance,
 }
 
-/// Rows of one key and kind that agree with none of the other side.
+/// Rows of one key and kind, and all of them taking back or none, that agree with none of the other side.
 #[derive(Debug)]
 struct Unpaired<'e> {
     platform: Vec<&'e Entry>,
@@ -82,30 +82,34 @@ impl PairingRules<'_> {
     /// Where rows of one payment are netted, a key has its refunds too. Of each kind all rows that agree with none are taken
     /// together, and are one match when they are of one currency and add up to the same on both sides; then what is left of
     /// all kinds. A row that is there once more than on the other side is in no such sum: it is a duplicate as before.
+    /// A payment of which a part is taken back is netted in every run, since its rows are one capture. What takes back is
+    /// never a pair of what does not, nor its duplicate.
     ///
     /// Rows of earlier days stand behind those of the day and before what else the file has of other days.
     pub(super) fn group(self, platform: &[Entry], channel: &[Entry], out: &mut impl Outcomes) {
-        let mut unpaired: Vec<Unpaired<'_>> = Kind::ALL
-            .into_iter()
-            .filter(|kind| kind.is_booked_by_platform())
-            .map(|kind| self.pair_agreeing(of_kind(platform, kind), of_kind(channel, kind), out))
+        let kinds = Kind::ALL.into_iter().filter(|kind| kind.is_booked_by_platform());
+        let mut unpaired: Vec<[Unpaired<'_>; 2]> = kinds
+            .map(|kind| {
+                [false, true].map(|takes_back| {
+                    let [ours, theirs] = [platform, channel].map(|rows| alike(rows, kind, takes_back));
+                    self.pair_agreeing(ours, theirs, out)
+                })
+            })
             .collect();
-        if self.net {
-            unpaired.retain(|rows| !net(&rows.platform, &rows.channel, out));
-            let platform: Vec<&Entry> =
-                unpaired.iter().flat_map(|rows| rows.platform.iter().copied()).collect();
-            let channel: Vec<&Entry> =
-                unpaired.iter().flat_map(|rows| rows.channel.iter().copied()).collect();
-            if net(&platform, &channel, out) {
-                return;
-            }
+        unpaired.retain(|rows| {
+            let [_, taken_back] = rows;
+            let is_cut = !(taken_back.platform.is_empty() && taken_back.channel.is_empty());
+            !((self.net || is_cut) && net(rows, out))
+        });
+        if self.net && net(unpaired.as_flattened(), out) {
+            return;
         }
-        for rows in unpaired {
+        for rows in unpaired.into_iter().flatten() {
             self.judge(rows, out);
         }
     }
 
-    /// Pairs the rows of one kind that agree in everything.
+    /// Pairs rows that agree in everything.
     fn pair_agreeing<'e>(
         self,
         platform: Vec<&'e Entry>,
@@ -176,9 +180,10 @@ impl PairingRules<'_> {
     }
 }
 
-/// The rows of one kind in the order in which they are taken.
-fn of_kind(rows: &[Entry], kind: Kind) -> Vec<&Entry> {
-    let mut rows: Vec<&Entry> = rows.iter().filter(|entry| entry.kind() == kind).collect();
+/// The rows of one kind, those that [take back](Entry::takes_back) or the others, in the order in which they are taken.
+fn alike(rows: &[Entry], kind: Kind, takes_back: bool) -> Vec<&Entry> {
+    let is_alike = |entry: &&Entry| entry.kind() == kind && entry.takes_back() == takes_back;
+    let mut rows: Vec<&Entry> = rows.iter().filter(is_alike).collect();
     if rows.iter().any(|entry| entry.is_carried()) {
         rows.sort_unstable_by_key(|entry| entry.turn());
     } else {
@@ -224,8 +229,10 @@ fn adds_up(platform: &[&Entry], channel: &[&Entry]) -> bool {
 }
 
 /// Tells of rows that add up to the same, side by side as far as both sides have some; returns whether they do.
-fn net(platform: &[&Entry], channel: &[&Entry], out: &mut impl Outcomes) -> bool {
-    let is_one_sum = adds_up(platform, channel);
+fn net(rows: &[Unpaired<'_>], out: &mut impl Outcomes) -> bool {
+    let platform: Vec<&Entry> = rows.iter().flat_map(|rows| &rows.platform).copied().collect();
+    let channel: Vec<&Entry> = rows.iter().flat_map(|rows| &rows.channel).copied().collect();
+    let is_one_sum = adds_up(&platform, &channel);
     if is_one_sum {
         for index in 0..platform.len().max(channel.len()) {
             let (ours, theirs) = (platform.get(index).copied(), channel.get(index).copied());

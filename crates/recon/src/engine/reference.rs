@@ -146,14 +146,20 @@ fn side_by_side(ours: &mut Vec<usize>, theirs: &mut Vec<usize>) -> Vec<Told> {
 /// The rows of one key: ours, and the channel's.
 type Rows = (Vec<usize>, Vec<usize>);
 
+/// What rows are matched by: their kind, their id, and whether they take back a part of a payment.
+type Key = (Kind, String, bool);
+
 /// The rows of both sides by what they are matched by.
-fn by_key(platform: &[TestRow], channel: &[TestRow]) -> BTreeMap<(Kind, String), Rows> {
-    let mut groups: BTreeMap<(Kind, String), Rows> = BTreeMap::new();
+fn by_key(platform: &[TestRow], channel: &[TestRow]) -> BTreeMap<Key, Rows> {
+    let mut groups: BTreeMap<Key, Rows> = BTreeMap::new();
+    let takes_back = |row: &TestRow| row.kind == Kind::Payment && row.amount < 0;
     for (index, row) in platform.iter().enumerate().filter(|(_, row)| row.kind.is_booked_by_platform()) {
-        groups.entry((row.kind, reported_as(row, index, channel))).or_default().0.push(index);
+        let key = (row.kind, reported_as(row, index, channel), takes_back(row));
+        groups.entry(key).or_default().0.push(index);
     }
     for (index, row) in channel.iter().enumerate().filter(|(_, row)| row.kind.is_booked_by_platform()) {
-        groups.entry((row.kind, own_key(row, 'c', index))).or_default().1.push(index);
+        let key = (row.kind, own_key(row, 'c', index), takes_back(row));
+        groups.entry(key).or_default().1.push(index);
     }
     groups
 }
@@ -187,15 +193,36 @@ fn take_net(
     side_by_side(&mut ours, &mut theirs)
 }
 
+/// Takes out what is one sum of a kind; without netting only where a part of a payment was taken back.
+fn take_nets_of_kinds(
+    groups: &mut BTreeMap<Key, Rows>,
+    net: bool,
+    platform: &[TestRow],
+    channel: &[TestRow],
+    of_day: [usize; 2],
+) -> Vec<Told> {
+    let mut of_kind: BTreeMap<(Kind, String), (bool, Vec<&mut Rows>)> = BTreeMap::new();
+    for ((kind, id, takes_back), rows) in groups {
+        let (is_cut, all) = of_kind.entry((*kind, id.clone())).or_default();
+        *is_cut |= *takes_back && !(rows.0.is_empty() && rows.1.is_empty());
+        all.push(rows);
+    }
+    of_kind
+        .into_values()
+        .filter(|(is_cut, _)| net || *is_cut)
+        .flat_map(|(_, mut rows)| take_net(&mut rows, platform, channel, of_day))
+        .collect()
+}
+
 /// Takes out what is one sum of a payment and its refunds.
 fn take_nets_of_payments(
-    groups: &mut BTreeMap<(Kind, String), Rows>,
+    groups: &mut BTreeMap<Key, Rows>,
     platform: &[TestRow],
     channel: &[TestRow],
     of_day: [usize; 2],
 ) -> Vec<Told> {
     let mut payments: BTreeMap<String, Vec<&mut Rows>> = BTreeMap::new();
-    for ((kind, id), rows) in groups {
+    for ((kind, id, _), rows) in groups {
         if matches!(kind, Kind::Payment | Kind::Refund) {
             payments.entry(id.clone()).or_default().push(rows);
         }
@@ -214,17 +241,15 @@ pub(super) fn reconcile(
 ) -> Vec<Listed> {
     let mut out: Vec<Told> = Vec::new();
     let mut groups = by_key(platform, channel);
-    let mut equal: BTreeMap<(Kind, String), Vec<(usize, usize)>> = BTreeMap::new();
+    let mut equal: BTreeMap<Key, Vec<(usize, usize)>> = BTreeMap::new();
     for (ours, theirs) in groups.values_mut() {
         *ours = in_turn(std::mem::take(ours), platform, of_day[0]);
         *theirs = in_turn(std::mem::take(theirs), channel, of_day[1]);
     }
     for (key, rows) in &mut groups {
         equal.insert(key.clone(), take_equals(rows, platform, channel));
-        if net {
-            out.extend(take_net(&mut [rows], platform, channel, of_day));
-        }
     }
+    out.extend(take_nets_of_kinds(&mut groups, net, platform, channel, of_day));
     if net {
         out.extend(take_nets_of_payments(&mut groups, platform, channel, of_day));
     }

@@ -239,6 +239,27 @@ fn parts_of_one_payment_are_netted_and_duplicates_are_not() {
 }
 
 #[test]
+fn a_capture_of_a_part_of_an_authorization_is_netted_in_every_run() {
+    let p = |amount| TestRow { amount, ..TestRow::ours("ch_1") };
+    let c = |amount| TestRow { amount, ..TestRow::theirs("ch_1") };
+    let found = |platform: &[TestRow], channel: &[TestRow]| -> Vec<DiffType> {
+        Matcher::default().list(platform, channel).into_iter().map(|(found, ..)| found).collect()
+    };
+    assert_eq!(found(&[p(60)], &[c(100), c(-40)]), [DiffType::Netted; 2]);
+    assert_eq!(found(&[p(60)], &[c(-40), c(100)]), [DiffType::Netted; 2]);
+    assert_eq!(found(&[p(100), p(-40)], &[c(60)]), [DiffType::Netted; 2]);
+    assert_eq!(found(&[p(100), p(-40)], &[c(-40), c(100)]), [DiffType::Matched; 2]);
+    // What was taken back is neither a duplicate of the charge nor a pair of what we booked.
+    assert_eq!(found(&[p(100)], &[c(100), c(-40)]), [DiffType::Matched, DiffType::ChannelOnly]);
+    assert_eq!(found(&[p(70)], &[c(-40), c(100)]), [DiffType::AmountDiff, DiffType::ChannelOnly]);
+    assert_eq!(found(&[p(60)], &[c(-40)]), [DiffType::PlatformOnly, DiffType::ChannelOnly]);
+    let twice = [DiffType::Matched, DiffType::ChannelOnly, DiffType::DuplicateChannel];
+    assert_eq!(found(&[p(100)], &[c(100), c(-40), c(-40)]), twice);
+    // Without it nothing is netted unless it is asked for.
+    assert_eq!(found(&[p(60), p(40)], &[c(100)]), [DiffType::AmountDiff, DiffType::DuplicatePlatform]);
+}
+
+#[test]
 fn sums_do_not_wrap() {
     let rows: Vec<TestRow> =
         (0..3).map(|index| TestRow { amount: i64::MAX, ..TestRow::ours(&format!("ch_{index}")) }).collect();
@@ -383,7 +404,7 @@ fn any_row() -> impl Strategy<Value = TestRow> {
     (
         prop_oneof![8 => Just(Kind::Payment), 3 => Just(Kind::Refund), 1 => proptest::sample::select(Kind::ALL.to_vec())],
         (trade_no, id("py"), id("pi")),
-        prop_oneof![3 => Just(100_i64), 1 => 95_i64..110, 1 => Just(200), 1 => -104_i64..-97],
+        prop_oneof![3 => Just(100_i64), 1 => 95_i64..110, 1 => Just(200), 1 => -104_i64..-97, 1 => Just(-100)],
         prop_oneof![4 => Just(Currency::USD), 1 => Just(Currency::EUR)],
         proptest::option::of(proptest::sample::select(Status::ALL.to_vec())),
         proptest::bool::weighted(0.9),

@@ -490,18 +490,26 @@ async fn parts_of_a_payment_are_netted_where_settings_say_so(db: TestDb) {
     hand_over(
         &app,
         5,
-        &[(1, 60, "succeeded"), (1, 40, "succeeded"), (2, 50, "succeeded")],
-        &[(1, 100), (2, 50), (2, 50)],
+        &[(1, 60, "succeeded"), (1, 40, "succeeded"), (2, 50, "succeeded"), (3, 60, "succeeded")],
+        &[(1, 100), (2, 50), (2, 50), (3, 100), (3, -40)],
     )
     .await;
     let id = run(&app, 5).await;
-    let expected = [open("amount_diff", 1), open("duplicate_platform", 1), open("duplicate_channel", 2)];
+    let net = |payment| one("netted", payment, "resolved", json!("netted_by_payment"));
+    // A capture of 60 of 100 is netted in every run.
+    let (capture, left) = (net(3), net(3));
+    let expected = [
+        open("amount_diff", 1),
+        open("duplicate_platform", 1),
+        capture.clone(),
+        open("duplicate_channel", 2),
+        left.clone(),
+    ];
     assert_eq!(told(&app, &id).await, expected);
     settle(&app, &json!({ "channel": "adyen", "net_by_payment": true })).await;
     execute(&app, &id).await;
     settled(&app, &[&id]).await;
-    let net = || one("netted", 1, "resolved", json!("netted_by_payment"));
-    assert_eq!(told(&app, &id).await, [net(), net(), open("duplicate_channel", 2)]);
+    assert_eq!(told(&app, &id).await, [net(1), net(1), capture, open("duplicate_channel", 2), left]);
 }
 
 async fn a_row_of_an_earlier_day_is_chosen_as_the_candidate_that_it_is(db: TestDb) {
