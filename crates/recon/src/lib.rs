@@ -75,6 +75,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::portable("0019_back_tests", include_str!("../migrations/0019_back_tests.sql")),
     Migration::portable("0020_bank_reversals", include_str!("../migrations/0020_bank_reversals.sql")),
     Migration::portable("0021_removed_back_tests", include_str!("../migrations/0021_removed_back_tests.sql")),
+    Migration {
+        name: "0022_lists_of_a_currency",
+        sqlite: include_str!("../migrations/0022_lists_of_a_currency.sqlite.sql"),
+        postgres: include_str!("../migrations/0022_lists_of_a_currency.postgres.sql"),
+    },
 ];
 
 /// What the service is told at its start.

@@ -1,7 +1,7 @@
 //! A store full of records: a thousand days of tasks, the first of which has a tenth of all.
 
+use anyhow::Context;
 use payops_platform::db::{Backend, Db};
-use payops_recon::MIGRATIONS;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
@@ -27,15 +27,9 @@ pub fn place(number: u64, records: u64) -> (u64, u64) {
 
 /// Fills the store. Indexes are made afterwards, which is many times faster and leaves the same.
 pub async fn fill(db: &Db, records: u64) -> anyhow::Result<()> {
-    let indexes: Vec<&str> = MIGRATIONS
-        .iter()
-        .filter(|migration| migration.name == "0007_record_lists")
-        .flat_map(|migration| migration.sqlite.split(';'))
-        .filter_map(|statement| statement.find("CREATE INDEX").map(|start| statement[start..].trim()))
-        .collect();
-    let names = indexes.iter().filter_map(|index| index.split_whitespace().nth(2));
     let backend = db.backend();
-    let mut before: Vec<String> = names.map(|name| format!("DROP INDEX {name}")).collect();
+    let (indexes, statistics) = (indexes(db).await?, statistics(db).await?);
+    let mut before: Vec<String> = indexes.iter().map(|(name, _)| format!("DROP INDEX {name}")).collect();
     if backend == Backend::Postgres {
         before.push("ALTER TABLE reconciliation_records DISABLE TRIGGER ALL".to_owned());
     }
@@ -44,21 +38,47 @@ pub async fn fill(db: &Db, records: u64) -> anyhow::Result<()> {
     for from in (0..records).step_by(usize::try_from(AT_ONCE)?) {
         execute(db, vec![insert(backend, from, records.min(from + AT_ONCE), records)]).await?;
     }
-    let statistics = MIGRATIONS.iter().find(|migration| migration.name == "0008_record_statistics");
-    for (number, index) in indexes.iter().enumerate() {
-        // SQLite forgets what it was told of an index that is dropped, and every connection hears of it with the next index.
-        if let Some(migration) =
-            statistics.filter(|_| backend == Backend::Sqlite && number + 1 == indexes.len())
-        {
-            execute(db, vec![migration.sqlite.to_owned()]).await?;
-        }
-        execute(db, vec![(*index).to_owned()]).await?;
+    let (last, others) = indexes.split_last().context("records have no index")?;
+    for (_, index) in others {
+        execute(db, vec![index.clone()]).await?;
     }
+    // SQLite forgets what it was told of an index that is dropped, and every connection hears of it with the next index.
+    execute(db, statistics).await?;
+    execute(db, vec![last.1.clone()]).await?;
     if backend == Backend::Postgres {
         // As its own housekeeping does it some time after so many rows came.
         db.read().execute_unprepared("VACUUM ANALYZE reconciliation_records").await?;
     }
     Ok(())
+}
+
+/// The indexes of records that can be dropped, by name, and how they are made again.
+async fn indexes(db: &Db) -> anyhow::Result<Vec<(String, String)>> {
+    let statement = db.backend().pick(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'reconciliation_records' AND sql IS NOT NULL \
+         ORDER BY name",
+        "SELECT indexname::text, indexdef FROM pg_indexes WHERE tablename = 'reconciliation_records' \
+         AND indexname NOT IN (SELECT conname FROM pg_constraint) ORDER BY indexname",
+    );
+    let rows = db.read().query_all_raw(db.backend().statement(statement, [])).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+}
+
+/// What SQLite is told of the indexes of records, as statements that tell it again.
+async fn statistics(db: &Db) -> anyhow::Result<Vec<String>> {
+    if db.backend() == Backend::Postgres {
+        return Ok(Vec::new());
+    }
+    let told = "SELECT idx, stat FROM sqlite_stat1 WHERE tbl = 'reconciliation_records'";
+    let rows = db.read().query_all_raw(db.backend().statement(told, [])).await?;
+    let mut again = vec!["DELETE FROM sqlite_stat1 WHERE tbl = 'reconciliation_records'".to_owned()];
+    for row in rows {
+        let (index, figures): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        again.push(format!(
+            "INSERT INTO sqlite_stat1 VALUES ('reconciliation_records', '{index}', '{figures}')"
+        ));
+    }
+    Ok(again)
 }
 
 async fn execute(db: &Db, statements: Vec<String>) -> anyhow::Result<()> {
