@@ -46,27 +46,27 @@ pub(crate) fn short_amount(text: &[u8], exponent: u8, mark: u8) -> Option<i64> {
 pub(crate) fn window_amount(window: [u8; 8], length: usize, decimals: u8, mark: u8) -> Option<i64> {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     const HIGH: u64 = 0xF0F0_F0F0_F0F0_F0F0;
-    if length == 0 || length > 8 {
-        return None;
-    }
     // The first byte of the text is the lowest of the word; what stands before the amount becomes zeros.
-    let kept = u64::MAX << (8 * (8 - length));
-    let mut word = u64::from_le_bytes(window) & kept | ZEROS & !kept;
+    let kept = u64::MAX << (64_usize.checked_sub(8 * length)? % 64);
+    let word = u64::from_le_bytes(window);
+    // What the mark stands in front of, the mark not included.
+    let below_mark = u64::from(decimals) * 8;
+    let mut digits = (word ^ ZEROS) & kept;
     if decimals > 0 {
-        let decimals = usize::from(decimals);
-        if length < decimals + 2 || window[7 - decimals] != mark {
+        let place = 56_u64.checked_sub(below_mark)?;
+        if (word >> place) & 0xFF != u64::from(mark) || length < usize::from(decimals) + 2 {
             return None;
         }
         // What stands before the mark moves up by one byte and covers it.
-        let fraction = u64::MAX << (8 * (8 - decimals));
-        word = word & fraction | (word << 8) & !fraction | ZEROS & 0xFF;
-    }
-    // A digit has a 3 as its upper half, and still has it when 6 is added.
-    let raised = word.wrapping_add(0x0606_0606_0606_0606);
-    if word & HIGH != ZEROS || raised & HIGH != ZEROS {
+        let fraction = u64::MAX << (place + 8);
+        digits = digits & fraction | (digits << 8) & !fraction;
+    } else if length == 0 {
         return None;
     }
-    let digits = word & !HIGH;
+    // A digit is below ten: its upper half is zero, and still is when 6 is added.
+    if (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & HIGH != 0 {
+        return None;
+    }
     let pairs = (digits * 10 + (digits >> 8)) & 0x00FF_00FF_00FF_00FF;
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
     let all = (fours * 10_000 + (fours >> 32)) & 0xFFFF_FFFF;

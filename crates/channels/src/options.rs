@@ -59,6 +59,6 @@ pub struct ReadOptions {
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), window: None, printed_zone: Zone::utc(), chunk_bytes: 512 << 10 }
+        Self { limits: Limits::default(), window: None, printed_zone: Zone::utc(), chunk_bytes: 64 << 10 }
     }
 }

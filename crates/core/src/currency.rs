@@ -44,6 +44,12 @@ impl Currency {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("???")
     }
+
+    /// The three letters, upper case.
+    #[inline]
+    pub fn letters(self) -> [u8; 3] {
+        self.0
+    }
 }
 
 impl fmt::Display for Currency {

@@ -1,6 +1,6 @@
-//! Reads a line the short way, or leaves it to the plain reader.
+//! Reads lines the short way, or leaves them to the plain reader.
 //!
-//! The short way takes a line only when it is certain that the plain reader would take it too, and then gives the
+//! Of up to [`LINES`] lines at once the columns are read ([`super::columns`]), then each line gives its row. The short way takes a line only when it is certain that the plain reader would take it too, and then gives the
 //! same row. It never refuses: whatever is not plainly right (an odd width, an unknown word, a long id, an amount
 //! of an unusual form) makes it say `None` before it has counted anything.
 
@@ -8,16 +8,13 @@
 
 use payops_core::currency::{Currency, Exponents};
 
-use crate::amount::{short_amount, window_amount};
+use super::columns::{AmountForm, Column, Forms, NO_AMOUNT, REMEMBERED, read_amounts};
 use crate::mapping::Words;
 use crate::row::{Kind, Row, RowSink, Status};
 use crate::rows::RowReader;
 use crate::stripe::Category;
 use crate::tally::{Cell, Tally};
 use crate::time::DayTest;
-
-/// How many ways of writing a word, and how many currencies, are remembered.
-const REMEMBERED: usize = 64;
 
 /// What the plain reader of a format would do, as data. Columns that a file does not have are
 /// [`crate::header::ABSENT`].
@@ -29,9 +26,7 @@ pub(crate) struct Plan<'a> {
     /// The currency where the column is absent or empty.
     pub(crate) currency: Option<Currency>,
     pub(crate) exponents: Exponents,
-    /// Amounts are whole minor units.
-    pub(crate) minor: bool,
-    pub(crate) decimal_mark: u8,
+    pub(crate) form: AmountForm,
     pub(crate) refunds_are_positive: bool,
     pub(crate) fees_are_negative: bool,
     /// What an empty fee means.
@@ -47,10 +42,6 @@ pub(crate) struct Plan<'a> {
     /// What the first field of a line of totals holds.
     pub(crate) totals_marker: Option<&'a [u8]>,
 }
-
-/// What the plain reader has to look at.
-#[derive(Debug, Clone, Copy)]
-struct Unusual;
 
 /// The amounts of a line: as written, and as money moves.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +81,6 @@ pub(crate) enum KindWords<'a> {
 impl KindWords<'_> {
     fn meaning(self, word: &[u8]) -> Option<(u16, Kind)> {
         match self {
-            _ if word.is_empty() => None,
             Self::Mapped(words) => words.meaning(word, &mut 0).map(|kind| (kind as u16, kind)),
             Self::Stripe => Category::parse(word).map(|category| (category.number(), category.kind())),
         }
@@ -100,7 +90,6 @@ impl KindWords<'_> {
 /// One line of a part, in fields.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'t> {
-    /// The text of the part and a little more, so that 16 bytes can be read at any field.
     pub(super) part: &'t [u8],
     /// Where the field before each field ends, and last where the last one does.
     pub(super) bounds: &'t [u32],
@@ -133,104 +122,40 @@ impl<'t> Line<'t> {
     }
 }
 
-/// Words as they stand in the file, each as a number, and what they were found to mean.
+/// How many lines are read at once.
+pub(super) const LINES: usize = 128;
+
+/// What was read of some lines, column by column.
 #[derive(Debug)]
-struct Forms<T> {
-    last: usize,
-    known: Vec<(u128, T)>,
+struct Batch {
+    currencies: [Met; LINES],
+    kinds: [(u16, Kind); LINES],
+    statuses: [Option<Status>; LINES],
+    /// The amounts, the fees and the net amounts, or [`NO_AMOUNT`]. Not options, which a processor would write in two
+    /// pieces and read in one, and wait for.
+    amounts: [[i64; LINES]; 3],
+    /// The lines that the short way does not take.
+    unusual: [bool; LINES],
 }
 
-impl<T: Copy> Forms<T> {
-    fn new() -> Self {
-        Self { last: 0, known: Vec::new() }
-    }
-
-    /// What the word in a column means; `meaning` is asked about words that were not met before.
-    #[inline(always)]
-    fn read(
-        &mut self,
-        line: &Line<'_>,
-        column: usize,
-        meaning: impl FnOnce(&[u8]) -> Option<T>,
-    ) -> Option<T> {
-        let (from, to) = line.span(column)?;
-        let form = form(line.part, from, to)?;
-        if let Some((known, value)) = self.known.get(self.last)
-            && *known == form
-        {
-            return Some(*value);
-        }
-        if let Some(index) = self.known.iter().position(|(known, _)| *known == form) {
-            self.last = index;
-            return Some(self.known[index].1);
-        }
-        let value = meaning(line.get(column))?;
-        if self.known.len() < REMEMBERED {
-            self.known.push((form, value));
-        }
-        Some(value)
-    }
-}
-
-/// Up to 15 bytes as a number, with their count in the highest byte.
-#[inline(always)]
-fn form(part: &[u8], from: usize, to: usize) -> Option<u128> {
-    let length = to.checked_sub(from).filter(|length| *length < 16)?;
-    let word = u128::from_le_bytes(*part.get(from..)?.first_chunk::<16>()?);
-    let kept = word & ((1 << (8 * length)) - 1);
-    Some(kept | (length as u128) << 120)
-}
-
-/// Currencies by their code as a number.
-#[derive(Debug)]
-struct CurrencyTable {
-    exponents: Exponents,
-    /// The place in `known` of each code, plus one; zero where it was not met.
-    places: Vec<u8>,
-    known: Vec<(Currency, u8)>,
-}
-
-impl CurrencyTable {
-    fn new(exponents: Exponents) -> Self {
-        Self { exponents, places: vec![0; 1 << 15], known: Vec::new() }
-    }
-
-    /// The place, the currency and its exponent.
-    #[inline(always)]
-    fn read(&mut self, text: &[u8]) -> Option<(usize, Currency, u8)> {
-        let code = <[u8; 3]>::try_from(text).ok()?;
-        let index = code.iter().fold(0, |index, letter| index << 5 | usize::from(letter & 31));
-        let place = usize::from(*self.places.get(index)?);
-        match self.known.get(place.wrapping_sub(1)) {
-            // The bits that were left out tell letters from other characters.
-            Some((currency, exponent)) if code.iter().all(u8::is_ascii_alphabetic) => {
-                Some((place - 1, *currency, *exponent))
-            }
-            _ => self.learn(code, index),
-        }
-    }
-
-    #[cold]
-    fn learn(&mut self, code: [u8; 3], index: usize) -> Option<(usize, Currency, u8)> {
-        let currency = Currency::parse(&code).ok()?;
-        let exponent = self.exponents.of(currency);
-        if self.known.len() >= REMEMBERED {
-            return None;
-        }
-        let place = self.known.len();
-        self.known.push((currency, exponent));
-        self.places[index] = u8::try_from(place + 1).unwrap_or(0);
-        Some((place, currency, exponent))
-    }
+/// A currency that was met in the file.
+#[derive(Debug, Clone, Copy)]
+struct Met {
+    /// Its place among those that were met.
+    place: u8,
+    exponent: u8,
+    currency: Currency,
 }
 
 /// Reads lines the short way.
 #[derive(Debug)]
 pub(super) struct ShortWay<'a> {
     plan: Plan<'a>,
-    currencies: CurrencyTable,
+    currencies: Forms<Met>,
+    met: Vec<Currency>,
     kinds: Forms<(u16, Kind)>,
-    statuses: Forms<Status>,
+    statuses: Forms<Option<Status>>,
+    batch: Box<Batch>,
     /// Sums by currency and category.
     cells: Vec<[Cell; CATEGORIES]>,
 }
@@ -240,11 +165,21 @@ const CATEGORIES: usize = 64;
 
 impl<'a> ShortWay<'a> {
     pub(super) fn new(plan: Plan<'a>) -> Self {
+        let nothing = Met { place: 0, exponent: 0, currency: Currency::USD };
+        let batch = Batch {
+            currencies: [nothing; LINES],
+            kinds: [(0, Kind::Payment); LINES],
+            statuses: [None; LINES],
+            amounts: [[NO_AMOUNT; LINES]; 3],
+            unusual: [false; LINES],
+        };
         Self {
-            currencies: CurrencyTable::new(plan.exponents),
             plan,
+            currencies: Forms::new(),
+            met: Vec::new(),
             kinds: Forms::new(),
             statuses: Forms::new(),
+            batch: Box::new(batch),
             cells: Vec::new(),
         }
     }
@@ -253,24 +188,63 @@ impl<'a> ShortWay<'a> {
         self.plan.width
     }
 
-    /// The row of a line of the right width in ASCII; `None` leaves it to the plain reader.
+    /// Reads the columns of at most [`LINES`] lines of the right width, whose fields have `ends`.
+    pub(super) fn read_columns(&mut self, part: &[u8], ends: &[u32]) {
+        let Self { plan, met, batch, .. } = self;
+        let lines = ((ends.len() - 1) / plan.width).min(LINES);
+        let column = |column: usize| ends.get(column..).map(|ends| Column { part, ends, width: plan.width });
+        let Batch { currencies, kinds, statuses, amounts, unusual } = &mut **batch;
+        let (currencies, unusual) = (&mut currencies[..lines], &mut unusual[..lines]);
+        unusual.fill(false);
+        self.currencies.read(column(plan.columns.currency), currencies, unusual, |code| {
+            let currency = match code {
+                _ if met.len() == REMEMBERED => return None,
+                [] => plan.currency?,
+                code => Currency::parse(code).ok()?,
+            };
+            let place = u8::try_from(met.len()).ok()?;
+            met.push(currency);
+            Some(Met { place, exponent: plan.exponents.of(currency), currency })
+        });
+        self.kinds.read(column(plan.columns.kind), &mut kinds[..lines], unusual, |word| match word {
+            [] => plan.kind.map(|kind| (kind as u16, kind)),
+            word => plan.kinds.meaning(word),
+        });
+        if let Some(words) = plan.statuses {
+            let meaning = |word: &[u8]| words.meaning(word, &mut 0).map(Some);
+            self.statuses.read(column(plan.columns.status), &mut statuses[..lines], unusual, meaning);
+        }
+        let columns = [plan.columns.amount, plan.columns.fee, plan.columns.net];
+        for (place, amounts) in columns.into_iter().zip(amounts) {
+            let exponents = currencies.iter().map(|met| met.exponent);
+            read_amounts(column(place), plan.form, exponents, &mut amounts[..lines], unusual);
+        }
+    }
+
+    /// Gives `take` the row of a line in ASCII, which is the `number`th of those whose columns were read; `None` leaves it to
+    /// the plain reader.
     #[inline(always)]
-    pub(super) fn read<'t, T: RowReader, S: RowSink>(
+    pub(super) fn row<'t, T: RowReader, S: RowSink>(
         &mut self,
+        number: usize,
         line: &Line<'t>,
         reader: &mut T,
-    ) -> Option<Row<'t>> {
+        take: impl FnOnce(&Row<'t>),
+    ) -> Option<()> {
+        let number = number % LINES;
         let columns = self.plan.columns;
         let has_totals = self.plan.totals_marker.is_some();
-        if line.length() > self.plan.longest_id
+        if self.batch.unusual[number]
+            || line.length() > self.plan.longest_id
             || self.plan.totals_marker.is_some_and(|marker| line.get(0) == marker)
         {
             return None;
         }
-        let (place, currency, exponent) = self.currency(line)?;
-        let (category, kind) = self.kind(line)?;
-        let status = self.status(line).ok()?;
-        let Money { written, amount, fee, net } = self.plan.money(line, kind, exponent).ok()?;
+        let Met { place, currency, .. } = self.batch.currencies[number];
+        let (category, kind) = self.batch.kinds[number];
+        let [written, fees, nets] = &self.batch.amounts;
+        let Money { written, amount, fee, net } =
+            self.plan.money(kind, written[number], fees[number], nets[number])?;
         let channel_trade_no = line.get(columns.channel_trade_no);
         if channel_trade_no.is_empty() && kind.is_booked_by_platform() {
             return None;
@@ -294,7 +268,7 @@ impl<'a> ShortWay<'a> {
             row_id: if refund_no.is_empty() { text(columns.row_id) } else { refund_no },
             amount,
             currency,
-            status,
+            status: self.batch.statuses[number],
             raw_status: text(columns.status),
             fee,
             net,
@@ -307,36 +281,12 @@ impl<'a> ShortWay<'a> {
             reader.count_written(currency, written);
         }
         if !payout_id.is_empty() {
-            reader.tally().add_to_group(&row);
+            // A copy, so that the row itself need not be in memory, where it is of no payout.
+            reader.tally().add_to_group(&row.clone());
         }
-        self.count(place, category, &row);
-        Some(row)
-    }
-
-    /// The currency, its place among those that were met, and its exponent.
-    #[inline(always)]
-    fn currency(&mut self, line: &Line<'_>) -> Option<(usize, Currency, u8)> {
-        match (line.get(self.plan.columns.currency), self.plan.currency) {
-            ([], Some(constant)) => self.currencies.read(constant.as_str().as_bytes()),
-            (code, _) => self.currencies.read(code),
-        }
-    }
-
-    /// The category's number and the kind.
-    #[inline(always)]
-    fn kind(&mut self, line: &Line<'_>) -> Option<(u16, Kind)> {
-        let (column, words) = (self.plan.columns.kind, self.plan.kinds);
-        match self.plan.kind {
-            Some(kind) if line.get(column).is_empty() => Some((kind as u16, kind)),
-            _ => self.kinds.read(line, column, |word| words.meaning(word)),
-        }
-    }
-
-    #[inline(always)]
-    fn status(&mut self, line: &Line<'_>) -> Result<Option<Status>, Unusual> {
-        let Some(words) = self.plan.statuses else { return Ok(None) };
-        let status = self.statuses.read(line, self.plan.columns.status, |word| words.meaning(word, &mut 0));
-        status.map(Some).ok_or(Unusual)
+        self.count(usize::from(place), category, &row);
+        take(&row);
+        Some(())
     }
 
     #[inline(always)]
@@ -353,7 +303,7 @@ impl<'a> ShortWay<'a> {
 
     /// Gives what was summed to the plain reader's sums.
     pub(super) fn finish(self, tally: &mut Tally) {
-        for ((currency, _), cells) in self.currencies.known.iter().zip(&self.cells) {
+        for (currency, cells) in self.met.iter().zip(&self.cells) {
             for (category, cell) in (0..).zip(cells).filter(|(_, cell)| cell.rows > 0) {
                 tally.add_cell(category, *currency, cell);
             }
@@ -362,60 +312,21 @@ impl<'a> ShortWay<'a> {
 }
 
 impl Plan<'_> {
-    /// An amount of the usual form.
-    #[inline(always)]
-    fn usual_amount(&self, line: &Line<'_>, column: usize, exponent: u8) -> Option<i64> {
-        let (decimals, mark) = self.form(exponent);
-        let (from, to) = line.span(column)?;
-        let window = line.part.get(to.checked_sub(8)?..)?.first_chunk::<8>()?;
-        let is_negative = line.part.get(from) == Some(&b'-');
-        let from = from + usize::from(is_negative);
-        let amount = window_amount(*window, to.checked_sub(from)?, decimals, mark)?;
-        Some(if is_negative { -amount } else { amount })
-    }
-
-    /// How amounts are written: decimals and their mark.
-    #[inline(always)]
-    fn form(&self, exponent: u8) -> (u8, u8) {
-        if self.minor { (0, 0) } else { (exponent, self.decimal_mark) }
-    }
-
-    #[inline(always)]
-    fn amount(&self, line: &Line<'_>, column: usize, exponent: u8) -> Option<i64> {
-        let usual = self.usual_amount(line, column, exponent);
-        usual.or_else(|| self.other_amount(line, column, exponent))
-    }
-
-    #[cold]
-    fn other_amount(&self, line: &Line<'_>, column: usize, exponent: u8) -> Option<i64> {
-        let (decimals, mark) = self.form(exponent);
-        short_amount(line.get(column), decimals, mark)
-    }
-
-    /// An amount that may be absent.
-    #[inline(always)]
-    fn optional(&self, line: &Line<'_>, column: usize, exponent: u8) -> Result<Option<i64>, Unusual> {
-        match self.usual_amount(line, column, exponent) {
-            Some(amount) => Ok(Some(amount)),
-            None if line.get(column).is_empty() => Ok(None),
-            None => self.other_amount(line, column, exponent).map(Some).ok_or(Unusual),
-        }
-    }
-
     /// The amounts of a row that adds up.
     #[inline(always)]
-    fn money(&self, line: &Line<'_>, kind: Kind, exponent: u8) -> Result<Money, Unusual> {
-        let written = self.amount(line, self.columns.amount, exponent).ok_or(Unusual)?;
+    fn money(&self, kind: Kind, written: i64, fee: i64, net: i64) -> Option<Money> {
+        let stated = |amount: i64| (amount != NO_AMOUNT).then_some(amount);
+        let (written, fee, net) = (stated(written)?, stated(fee), stated(net));
         let amount = self.signed(kind, written);
-        let fee = match self.optional(line, self.columns.fee, exponent)? {
+        let fee = match fee {
             Some(fee) => Some(if self.fees_are_negative { -fee } else { fee }),
             None => self.empty_fee,
         };
-        let net = self.optional(line, self.columns.net, exponent)?.map(|net| self.signed(kind, net));
+        let net = net.map(|net| self.signed(kind, net));
         match (fee, net) {
-            (_, None) if self.net_is_needed => Err(Unusual),
-            (Some(fee), Some(net)) if amount - fee != net => Err(Unusual),
-            _ => Ok(Money { written, amount, fee, net }),
+            (_, None) if self.net_is_needed => None,
+            (Some(fee), Some(net)) if amount - fee != net => None,
+            _ => Some(Money { written, amount, fee, net }),
         }
     }
 

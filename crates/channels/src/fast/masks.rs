@@ -16,28 +16,8 @@ pub(super) struct Survey {
     pub(super) special: bool,
     /// Every byte is ASCII.
     pub(super) ascii: bool,
-}
-
-/// Surveys a text that begins at the beginning of a line.
-pub(super) fn survey(text: &[u8]) -> Survey {
-    let (quote, nul, feed, blank) = (splat(b'"'), splat(0), splat(b'\n'), splat(b' '));
-    let (mut unwanted, mut all) = (splat(0), splat(0));
-    let (mut count, mut blank_starts, mut at_start) = (0, 0, 1);
-    blocks(text, |_, block| {
-        let lanes = lanes(block);
-        for lane in lanes {
-            unwanted |= lane.simd_eq(quote) | lane.simd_eq(nul);
-            all |= lane;
-        }
-        let newlines = bits(lanes, |lane| lane.simd_eq(feed));
-        // A byte is at most a blank when the smaller of the two is the byte.
-        let low = bits(lanes, |lane| lane.min(blank).simd_eq(lane));
-        count += u64::from(newlines.count_ones());
-        blank_starts |= (newlines << 1 | at_start) & low;
-        at_start = newlines >> (BLOCK - 1);
-    });
-    let special = blank_starts != 0 || unwanted.to_bitmask() != 0;
-    Survey { lines: count, special, ascii: all.to_bitmask() == 0 }
+    /// Each line has as many fields as was asked.
+    pub(super) even: bool,
 }
 
 /// Where the fields of a text end, those that end a line included.
@@ -48,24 +28,50 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Finds every delimiter and line end of a text below 2^31 bytes.
-    pub(super) fn fill(&mut self, text: &[u8], delimiter: u8) {
+    /// Finds every delimiter and line end of a text below 2^31 bytes that begins at the beginning of a line, and says
+    /// what else it has. Lines should have `width` fields.
+    pub(super) fn fill(&mut self, text: &[u8], delimiter: u8, width: usize) -> Survey {
         if self.ends.len() < text.len() + 2 * BLOCK {
             // Zeroed memory costs nothing before it is written, and few of the places are.
             self.ends = vec![0; text.len() + 2 * BLOCK];
         }
-        let (delimiter, newline) = (splat(delimiter), splat(b'\n'));
+        let (delimiter, newline, quote) = (splat(delimiter), splat(b'\n'), splat(b'"'));
+        let (mut quotes, mut lowest, mut all) = (splat(0), splat(u8::MAX), splat(0));
+        let mut count = Count::default();
         // The text begins as if a line end stood before it.
         self.ends[0] = u32::MAX;
         let mut length = 1;
-        blocks(text, |base, block| {
-            let ends = bits(lanes(block), |lane| lane.simd_eq(newline) | lane.simd_eq(delimiter));
+        let (whole, rest) = text.as_chunks::<BLOCK>();
+        let mut last = [FILLER; BLOCK];
+        last[..rest.len()].copy_from_slice(rest);
+        for (number, base) in (0..text.len().div_ceil(BLOCK)).zip((0..).step_by(BLOCK)) {
+            let lanes = lanes_of(whole.get(number).unwrap_or(&last));
+            for lane in lanes {
+                quotes |= lane.simd_eq(quote);
+                lowest = lowest.min(lane);
+                all |= lane;
+            }
+            let feeds = lanes.map(|lane| lane.simd_eq(newline));
+            for feed in feeds {
+                count.add(feed);
+            }
+            count.end_block();
+            let mut ends = lanes.map(|lane| lane.simd_eq(delimiter));
+            for (end, feed) in ends.iter_mut().zip(feeds) {
+                *end |= feed;
+            }
+            let ends = bits(ends);
             if let Some(out) = self.ends.get_mut(length..).and_then(<[u32]>::first_chunk_mut) {
                 places(out, ends, base);
             }
             length += ends.count_ones() as usize;
-        });
+        }
         self.length = length;
+        let lines = count.total();
+        let (even, blank) = self.shape(text, lines, width);
+        let unwanted = quotes | lowest.simd_eq(splat(0));
+        let special = blank || unwanted.to_bitmask() != 0;
+        Survey { lines, special, ascii: all.to_bitmask() == 0, even }
     }
 
     /// The ends of all fields; first the end before the text, which is -1 as a wrapped number.
@@ -73,12 +79,59 @@ impl Index {
         &self.ends[..self.length]
     }
 
-    /// Whether each of the text's `lines` lines has `width` fields.
-    pub(super) fn is_even(&self, text: &[u8], lines: u64, width: usize) -> bool {
+    /// Whether each of the text's `lines` lines has `width` fields, and whether a line is empty or begins with a blank.
+    fn shape(&self, text: &[u8], lines: u64, width: usize) -> (bool, bool) {
+        let ends = &self.ends()[1..];
+        let is_blank = |at: usize| text.get(at).is_some_and(|byte| *byte <= b' ');
+        let mut blank = is_blank(0);
         // There are no more line ends than lines, so if one stands at each of these places, none stands between.
-        let ends = self.ends();
-        lines.checked_mul(width as u64) == Some(ends.len() as u64 - 1)
-            && ends[1..].chunks_exact(width).all(|line| is_line_end(text, line[width - 1]))
+        let mut even = width > 0 && lines.checked_mul(width as u64) == Some(ends.len() as u64);
+        if even {
+            for line in ends.chunks_exact(width) {
+                even &= is_line_end(text, line[width - 1]);
+                blank |= is_blank(line[width - 1] as usize + 1);
+            }
+        }
+        if !even {
+            let line_ends = ends.iter().filter(|end| is_line_end(text, **end));
+            blank |= line_ends.into_iter().any(|end| is_blank(*end as usize + 1));
+        }
+        (even, blank)
+    }
+}
+
+/// Counts bytes of all ones in the lanes of blocks.
+#[derive(Debug, Default)]
+struct Count {
+    /// The counts since the last flush, place by place and negative.
+    lanes: u8x16,
+    added: u8,
+    total: u64,
+}
+
+impl Count {
+    #[inline]
+    fn add(&mut self, ones: u8x16) {
+        self.lanes += ones;
+        self.added += 1;
+    }
+
+    #[inline]
+    fn end_block(&mut self) {
+        // A byte counts to 255.
+        if self.added > u8::MAX - 4 {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.total += self.lanes.to_array().iter().map(|count| u64::from(count.wrapping_neg())).sum::<u64>();
+        (self.lanes, self.added) = (splat(0), 0);
+    }
+
+    fn total(mut self) -> u64 {
+        self.flush();
+        self.total
     }
 }
 
@@ -92,9 +145,11 @@ pub(super) fn is_line_end(text: &[u8], end: u32) -> bool {
 /// a block has eight or fewer as a rule, and a processor does not foresee how many.
 #[inline]
 fn places(out: &mut [u32; BLOCK], mut bits: u64, base: u32) {
+    // A bit that is always there spares the question whether there is one.
+    const LAST: u64 = 1 << (BLOCK - 1);
     for eight in out.as_chunks_mut::<8>().0 {
         for place in eight {
-            *place = base + bits.trailing_zeros();
+            *place = base + (bits | LAST).trailing_zeros();
             bits &= bits.wrapping_sub(1);
         }
         if bits == 0 {
@@ -104,33 +159,19 @@ fn places(out: &mut [u32; BLOCK], mut bits: u64, base: u32) {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "a part is far smaller than 2^32 bytes")]
-fn blocks(text: &[u8], mut each: impl FnMut(u32, &[u8; BLOCK])) {
-    let (whole, rest) = text.as_chunks::<BLOCK>();
-    for (number, block) in whole.iter().enumerate() {
-        each((number * BLOCK) as u32, block);
-    }
-    if !rest.is_empty() {
-        let mut last = [FILLER; BLOCK];
-        last[..rest.len()].copy_from_slice(rest);
-        each((whole.len() * BLOCK) as u32, &last);
-    }
-}
-
-#[inline]
 fn splat(byte: u8) -> u8x16 {
     u8x16::splat(byte)
 }
 
 #[inline]
-fn lanes(block: &[u8; BLOCK]) -> [u8x16; 4] {
+fn lanes_of(block: &[u8; BLOCK]) -> [u8x16; 4] {
     let (lanes, _) = block.as_chunks::<16>();
     [lanes[0], lanes[1], lanes[2], lanes[3]].map(u8x16::from)
 }
 
 #[inline]
-fn bits(lanes: [u8x16; 4], test: impl Fn(u8x16) -> u8x16) -> u64 {
-    let [a, b, c, d] = lanes.map(|lane| u64::from(test(lane).to_bitmask()));
+fn bits(lanes: [u8x16; 4]) -> u64 {
+    let [a, b, c, d] = lanes.map(|lane| u64::from(lane.to_bitmask()));
     a | b << 16 | c << 32 | d << 48
 }
 
@@ -154,31 +195,27 @@ mod tests {
     proptest! {
         #[test]
         fn bits_say_what_bytes_say(text in any_text()) {
-            let found = survey(&text);
+            let mut index = Index::default();
+            let found = index.fill(&text, b',', 1);
             let starts = std::iter::once(b'\n').chain(text.iter().copied()).zip(&text);
             let special = text.iter().any(|byte| matches!(byte, b'"' | 0))
                 || starts.into_iter().any(|(before, byte)| before == b'\n' && *byte <= b' ');
-            prop_assert_eq!(found, Survey {
-                lines: memchr::memchr_iter(b'\n', &text).count() as u64,
-                special,
-                ascii: text.is_ascii(),
-            });
+            let lines = memchr::memchr_iter(b'\n', &text).count() as u64;
+            prop_assert_eq!((found.lines, found.special, found.ascii), (lines, special, text.is_ascii()));
 
-            let mut index = Index::default();
-            index.fill(&text, b',');
             let ends: Vec<u32> =
                 (0..).zip(&text).filter(|(_, byte)| matches!(byte, b',' | b'\n')).map(|(at, _)| at).collect();
             prop_assert_eq!(&index.ends()[1..], &ends);
 
             // A part ends with a line end.
             let whole = memchr::memrchr(b'\n', &text).map_or(0, |last| last + 1);
-            index.fill(&text[..whole], b',');
             let lines: Vec<&[u8]> = text[..whole].split_inclusive(|byte| *byte == b'\n').collect();
             for width in 1..4 {
+                let found = index.fill(&text[..whole], b',', width);
                 let fits = |line: &&[u8]| {
                     line.ends_with(b"\n") && memchr::memchr_iter(b',', line).count() + 1 == width
                 };
-                prop_assert_eq!(index.is_even(&text, found.lines, width), lines.iter().all(fits));
+                prop_assert_eq!(found.even, lines.iter().all(fits));
             }
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! A [`SharedFile`] is cut into parts of about half a megabyte that begin and end at line ends ([`cut`]). Each
+//! A [`SharedFile`] is cut into parts of about 64 KiB that begin and end at line ends ([`cut`]). Each
 //! thread has a [`PartReader`], takes the next part, finds all delimiters and line ends in it by comparing 64
-//! bytes at a time ([`masks`]), and turns each line into a row from the places of its fields alone ([`line`]).
+//! bytes at a time ([`masks`]), and turns the lines into rows from the places of their fields alone ([`line`]).
 //!
 //! # Why it is right
 //!
@@ -23,6 +23,7 @@
 //! A thread's sums are those of its parts; they are added up at the end. What depends on the order of the file
 //! (lines of totals, the first rows that do not balance) carries the number of the part or the line.
 
+mod columns;
 mod cut;
 mod line;
 mod masks;
@@ -32,6 +33,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use columns::AmountForm;
 pub(crate) use line::{Columns, KindWords, Plan};
 
 use crate::control::ControlTally;
@@ -46,7 +48,7 @@ use crate::rows::{RowReader, refuse};
 use crate::stripe::itemized::{self, ItemizedReader};
 use crate::time::{TimeFormat, TimeReader};
 use cut::{CleanPart, Cutter, Part};
-use line::{Line, ShortWay};
+use line::{LINES, Line, ShortWay};
 use masks::{Index, is_line_end};
 
 /// What is read behind a part's text without being looked at.
@@ -317,7 +319,10 @@ impl<'s, T: RowReader> Csv<'s, T> {
             state.cutter.taken += 1;
             return Ok(Some(number));
         }
-        let part = state.cutter.cut(file.source, file.options.chunk_bytes.max(1), &mut buffer.text)?;
+        let part = {
+            let form = (file.delimiter(), self.short.width());
+            state.cutter.cut(file.source, file.options.chunk_bytes.max(1), form, buffer)?
+        };
         match part {
             Part::End => return Ok(None),
             Part::Clean(part) => {
@@ -345,37 +350,44 @@ impl<'s, T: RowReader> Csv<'s, T> {
         report: &mut FileReport,
     ) {
         let (options, delimiter) = (file.options, file.delimiter());
-        let CleanPart { start, length, lines, ascii } = part;
+        let CleanPart { start, lines, ascii, even } = part;
         let PartBuffer { text, index, spans } = buffer;
-        index.fill(&text[..length], delimiter);
         let (ends, width) = (index.ends(), self.short.width());
-        let is_even = index.is_even(text, lines, width);
-        let mut before = 0;
-        for number in 0..lines {
+        // Where the fields of the line end, after the end of the line before; and the lines whose columns were read.
+        let (mut before, mut batch) = (0, 0..0_usize);
+        for (index, number) in (0..).zip(0..lines) {
             let from = ends[before].wrapping_add(1) as usize;
             let position = Position {
                 offset: start.offset + from as u64,
                 line: start.line + number,
                 ordinal: start.ordinal + number,
             };
-            let fields = if is_even {
+            let fields = if even {
                 width
             } else {
                 ends[before + 1..].iter().take_while(|end| !is_line_end(text, **end)).count() + 1
             };
+            if fields == width && !batch.contains(&index) {
+                let left = (ends.len() - 1 - before) / width;
+                let count = if even { left.min(LINES) } else { 1 };
+                self.short.read_columns(text, &ends[before..=before + count * width]);
+                batch = index..index + count;
+            }
             let bounds = &ends[before..=before + fields];
             before += fields;
-            let (fits, line) = (fields == width, Line { part: text, bounds });
-            let whole = &text[from..ends[before] as usize];
-            if fits
-                && (ascii || whole.is_ascii())
-                && let Some(row) = self.short.read::<T, S>(&line, &mut self.plain)
-            {
-                report.rows += 1;
-                report.rows_outside_window += u64::from(!row.in_window);
-                sink.row(position, &row);
-                continue;
+            let whole = || &text[from..ends[before] as usize];
+            if fields == width && (ascii || whole().is_ascii()) {
+                let line = Line { part: text, bounds };
+                let read = self.short.row::<T, S>(index - batch.start, &line, &mut self.plain, |row| {
+                    report.rows += 1;
+                    report.rows_outside_window += u64::from(!row.in_window);
+                    sink.row(position, row);
+                });
+                if read.is_some() {
+                    continue;
+                }
             }
+            let whole = whole();
             let content = whole.strip_suffix(b"\r").unwrap_or(whole);
             if content.len() > options.limits.max_row_bytes.clamp(1, 1 << 30) {
                 report.rejects += 1;

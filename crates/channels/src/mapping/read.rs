@@ -8,7 +8,7 @@ use payops_core::money::AmountError;
 use super::{Field, ProofRow, Rules, Unit};
 use crate::amount::{parse_fee, parse_minor, parse_money};
 use crate::control::{ControlTally, Stated, Statement};
-use crate::fast::{Columns, KindWords, Plan};
+use crate::fast::{AmountForm, Columns, KindWords, Plan};
 use crate::fault::Fault;
 use crate::options::ReadOptions;
 use crate::records::Record;
@@ -85,8 +85,7 @@ impl<'a> MappedReader<'a> {
             },
             currency: rules.currency,
             exponents: rules.exponents,
-            minor: rules.unit == Unit::Minor,
-            decimal_mark: rules.decimal_mark,
+            form: AmountForm { minor: rules.unit == Unit::Minor, decimal_mark: rules.decimal_mark },
             refunds_are_positive: rules.refunds_are_positive,
             fees_are_negative: rules.fees_are_negative,
             empty_fee: None,

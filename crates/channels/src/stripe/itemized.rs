@@ -10,7 +10,7 @@ use payops_core::time::{NoSuchDay, Zone};
 
 use super::Category;
 use crate::amount::{parse_fee, parse_money};
-use crate::fast::{Columns, KindWords, Plan};
+use crate::fast::{AmountForm, Columns, KindWords, Plan};
 use crate::fault::Fault;
 use crate::header::ABSENT;
 use crate::options::ReadOptions;
@@ -110,8 +110,7 @@ impl<'a> ItemizedReader<'a> {
             },
             currency: None,
             exponents: Exponents::Stripe,
-            minor: false,
-            decimal_mark: b'.',
+            form: AmountForm { minor: false, decimal_mark: b'.' },
             refunds_are_positive: false,
             fees_are_negative: false,
             empty_fee: Some(0),

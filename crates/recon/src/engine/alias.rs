@@ -13,7 +13,7 @@ use super::entry::{Entry, RowKey};
 use super::entry_store::{EntryStore, EntryWriter, SealedEntries};
 use super::error::EngineError;
 use super::join::{Done, PartitionWorker, over_partitions};
-use super::partitions::{Access, Budget, SealedPartitions};
+use super::partitions::{Budget, SealedPartitions};
 
 /// "The payment known as `alias` is reported under `target`".
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +63,7 @@ impl Moved {
 
     pub(super) fn read_into(&self, partition: usize, out: &mut Vec<Entry>) -> io::Result<()> {
         let Some(store) = &self.entries else { return Ok(()) };
-        store.read(partition, Access::Take, out)
+        store.read(partition, out)
     }
 }
 
@@ -114,14 +114,14 @@ impl PartitionWorker for Resolver<'_> {
             return Ok(());
         }
         let mut reported = Vec::new();
-        self.search.channel.read(partition, Access::Keep, &mut reported)?;
+        self.search.channel.read(partition, &mut reported)?;
         let mut known = HashSet::with_capacity(reported.len());
         let payments = reported.iter().filter(|entry| entry.kind() == Kind::Payment);
         known.extend(payments.map(|entry| entry.key));
         drop(reported);
 
         let mut ours = Vec::new();
-        self.search.platform.read(partition, Access::Keep, &mut ours)?;
+        self.search.platform.read(partition, &mut ours)?;
         let unknown =
             ours.iter().filter(|entry| entry.kind() == Kind::Payment && !known.contains(&entry.key));
         for entry in unknown {
@@ -144,7 +144,7 @@ enum Target {
 
 fn targets(store: &SealedPartitions<ALIAS_WORDS>, partition: usize) -> io::Result<HashMap<RowKey, Target>> {
     let mut aliases = Vec::new();
-    store.read(partition, Access::Take, &mut aliases, Alias::from_record)?;
+    store.read(partition, &mut aliases, Alias::from_record)?;
     let mut targets = HashMap::with_capacity(aliases.len());
     for Alias { alias, target } in aliases {
         let known = targets.entry(alias).or_insert(Target::One(target));

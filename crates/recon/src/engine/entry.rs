@@ -36,14 +36,17 @@ impl Side {
     }
 }
 
-/// Makes match keys by multilinear hashing: each 64-bit word of the id is multiplied by a random 128-bit number
-/// of its own, and the upper half of the sum is the hash. Of two different ids, each half is equal with a chance
-/// of 2^-64 (Lemire and Kaser, "Strongly universal string hashing is fast"), whatever the ids.
+/// A number of 192 bits, the lowest first.
+type Factor = [u64; 3];
+
+/// Makes match keys by multilinear hashing: each 64-bit word of the id is multiplied by a random 192-bit number
+/// of its own, and the upper 128 bits of the sum are the key. Of two different ids, any bits of it are equal with the chance
+/// with which random ones are (Lemire and Kaser, "Strongly universal string hashing is fast"), whatever the ids.
 #[derive(Debug, Clone)]
 pub(super) struct KeyHasher {
     seed: [u64; 2],
-    /// The numbers of the first words, for both halves.
-    factors: [[u128; 2]; FACTORS],
+    /// What a sum begins with, the number of its head, and those of the first words.
+    factors: [Factor; FACTORS],
 }
 
 /// How many factors are made beforehand: enough for ids of 112 bytes.
@@ -51,7 +54,7 @@ const FACTORS: usize = 16;
 
 impl KeyHasher {
     pub(super) fn new(seed: [u64; 2]) -> Self {
-        let mut factors = [[0; 2]; FACTORS];
+        let mut factors = [[0; 3]; FACTORS];
         for (index, factor) in factors.iter_mut().enumerate() {
             *factor = make_factor(seed, index);
         }
@@ -65,81 +68,92 @@ impl KeyHasher {
         // The length tells apart ids that differ in how the last word is filled.
         let head = (id.len() as u64) << 8 | u64::from(kind as u8);
         let (words, rest) = id.as_chunks::<8>();
-        let mut sum = Sum::new(self, head);
-        for word in words {
-            sum.add(u64::from_le_bytes(*word));
+        let mut sum = self.begin(head);
+        let [_, _, factors @ ..] = &self.factors;
+        let Some((used, [next, ..])) = factors.split_at_checked(words.len()) else {
+            return self.long_key(sum, words, id);
+        };
+        for (word, factor) in words.iter().zip(used) {
+            sum.add(u64::from_le_bytes(*word), factor);
         }
         if !rest.is_empty() {
-            // The last eight bytes, some of them for the second time, need no copy.
-            let last = id.last_chunk::<8>().copied().unwrap_or_else(|| {
-                let mut word = [0; 8];
-                word[..rest.len()].copy_from_slice(rest);
-                word
-            });
-            sum.add(u64::from_le_bytes(last));
+            sum.add(last_word(id), next);
         }
-        sum.key()
-    }
-
-    /// A key that no other row has, for a row without a trade number: it can match nothing.
-    pub(super) fn lonely_key(&self, side: Side, ordinal: u64) -> RowKey {
-        let mut sum = Sum::new(self, u64::from(u8::MAX));
-        sum.add(side as u64);
-        sum.add(ordinal);
         sum.key()
     }
 
     #[cold]
-    fn far_factor(&self, index: usize) -> [u128; 2] {
-        make_factor(self.seed, index)
+    fn long_key(&self, mut sum: Sum, words: &[[u8; 8]], id: &[u8]) -> RowKey {
+        for (index, word) in
+            words.iter().map(|word| u64::from_le_bytes(*word)).chain([last_word(id)]).enumerate()
+        {
+            sum.add(word, &make_factor(self.seed, index + 2));
+        }
+        sum.key()
     }
-}
 
-/// A key in the making.
-struct Sum<'a> {
-    hasher: &'a KeyHasher,
-    words: usize,
-    halves: [u128; 2],
-}
-
-impl<'a> Sum<'a> {
     #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
     #[inline(always)]
-    fn new(hasher: &'a KeyHasher, head: u64) -> Self {
-        let mut sum = Self { hasher, words: 1, halves: hasher.factors[0] };
-        sum.add(head);
+    fn begin(&self, head: u64) -> Sum {
+        let [[low, middle, high], factor, ..] = &self.factors;
+        let mut sum = Sum { low: *low, high: u128::from(*high) << 64 | u128::from(*middle) };
+        sum.add(head, factor);
         sum
     }
 
-    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
-    #[inline(always)]
-    fn add(&mut self, word: u64) {
-        let factors = match self.hasher.factors.get(self.words) {
-            Some(factors) => *factors,
-            None => self.hasher.far_factor(self.words),
-        };
-        self.words += 1;
-        for (half, factor) in self.halves.iter_mut().zip(factors) {
-            *half = half.wrapping_add(factor.wrapping_mul(word.into()));
-        }
-    }
-
-    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
-    #[inline(always)]
-    fn key(self) -> RowKey {
-        let [first, second] = self.halves.map(|half| (half >> 64) as u64);
-        RowKey { first, second }
+    /// A key that no other row has, for a row without a trade number: it can match nothing.
+    pub(super) fn lonely_key(&self, side: Side, ordinal: u64) -> RowKey {
+        let mut sum = self.begin(u64::from(u8::MAX));
+        let [_, _, first, second, ..] = &self.factors;
+        sum.add(side as u64, first);
+        sum.add(ordinal, second);
+        sum.key()
     }
 }
 
-fn make_factor(seed: [u64; 2], index: usize) -> [u128; 2] {
-    seed.map(|seed| {
-        let word = |step: u64| {
-            let step = index as u64 * 2 + step;
-            scramble(seed.wrapping_add(step.wrapping_mul(0x9E37_79B9_7F4A_7C15)))
-        };
-        u128::from(word(1)) << 64 | u128::from(word(2))
-    })
+/// The last eight bytes of an id, of which some may belong to the word before too; a shorter id is filled up with zeros.
+#[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+#[inline(always)]
+fn last_word(id: &[u8]) -> u64 {
+    id.last_chunk::<8>().map_or_else(
+        || id.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        |last| u64::from_le_bytes(*last),
+    )
+}
+
+/// A sum of 192 bits in the making.
+#[derive(Debug, Clone, Copy)]
+struct Sum {
+    low: u64,
+    high: u128,
+}
+
+impl Sum {
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    fn add(&mut self, word: u64, [low, middle, high]: &Factor) {
+        let product = |factor: u64| u128::from(word) * u128::from(factor);
+        let lowest = product(*low) + u128::from(self.low);
+        self.low = lowest as u64;
+        let carried = (lowest >> 64) + product(*middle);
+        self.high = self.high.wrapping_add(carried).wrapping_add(u128::from(word.wrapping_mul(*high)) << 64);
+    }
+
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    fn key(self) -> RowKey {
+        RowKey { first: (self.high >> 64) as u64, second: self.high as u64 }
+    }
+}
+
+fn make_factor(seed: [u64; 2], index: usize) -> Factor {
+    let word = |place: u64| {
+        let step = (index as u64 * 3 + place).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        scramble(scramble(seed[0].wrapping_add(step)) ^ seed[1])
+    };
+    [word(1), word(2), word(3)]
 }
 
 /// The finaliser of `SplitMix64`: spreads a seed over all bits.
@@ -149,18 +163,19 @@ fn scramble(seed: u64) -> u64 {
     seed ^ (seed >> 31)
 }
 
-/// A currency code as a number below 26^3.
+/// A currency code as a number of five bits a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct CurrencyCode(u16);
 
 impl CurrencyCode {
-    /// How many codes there are.
-    pub(super) const COUNT: usize = 26 * 26 * 26;
+    /// More than the highest number.
+    pub(super) const COUNT: usize = 1 << 15;
 
     #[inline]
     pub(super) fn of(currency: Currency) -> Self {
-        let letter = |byte: &u8| u16::from(byte.wrapping_sub(b'A')) % 26;
-        Self(currency.as_str().as_bytes().iter().fold(0, |code, byte| code * 26 + letter(byte)))
+        let letter = |byte: u8| u16::from(byte & 31);
+        let [first, second, third] = currency.letters();
+        Self(letter(first) << 10 | letter(second) << 5 | letter(third))
     }
 
     pub(super) fn index(self) -> usize {
@@ -168,8 +183,8 @@ impl CurrencyCode {
     }
 
     pub(super) fn currency(self) -> Currency {
-        let letter = |value: u16| b'A' + u8::try_from(value % 26).unwrap_or(0);
-        let code = [letter(self.0 / 676), letter(self.0 / 26), letter(self.0)];
+        let letter = |value: u16| b'@' | (value & 31) as u8;
+        let code = [letter(self.0 >> 10), letter(self.0 >> 5), letter(self.0)];
         Currency::parse(&code).unwrap_or(Currency::USD)
     }
 }
@@ -312,18 +327,17 @@ impl Packing {
     /// The compact form, or `None` when the amount has more than 32 bits or the ordinal more than 30.
     #[inline]
     pub(super) fn pack(self, entry: &Entry) -> Option<[u64; ENTRY_WORDS]> {
-        let amount = u64::from(i32::try_from(entry.amount).ok()?.cast_unsigned());
-        let (ordinal, kind) = (entry.ordinal(), entry.kind() as u64);
+        let Entry { key: RowKey { first, second }, amount, packed } = *entry;
+        let (ordinal, kind) = (packed >> ORDINAL_SHIFT, packed >> KIND_SHIFT & 7);
+        let amount = u64::from(i32::try_from(amount).ok()?.cast_unsigned());
         if ordinal >> COMPACT_ORDINAL_BITS != 0 || kind > 3 {
             return None;
         }
-        let RowKey { first, second } = entry.key;
-        let status = (entry.packed >> STATUS_SHIFT) & 7;
-        let facts = u64::from(entry.currency().0) << 5 | status << 2 | kind;
+        let facts = (packed >> STATUS_SHIFT & ((1 << (ORDINAL_SHIFT - STATUS_SHIFT)) - 1)) << 2 | kind;
         Some([
             first << self.bits | second >> (u64::BITS - self.bits),
             ((second << self.bits) & (u64::MAX << DROPPED_BITS)) | facts,
-            amount << 32 | ordinal << 2 | entry.packed & (WINDOW_BIT | CUT_OFF_BIT),
+            amount << 32 | ordinal << 2 | packed & (WINDOW_BIT | CUT_OFF_BIT),
         ])
     }
 
@@ -338,8 +352,7 @@ impl Packing {
         let facts = middle & ((1 << DROPPED_BITS) - 1);
         let ordinal = (tail & u64::from(u32::MAX)) >> 2;
         let packed = ordinal << ORDINAL_SHIFT
-            | (facts >> 5) << CURRENCY_SHIFT
-            | ((facts >> 2) & 7) << STATUS_SHIFT
+            | (facts >> 2) << STATUS_SHIFT
             | (facts & 3) << KIND_SHIFT
             | tail & (WINDOW_BIT | CUT_OFF_BIT);
         let amount = i64::from(((tail >> 32) as u32).cast_signed());
@@ -427,8 +440,10 @@ mod tests {
         let key = hasher.key(Kind::Payment, b"ch_1");
         assert_eq!(key, KeyHasher::new([1, 2]).key(Kind::Payment, b"ch_1"));
         assert_ne!(key, hasher.key(Kind::Refund, b"ch_1"));
-        let other = KeyHasher::new([1, 3]).key(Kind::Payment, b"ch_1");
-        assert!(key.first == other.first && key.second != other.second);
+        for seed in [[1, 3], [2, 2], [2, 1]] {
+            let other = KeyHasher::new(seed).key(Kind::Payment, b"ch_1");
+            assert!(key.first != other.first && key.second != other.second);
+        }
         assert_ne!(hasher.lonely_key(Side::Platform, 1), hasher.lonely_key(Side::Channel, 1));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::entry::{ENTRY_WORDS, Entry, Packing, WIDE_WORDS};
-use super::partitions::{Access, Budget, Partitions, SealedPartitions, Writer};
+use super::partitions::{Budget, Partitions, SealedPartitions, Writer};
 
 /// A store of entries that is being filled.
 #[derive(Debug)]
@@ -46,13 +46,19 @@ pub(super) struct EntryWriter<'s> {
 
 impl EntryWriter<'_> {
     /// Adds an entry to the partition of its key.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "it is a part of the reader's innermost loop")]
+    #[inline(always)]
     pub(super) fn push(&mut self, entry: &Entry) -> io::Result<()> {
         let partition = self.packing.partition(entry.key);
         match self.packing.pack(entry) {
             Some(record) => self.compact.push(partition, record),
-            None => self.wide.push(partition, entry.with_key(self.packing.kept(entry.key)).to_wide()),
+            None => self.push_wide(partition, entry),
         }
+    }
+
+    #[cold]
+    fn push_wide(&mut self, partition: usize, entry: &Entry) -> io::Result<()> {
+        self.wide.push(partition, entry.with_key(self.packing.kept(entry.key)).to_wide())
     }
 
     /// Hands on what is left.
@@ -82,8 +88,8 @@ impl SealedEntries {
     }
 
     /// Appends the entries of a partition to `out`, in any order.
-    pub(super) fn read(&self, partition: usize, access: Access, out: &mut Vec<Entry>) -> io::Result<()> {
-        self.compact.read(partition, access, out, |record| self.packing.unpack(partition, record))?;
-        self.wide.read(partition, access, out, Entry::from_wide)
+    pub(super) fn read(&self, partition: usize, out: &mut Vec<Entry>) -> io::Result<()> {
+        self.compact.read(partition, out, |record| self.packing.unpack(partition, record))?;
+        self.wide.read(partition, out, Entry::from_wide)
     }
 }

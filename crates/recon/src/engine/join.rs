@@ -11,7 +11,6 @@ use super::entry::{Entry, RowKey};
 use super::entry_store::SealedEntries;
 use super::error::EngineError;
 use super::pairing::{self, Outcomes, PairingRules};
-use super::partitions::Access;
 use super::rules::DiffType;
 use super::tally::Tally;
 
@@ -158,19 +157,19 @@ impl<'a> Joiner<'a> {
 
     fn load(&mut self, partition: usize) -> io::Result<()> {
         self.entries.clear();
-        self.sides.platform.read(partition, Access::Take, &mut self.entries)?;
+        self.sides.platform.read(partition, &mut self.entries)?;
         if !self.sides.moved.is_empty() {
             self.entries.retain(|entry| !self.sides.moved.contains(entry.ordinal()));
             self.sides.moved.read_into(partition, &mut self.entries)?;
         }
         self.split = self.entries.len();
-        self.sides.channel.read(partition, Access::Take, &mut self.entries)
+        self.sides.channel.read(partition, &mut self.entries)
     }
 
-    fn judge(&mut self, head: u32) {
+    fn judge(&mut self, head: usize) {
         let Self { entries, split, table, found, rules, .. } = self;
-        let second = table.following(head);
-        let (head, split) = (head as usize, *split);
+        let second = table.next[head];
+        let split = *split;
         if second == NONE {
             let lonely = [&entries[head]];
             if head < split {
@@ -202,10 +201,9 @@ impl PartitionWorker for Joiner<'_> {
     fn work(&mut self, partition: usize) -> io::Result<()> {
         self.load(partition)?;
         self.table.fill(&self.entries)?;
-        for slot in 0..self.table.slots.len() {
-            let head = self.table.slots[slot];
-            if head != NONE {
-                self.judge(head);
+        for index in 0..self.entries.len() {
+            if !self.table.follows[index] {
+                self.judge(index);
             }
         }
         Ok(())
@@ -213,11 +211,12 @@ impl PartitionWorker for Joiner<'_> {
 }
 
 /// Groups entries by key. Each slot holds the first entry of a key; `next` leads to the others, ours before
-/// theirs.
+/// theirs, and `follows` tells which these are.
 #[derive(Debug, Default)]
 struct KeyTable {
     slots: Vec<u32>,
     next: Vec<u32>,
+    follows: Vec<bool>,
 }
 
 impl KeyTable {
@@ -229,6 +228,8 @@ impl KeyTable {
         self.slots.resize(size, NONE);
         self.next.clear();
         self.next.resize(entries.len(), NONE);
+        self.follows.clear();
+        self.follows.resize(entries.len(), false);
         let mask = size - 1;
         // From the last to the first, so that pushing in front leaves ours before theirs.
         for index in (0..count).rev() {
@@ -242,6 +243,7 @@ impl KeyTable {
                 }
                 if entries[head as usize].key == key {
                     self.next[index as usize] = head;
+                    self.follows[head as usize] = true;
                     self.slots[slot] = index;
                     break;
                 }

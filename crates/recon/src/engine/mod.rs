@@ -325,7 +325,7 @@ fn entry_budget(settings: &Settings, bits: u32, file_bytes: u64) -> u64 {
     const PROGRAM: u64 = 36 << 20;
     const FILE_BYTES_PER_BYTE_OF_MARKS: u64 = 160;
     let memory = settings.memory.max(PROGRAM);
-    let half_filled = half_filled_bytes(bits, ENTRY_BYTES, settings.threads);
+    let half_filled = half_filled_bytes(bits, settings.threads);
     let marks = file_bytes / FILE_BYTES_PER_BYTE_OF_MARKS;
     memory.saturating_sub(PROGRAM + half_filled + marks).max(memory / 4)
 }

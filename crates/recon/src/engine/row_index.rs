@@ -37,14 +37,22 @@ pub(super) struct PartIndex {
     rejected_before: bool,
     /// A row was rejected in the open block.
     rejected: bool,
+    /// The ordinals below it belong to the open block; zero when the next row opens another.
+    open_below: u64,
 }
 
 impl PartIndex {
     /// Takes note of an accepted row. Rows must come in file order.
     #[inline]
     pub(super) fn row(&mut self, position: Position) {
+        if position.ordinal >= self.open_below {
+            self.open_block(position);
+        }
+    }
+
+    #[inline(never)]
+    fn open_block(&mut self, position: Position) {
         match &mut self.first_and_open {
-            Some((_, open)) if position.ordinal < open.ordinal + BLOCK_ROWS && !self.rejected => {}
             Some((_, open)) => {
                 let block = Block::between(*open, position, self.rejected);
                 *open = position;
@@ -55,10 +63,12 @@ impl PartIndex {
             None => self.first_and_open = Some((position, position)),
         }
         self.rejected = false;
+        self.open_below = position.ordinal + BLOCK_ROWS;
     }
 
     /// Takes note of a reject.
     pub(super) fn reject(&mut self) {
+        self.open_below = 0;
         match self.first_and_open {
             Some(_) => self.rejected = true,
             None => self.rejected_before = true,

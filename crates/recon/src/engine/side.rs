@@ -211,7 +211,10 @@ impl SideWriter<'_> {
             return Err(io::Error::other("a file with more than 2^39 rows cannot be reconciled"));
         }
         let key = self.key(position.ordinal, row)?;
-        let in_cut_off = self.in_cut_off(row);
+        let in_cut_off = match &self.settings.cut_off {
+            Some(cut_off) => self.in_cut_off(cut_off, row.status, row.occurred_at),
+            None => false,
+        };
         self.entries.push(&Entry::new(key, position.ordinal, row, in_cut_off))
     }
 
@@ -225,17 +228,17 @@ impl SideWriter<'_> {
             id if self.settings.net && row.kind == Kind::Refund => hasher.key(Kind::Payment, id),
             id => hasher.key(row.kind, id),
         };
-        if self.side == Side::Channel && row.kind == Kind::Payment {
-            self.keep_aliases(key, row)?;
+        let has_other_ids = !row.charge_id.is_empty() || !row.payment_intent_id.is_empty();
+        if has_other_ids && self.side == Side::Channel && row.kind == Kind::Payment {
+            self.keep_aliases(key, row.channel_trade_no, [row.charge_id, row.payment_intent_id])?;
         }
         Ok(key)
     }
 
-    fn keep_aliases(&mut self, target: RowKey, row: &Row<'_>) -> io::Result<()> {
-        let ids =
-            [(row.charge_id, &mut self.aliases.charges), (row.payment_intent_id, &mut self.aliases.intents)];
-        for (id, store) in ids {
-            if !id.is_empty() && id != row.channel_trade_no {
+    fn keep_aliases(&mut self, target: RowKey, trade_no: &[u8], ids: [&[u8]; 2]) -> io::Result<()> {
+        let stores = [&mut self.aliases.charges, &mut self.aliases.intents];
+        for (id, store) in ids.into_iter().zip(stores) {
+            if !id.is_empty() && id != trade_no {
                 let packing = Packing::new(self.settings.bits);
                 let alias = packing.kept(self.settings.hasher.key(Kind::Payment, id));
                 let target = packing.kept(target);
@@ -245,14 +248,12 @@ impl SideWriter<'_> {
         Ok(())
     }
 
-    fn in_cut_off(&self, row: &Row<'_>) -> bool {
-        let Some(cut_off) = self.settings.cut_off else { return false };
+    fn in_cut_off(&self, cut_off: &CutOff, status: Option<Status>, occurred_at: &[u8]) -> bool {
         let is_meant = match self.side {
-            Side::Platform => !cut_off.pending_only || row.status == Some(Status::Pending),
+            Side::Platform => !cut_off.pending_only || status == Some(Status::Pending),
             Side::Channel => !cut_off.pending_only,
         };
-        is_meant
-            && self.times.instant(row.occurred_at).is_some_and(|instant| cut_off.window.contains(instant))
+        is_meant && self.times.instant(occurred_at).is_some_and(|instant| cut_off.window.contains(instant))
     }
 }
 

@@ -108,6 +108,13 @@ impl Tally {
         let Some(kind) = platform.or(channel).map(|entry| entry.kind() as usize) else { return };
         let outcome_index = outcome as usize;
         self.counts[outcome_index][kind] += 1;
+        if let (DiffType::Matched, Some(ours), Some(theirs)) = (outcome, platform, channel) {
+            // They agree in currency and kind.
+            let cell = self.sums.cell(ours.currency());
+            cell.platform[outcome_index][kind].add(ours.amount);
+            cell.channel[outcome_index][kind].add(theirs.amount);
+            return;
+        }
         if let Some(entry) = platform {
             self.sums.cell(entry.currency()).platform[outcome_index][kind].add(entry.amount);
         }
