@@ -7,6 +7,7 @@ use payops_platform::error::{Error, ErrorKind};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::formats::PartOfStatement;
 use crate::model::TaskStatus;
 use crate::store::{channel_settings, expected_file, file, record, rule_set, schedule, task};
 
@@ -323,6 +324,30 @@ pub(crate) fn file_unreadable(rejects: &serde_json::Value) -> Error {
         "文件中没有可读取的行；未保存任何内容",
     )
     .with_data(json!({ "rejects": rejects }))
+}
+
+/// `parts` are not none.
+pub(crate) fn bank_pages_missing(parts: &[PartOfStatement]) -> Error {
+    let (en, zh) = parts.first().map_or_else(Default::default, |part| {
+        let PartOfStatement { account, statement_id, pages_at_least, pages_found, .. } = part;
+        (
+            format!("statement {statement_id} of account {account} has at least {pages_at_least} pages, of which {pages_found} came"),
+            format!("账户 {account} 的对账单 {statement_id} 至少有 {pages_at_least} 页，仅收到 {pages_found} 页"),
+        )
+    });
+    Error::new(
+        ErrorKind::Unprocessable,
+        "BANK_PAGES_MISSING",
+        format!(
+            "{en}; nothing was stored. Hand over all pages in one file (camt.053: <Pages>…</Pages> around them; MT940: one \
+             behind the other), or, if they are not to be had, this one with allow_missing_pages=true"
+        ),
+        format!(
+            "{zh}；未保存任何内容。请将所有页合并为一个文件上传（camt.053：以 <Pages>…</Pages> 包裹；MT940：依次相连）；\
+             如无法取得，请以 allow_missing_pages=true 上传"
+        ),
+    )
+    .with_data(json!({ "statements": parts }))
 }
 
 pub(crate) fn no_download(channel: &str) -> Error {

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use chrono::NaiveDate;
-use payops_channels::bank::read_bank_file;
+use payops_channels::bank::{BankFile, BankStatement, read_bank_file};
 use payops_channels::decode::{PlainFile, SpoolError, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_channels::read::{Format, read_rows};
@@ -14,6 +14,7 @@ use payops_channels::{Mapping, MappingError};
 use payops_core::currency::Exponents;
 use payops_core::time::{DayWindow, Zone};
 use payops_platform::error::{Error, ErrorKind, Result};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::Reconciliation;
@@ -43,6 +44,39 @@ pub struct Inspection {
     pub covers: Option<Days>,
     /// The entries of a bank statement that may take back what another one has.
     pub reversals: Vec<Trace>,
+    /// The statements of a bank of which pages are missing.
+    pub parts: Vec<PartOfStatement>,
+}
+
+/// A statement of which a bank's file has only some of the pages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartOfStatement {
+    /// The account as the bank writes it.
+    pub account: String,
+    /// The statement's id.
+    pub statement_id: String,
+    /// Its sequence number.
+    pub number: Option<u64>,
+    /// How many pages it has at least.
+    pub pages_at_least: u64,
+    /// How many of them are in the file.
+    pub pages_found: u64,
+}
+
+impl PartOfStatement {
+    fn all_of(file: &BankFile) -> Vec<Self> {
+        let part = |statement: &BankStatement| {
+            let missing = statement.missing_pages()?;
+            Some(Self {
+                account: statement.account.clone(),
+                statement_id: statement.id.clone(),
+                number: statement.number,
+                pages_at_least: missing.at_least,
+                pages_found: missing.found,
+            })
+        };
+        file.statements.iter().filter_map(part).collect()
+    }
 }
 
 /// How a file is looked through.
@@ -69,6 +103,7 @@ impl Inspection {
             first_rejects: json!(first),
             covers: None,
             reversals: Vec::new(),
+            parts: Vec::new(),
         }
     }
 }
@@ -146,6 +181,7 @@ pub fn inspect(app: &Reconciliation, path: &Path, look: &Look, day: Window) -> R
         first_rejects: json!(counts.first),
         covers: counts.covers,
         reversals: counts.reversals,
+        parts: counts.parts,
     };
     Ok((inspection, holds))
 }
@@ -176,7 +212,9 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
             summary.rejects.into_iter().for_each(|reject| counts.reject(reject));
         }
         Look::Bank => {
-            let bank = Bank::of(read_bank_file(source, &ReadOptions::default()), &[], Exponents::Iso4217);
+            let file = read_bank_file(source, &ReadOptions::default());
+            counts.parts = PartOfStatement::all_of(&file);
+            let bank = Bank::of(file, &[], Exponents::Iso4217);
             counts.rows = bank.summary.entries + bank.summary.not_booked;
             counts.rows_of_day = counts.rows;
             counts.covers = bank.summary.days;
@@ -282,6 +320,7 @@ struct Counts {
     first: Vec<Reject>,
     covers: Option<Days>,
     reversals: Vec<Trace>,
+    parts: Vec<PartOfStatement>,
     only_to_first: bool,
 }
 

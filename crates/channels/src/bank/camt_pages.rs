@@ -4,11 +4,11 @@
 //! `StmtPgntn` numbers the pages of a statement. `MsgPgntn` numbers those of the message, which may cut a statement in two and
 //! may as well have whole ones on each page: it counts where a page lacks one of the statement's own balances.
 
-use super::Balance;
 use super::build::{Builder, Draft};
 use super::camt053::summary;
 use super::proof::{Totals, booked_sum, check};
 use super::xml::Node;
+use super::{Balance, PAGES};
 use crate::control::Statement;
 use crate::report::ControlCheck;
 
@@ -185,7 +185,7 @@ impl Paged {
     fn finish(self) -> Draft {
         let Self { mut draft, pages, page, summaries, mut checks } = self;
         let last = i128::from(page.number) + i128::from(!page.is_last);
-        checks.extend(check("pages", None, &Statement::Made(last), pages.into()));
+        checks.extend(check(PAGES, None, &Statement::Made(last), pages.into()));
         // Without both balances nothing is proven by pages that fit each other.
         let has_both = is_stated(&draft.opening) && is_stated(&draft.closing);
         checks.retain(|check| has_both || !check.holds());

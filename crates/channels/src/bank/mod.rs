@@ -94,6 +94,28 @@ pub struct BankStatement {
     pub control: ControlReport,
 }
 
+impl BankStatement {
+    /// How many pages the statement has at least and how many of them are in the file, where some are missing.
+    pub fn missing_pages(&self) -> Option<MissingPages> {
+        let mut checks = self.control.checks.iter();
+        let check = checks.find(|check| check.name == PAGES && !check.holds())?;
+        let count = |pages: i128| u64::try_from(pages).unwrap_or(u64::MAX);
+        Some(MissingPages { at_least: count(check.stated?), found: count(check.found) })
+    }
+}
+
+/// The check that all pages of a statement are there.
+pub const PAGES: &str = "pages";
+
+/// A statement of which pages are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissingPages {
+    /// How many pages it has at least: the number of the last one that is there, or one more where that goes on.
+    pub at_least: u64,
+    /// How many are there.
+    pub found: u64,
+}
+
 /// What an account holds at the end of a day, or at its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {

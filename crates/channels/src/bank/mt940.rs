@@ -13,7 +13,7 @@ use payops_core::currency::Currency;
 
 use super::build::{Builder, Draft, currency, id, push, short_date, signed, state, text, unsigned};
 use super::proof::check;
-use super::{Balance, BankEntry, EntryStatus, ReferenceKind, information};
+use super::{Balance, BankEntry, EntryStatus, PAGES, ReferenceKind, information};
 use crate::control::Statement;
 use crate::fault::Fault;
 use crate::options::ReadOptions;
@@ -358,10 +358,11 @@ impl Reader<'_> {
             }
         }
         if open.pages > 1 || open.began_in_middle || open.goes_on {
-            let last = open.page.unwrap_or(open.pages);
+            let read = open.pages.saturating_add(u64::from(open.began_in_middle));
+            let last = open.page.map_or(read, |page| page.max(read));
             let stated = last.saturating_add(u64::from(open.goes_on));
             let found = i128::from(open.pages);
-            open.draft.checks.extend(check("pages", None, &Statement::Made(stated.into()), found));
+            open.draft.checks.extend(check(PAGES, None, &Statement::Made(stated.into()), found));
         }
         self.builder.statement(open.draft);
     }

@@ -1,5 +1,6 @@
 //! What each format states about itself, spoiled in one place at a time.
 
+use payops_channels::bank::MissingPages;
 use payops_channels::row::Proof;
 
 use crate::{BAI2, CAMT, MT940, broken, read};
@@ -72,6 +73,15 @@ fn mt940() {
     fails(MT940, "00012/002", "00012/003", &["pages"]);
     // The last page is missing: page 1 says that it goes on, and page 2 belongs to another statement.
     fails(MT940, "00012/002", "00013/002", &["pages", "pages", "opening_follows"]);
+    // The first page is missing, and the one behind it does not say which it is.
+    let last =
+        ":20:S\n:25:DE1\n:28C:12\n:60M:C260301EUR100,\n:61:2603040304C10,NTRFA//B1\n:62F:C260310EUR110,\n";
+    for text in [last.to_owned(), last.replace(":28C:12", ":28C:12/1"), last.replace(":28C:12", ":28C:12/2")]
+    {
+        let missing = read(&text).statements[0].missing_pages();
+        assert_eq!(missing, Some(MissingPages { at_least: 2, found: 1 }), "{text}");
+    }
+    assert_eq!(read(last.replace("60M", "60F")).statements[0].missing_pages(), None);
     fails(MT940, "RD0,75", "D0,75", &["balance"]);
     fails(MT940, ":62F:C260322EUR2000,00\n", "", &["balance"]);
     fails(MT940, ":60F:D260320JPY5000,\n", "", &["opening"]);

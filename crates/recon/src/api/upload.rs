@@ -52,6 +52,9 @@ pub(super) struct UploadForm {
     /// `true` lets a file without a row of its day take the place of one that has such rows. Without it that is refused:
     /// some rows of other days are usual, only such rows are another day's file.
     allow_other_day: Option<bool>,
+    /// `true` takes a bank statement in of which pages are missing. Without it that is refused: all pages of a statement come in
+    /// one file. Days that use it stay `incomplete`.
+    allow_missing_pages: Option<bool>,
     /// The file: CSV (a bank statement is camt.053, MT940 or BAI2), plain or packed with gzip or zip. Platform files may be one JSON object a line.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
@@ -69,7 +72,7 @@ pub(super) struct UploadForm {
         (status = 200, description = "These bytes were there already; nothing is compared anew", body = Uploaded),
         (status = 400, description = "INVALID_REQUEST: a part of the form is missing or invalid"),
         (status = 413, description = "FILE_TOO_LARGE"),
-        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; EMPTY_REPLACEMENT or FILE_OF_ANOTHER_DAY: data names the file that stays in force"),
+        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; EMPTY_REPLACEMENT or FILE_OF_ANOTHER_DAY: data names the file that stays in force; BANK_PAGES_MISSING: data lists the statements"),
     )
 )]
 pub(super) async fn upload_settlement_file(
@@ -216,6 +219,7 @@ impl About {
             "restore" => self.consent.restore = yes_or_no(&name, &text)?,
             "allow_empty" => self.consent.allow_empty = yes_or_no(&name, &text)?,
             "allow_other_day" => self.consent.allow_other_day = yes_or_no(&name, &text)?,
+            "allow_missing_pages" => self.consent.allow_missing_pages = yes_or_no(&name, &text)?,
             _ => return Err(Error::invalid_field(name, "no such part of the form", "表单中没有此部分")),
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use payops_channels::bank::PAGES;
 use payops_channels::read::ProvenBy;
 use payops_channels::row::Proof;
 use serde::{Deserialize, Serialize};
@@ -105,6 +106,11 @@ pub enum Reason {
     },
     /// The bank's file contradicts its own balances or totals.
     BankTotalsFailed,
+    /// Pages of the bank's statements are missing.
+    BankPagesMissing {
+        /// Of how many statements.
+        statements: u64,
+    },
     /// Payouts and the bank's deposits differ.
     PayoutDifferences {
         /// How many.
@@ -171,6 +177,10 @@ impl fmt::Display for Reason {
                 write!(f, "the bank's file could not be read in {}", of(count, "place", "places"))
             }
             Self::BankTotalsFailed => f.write_str("the bank's file contradicts its own balances or totals"),
+            Self::BankPagesMissing { statements } => {
+                let of = of(statements, "statement", "statements");
+                write!(f, "pages of {of} of the bank are missing: all pages come in one file")
+            }
             Self::PayoutDifferences { count } => {
                 let differences = of(count, "difference", "differences");
                 write!(f, "{differences} between payouts and the bank")
@@ -241,11 +251,17 @@ pub(super) fn judge(evidence: Evidence<'_>) -> (Verdict, Vec<Reason>) {
 pub(super) fn of_payouts(payouts: &PayoutSummary, known: &[Reason]) -> Vec<Reason> {
     let (rejects, differences) = (payouts.bank.rejects.count, payouts.differences());
     let is_told = known.iter().any(|reason| matches!(reason, Reason::PayoutsBroken { .. }));
+    // What is missing contradicts nothing: it is another thing to do.
+    let failed = payouts.bank.failed.iter();
+    let (pages, totals): (Vec<_>, Vec<_>) = failed.partition(|check| check.name == PAGES);
+    let statements = pages.len() as u64;
+    let totals_failed = payouts.bank.proof == Proof::Failed && (pages.is_empty() || !totals.is_empty());
     let contradicted: u64 = payouts.currencies.values().map(|tie| tie.contradicted).sum();
     let reasons = [
         (contradicted > 0 && !is_told, Reason::PayoutsBroken { count: contradicted }),
         (rejects > 0, Reason::BankRejects { count: rejects }),
-        (payouts.bank.proof == Proof::Failed, Reason::BankTotalsFailed),
+        (statements > 0, Reason::BankPagesMissing { statements }),
+        (totals_failed, Reason::BankTotalsFailed),
         (differences > 0, Reason::PayoutDifferences { count: differences }),
         (payouts.proof == ThreeWayProof::NotProvable, Reason::ThreeWayNotProvable),
     ];

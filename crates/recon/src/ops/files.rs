@@ -55,6 +55,8 @@ pub struct Consent {
     pub allow_empty: bool,
     /// A file without a row of its day may take the place of one that has such rows.
     pub allow_other_day: bool,
+    /// A bank statement may lack pages.
+    pub allow_missing_pages: bool,
 }
 
 impl Announced {

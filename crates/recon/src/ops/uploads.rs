@@ -139,6 +139,9 @@ impl Delivery {
         if self.known(conn).await?.is_some() {
             return Ok(());
         }
+        if !self.inspection.parts.is_empty() && !self.announced.consent.allow_missing_pages {
+            return Err(error::bank_pages_missing(&self.inspection.parts));
+        }
         let in_force = file::current(conn, &self.announced.subject).await?;
         files::check_replacement(in_force.as_ref(), &self.contents())
     }

@@ -149,6 +149,9 @@ impl Words {
             Reason::TrailerMissing => "平台数据缺少结尾的笔数与金额合计".to_owned(),
             Reason::BankRejects { count } => format!("银行对账单有 {count} 处无法读取"),
             Reason::BankTotalsFailed => "银行对账单与其自身的余额或合计不符".to_owned(),
+            Reason::BankPagesMissing { statements } => {
+                format!("银行对账单有 {statements} 份缺页：同一份对账单的所有页须在同一文件中")
+            }
             Reason::PayoutDifferences { count } => format!("打款与银行入账有 {count} 笔差异"),
             Reason::ThreeWayNotProvable => "无法证明明细、打款与银行入账为同一笔资金".to_owned(),
             Reason::NothingOnTheDay => "两个文件中没有任何一行属于所查日期".to_owned(),

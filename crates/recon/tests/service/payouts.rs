@@ -29,6 +29,7 @@ both_databases!(payops_recon::MIGRATIONS;
     what_a_bank_takes_back_weeks_later_is_told_of_its_day_until_the_statement_is_corrected,
     a_reversal_that_came_before_its_deposit_is_found,
     a_reversal_without_a_reference_is_about_all_deposits_of_its_amount,
+    a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant,
 );
 
 const EARLIER: &str = "2026-01-15";
@@ -651,4 +652,47 @@ async fn a_reversal_without_a_reference_is_about_all_deposits_of_its_amount(db: 
     hand_over(&app, "settlement-files", "2026-02-20", "bank_statement", &named).await;
     let day = next_run(&app, &day).await;
     assert_eq!(told(&app, &day).await, (Vec::new(), "ties".to_owned()));
+}
+
+async fn a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let entry = (941, 19, "STRIPE PO FIRST 0001");
+    let whole = account("USD", 2, "2026-01", (16, 20), &[entry]);
+    let numbered = |page: &str, number: u32, is_last: bool| {
+        let pages = format!("<StmtPgntn><PgNb>{number}</PgNb><LastPgInd>{is_last}</LastPgInd></StmtPgntn>");
+        page.replace("</Id><CreDtTm>", &format!("</Id>{pages}<CreDtTm>"))
+    };
+    let (start, end) = (whole.find("<Ntry>").unwrap(), whole.rfind("</Stmt>").unwrap());
+    let first = numbered(&whole, 1, false);
+    let last = numbered(&format!("{}{}", &whole[..start], &whole[end..]), 2, true);
+
+    let parts = [("channel", "stripe"), ("settlement_date", "2026-01-20"), ("role", "bank_statement")];
+    let refused = app.upload("settlement-files", &parts, &bank_file(std::slice::from_ref(&first))).await;
+    assert_eq!((refused.status, refused.code().as_str()), (422, "BANK_PAGES_MISSING"));
+    let part = json!({ "account": "1234", "statement_id": "s-USD", "number": null, "pages_at_least": 2, "pages_found": 1 });
+    assert_eq!(refused.data()["statements"], json!([part]));
+    let refused = app.upload("settlement-files", &parts, &bank_file(std::slice::from_ref(&last))).await;
+    assert_eq!(refused.data()["statements"], json!([part]), "nor does the last page stand for all");
+    assert_eq!(run_no_of(&app, &day).await, day["run_no"], "nothing was stored, and nothing run again");
+
+    let meant = [&parts[..], &[("allow_missing_pages", "true")]].concat();
+    let taken = app.upload("settlement-files", &meant, &bank_file(std::slice::from_ref(&first))).await;
+    assert_eq!(taken.status, 201, "{:?}", taken.json());
+    let again = app.upload("settlement-files", &parts, &bank_file(std::slice::from_ref(&first))).await;
+    assert_eq!(again.status, 200, "these bytes are known");
+    let day = next_run(&app, &day).await;
+    assert_eq!(day["verdict"], "incomplete", "{day}");
+    let reasons = app.report(&day).await["summary"]["reasons"].clone();
+    assert_eq!(reasons[0], json!({ "code": "bank_pages_missing", "statements": 1 }), "{reasons}");
+
+    hand_over(&app, "settlement-files", "2026-01-20", "bank_statement", &bank_file(&[first, last])).await;
+    let day = next_run(&app, &day).await;
+    assert_eq!(day["verdict"], "reconciled", "{day}");
+}
+
+/// The number of the task's run as it is now.
+async fn run_no_of(app: &App, task: &Value) -> Value {
+    let path = format!("/api/v1/reconciliation/tasks/{}", task["id"].as_str().unwrap());
+    app.get(&path).await.data()["run_no"].clone()
 }
