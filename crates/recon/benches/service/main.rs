@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark tells its results")]
 
+mod back_test;
 mod lists;
 mod service;
 mod store;
@@ -47,13 +48,16 @@ fn main() -> anyhow::Result<()> {
     if plan.wants("task") || plan.wants("differing") || plan.wants("together") || plan.wants("large") {
         task::run(&plan)?;
     }
+    if plan.wants("back_test") {
+        back_test::run(&plan)?;
+    }
     if plan.wants("lists") {
         lists::run(&plan)?;
     }
     Ok(())
 }
 
-/// `--only task|large|differing|together|lists`, `--database PostgreSQL|SQLite`, `--rows N`, `--large N`, `--differing N`,
+/// `--only task|large|differing|together|back_test|lists`, `--database PostgreSQL|SQLite`, `--rows N`, `--large N`, `--differing N`,
 /// `--records N`, `--milliseconds N`.
 fn plan(arguments: Vec<String>) -> anyhow::Result<Plan> {
     let mut plan = Plan {

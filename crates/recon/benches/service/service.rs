@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use chrono::TimeDelta;
+use http::Method;
 use payops_channels::HeaderInjector;
 use payops_channels::platform_feed::{FeedClient, FeedSettings};
 use payops_channels::stripe::reporting::{ReportingClient, ReportingSettings};
@@ -118,6 +119,20 @@ impl Service {
         let answer = self.client.post(path, body).by(As::Operator).send().await;
         ensure!(answer.status < 300, "{path}: {:?}", answer.json());
         Ok(answer.data())
+    }
+
+    /// What the service answers an admin.
+    pub async fn as_admin(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let answer = self.client.post(path, body).by(As::Admin).send().await;
+        ensure!(answer.status < 300, "{path}: {:?}", answer.json());
+        Ok(answer.data())
+    }
+
+    /// Removes something, as an admin.
+    pub async fn remove(&self, path: &str) -> anyhow::Result<()> {
+        let answer = self.client.request(Method::DELETE, path).by(As::Admin).send().await;
+        ensure!(answer.status == 200, "{path}: {:?}", answer.json());
+        Ok(())
     }
 
     /// What the service says.

@@ -156,8 +156,8 @@ fn input(path: &Path, format: Format, date: &str) -> anyhow::Result<Input> {
 }
 
 /// What was seen of a task.
-struct Watched {
-    task: Value,
+pub struct Watched {
+    pub task: Value,
     took: f64,
     /// Seconds from one phase to the next.
     phases: Vec<(String, f64)>,
@@ -168,7 +168,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut text = format!("{:.2} s:", self.took);
         for (phase, took) in &self.phases {
             let steps = self.steps.get(phase).copied().unwrap_or(0);
@@ -187,7 +187,7 @@ impl Watched {
 }
 
 /// Runs a task to its end, looks at it all the time, and checks what it has stored.
-async fn watched(service: &Service, date: &str) -> anyhow::Result<Watched> {
+pub async fn watched(service: &Service, date: &str) -> anyhow::Result<Watched> {
     let started = Instant::now();
     let id = service.begin(date).await?;
     let seen = until_completed(service, &id, started).await?;
