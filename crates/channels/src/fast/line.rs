@@ -82,7 +82,10 @@ impl KindWords<'_> {
     fn meaning(self, word: &[u8]) -> Option<(u16, Kind)> {
         match self {
             Self::Mapped(words) => words.meaning(word, &mut 0).map(|kind| (kind as u16, kind)),
-            Self::Stripe => Category::parse(word).map(|category| (category.number(), category.kind())),
+            // What takes back a part of a charge has the charge's key, which the plain reader finds.
+            Self::Stripe => Category::parse(word)
+                .filter(|category| !category.takes_back_a_part())
+                .map(|category| (category.number(), category.kind())),
         }
     }
 }

@@ -199,8 +199,17 @@ fn any_itemized_line() -> impl Strategy<Value = String> {
         "99999999999999999999,0,1",
         ",,",
     ]);
-    let category =
-        proptest::sample::select(vec!["charge", "charge", "refund", "CHARGE", "fee", "payout", "tip", ""]);
+    let category = proptest::sample::select(vec![
+        "charge",
+        "charge",
+        "refund",
+        "CHARGE",
+        "fee",
+        "payout",
+        "partial_capture_reversal",
+        "tip",
+        "",
+    ]);
     let id = prop_oneof![
         20 => (0_u16..60).prop_map(|id| format!("ch_{id}")),
         1 => Just("\"ch_1\"".to_owned()), 1 => Just("ch_é".to_owned()), 1 => Just(String::new()),
@@ -208,9 +217,12 @@ fn any_itemized_line() -> impl Strategy<Value = String> {
     ];
     let end = prop_oneof![30 => Just(""), 1 => Just("\r"), 1 => Just("\n"), 1 => Just(","), 1 => Just("\"")];
     let currency = proptest::sample::select(vec!["usd", "usd", "usd", "JPY", "kwd", "us$", ""]);
-    (money, category, id, currency, end).prop_map(|(money, category, id, currency, end)| {
-        format!("txn,{currency},{money},{category},{id},pi_1,po_1,2026-01-30 10:00:00{end}")
-    })
+    let charge = prop_oneof![1 => Just(String::new()), 1 => (0_u16..60).prop_map(|id| format!("ch_{id}"))];
+    (money, category, (id, charge), currency, end).prop_map(
+        |(money, category, (id, charge), currency, end)| {
+            format!("txn,{currency},{money},{category},{id},{charge},pi_1,po_1,2026-01-30 10:00:00{end}")
+        },
+    )
 }
 
 proptest! {
@@ -242,7 +254,7 @@ proptest! {
         let theirs = place(
             "theirs",
             text(
-                "balance_transaction_id,currency,gross,fee,net,reporting_category,source_id,payment_intent_id,\
+                "balance_transaction_id,currency,gross,fee,net,reporting_category,source_id,charge_id,payment_intent_id,\
                  automatic_payout_id,created",
                 theirs,
             ),
