@@ -22,7 +22,8 @@ use crate::engine::{SideSummary, StatedBalances};
 use crate::file_store::disk;
 use crate::model::{FileFormat, FileRole};
 use crate::payouts::{
-    Bank, Days, PayoutFact, ReadStatements, Trace, facts_of_payout_report, facts_of_payout_rows,
+    Bank, Days, PayoutFact, ReadStatements, Trace, bank_accounts, facts_of_payout_report,
+    facts_of_payout_rows,
 };
 use crate::store::file::{Model as StoredFile, Subject};
 
@@ -42,6 +43,8 @@ pub struct Inspection {
     pub first_rejects: serde_json::Value,
     /// The days that a bank statement tells of.
     pub covers: Option<Days>,
+    /// The bank accounts that statements are about, as they are kept.
+    pub bank_accounts: String,
     /// The entries of a bank statement that may take back what another one has.
     pub reversals: Vec<Trace>,
     /// The statements of a bank of which pages are missing.
@@ -103,6 +106,7 @@ impl Inspection {
             first_rejects: json!(first),
             covers: None,
             reversals: Vec::new(),
+            bank_accounts: String::new(),
             parts: Vec::new(),
         }
     }
@@ -181,6 +185,7 @@ pub fn inspect(app: &Reconciliation, path: &Path, look: &Look, day: Window) -> R
         first_rejects: json!(counts.first),
         covers: counts.covers,
         reversals: counts.reversals,
+        bank_accounts: counts.bank_accounts,
         parts: counts.parts,
     };
     Ok((inspection, holds))
@@ -214,6 +219,7 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
         Look::Bank => {
             let file = read_bank_file(source, &ReadOptions::default());
             counts.parts = PartOfStatement::all_of(&file);
+            counts.bank_accounts = bank_accounts(&file);
             let bank = Bank::of(file, &[], Exponents::Iso4217);
             counts.rows = bank.summary.entries + bank.summary.not_booked;
             counts.rows_of_day = counts.rows;
@@ -320,6 +326,7 @@ struct Counts {
     first: Vec<Reject>,
     covers: Option<Days>,
     reversals: Vec<Trace>,
+    bank_accounts: String,
     parts: Vec<PartOfStatement>,
     only_to_first: bool,
 }

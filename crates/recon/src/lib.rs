@@ -80,6 +80,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0022_lists_of_a_currency.sqlite.sql"),
         postgres: include_str!("../migrations/0022_lists_of_a_currency.postgres.sql"),
     },
+    Migration::portable("0024_bank_accounts", include_str!("../migrations/0024_bank_accounts.sql")),
 ];
 
 /// What the service is told at its start.

@@ -41,6 +41,7 @@ pub(super) async fn download_settlement_file(
                 account: body.account.trim().to_owned(),
                 date: body.settlement_date,
                 timezone: zone.name().to_owned(),
+                bank_accounts: String::new(),
             };
             let file = files::request_download(scope.app, scope.tx, scope.actor, &subject).await?;
             Ok(Answer::accepted(SettlementFile::from(file)))

@@ -244,6 +244,8 @@ impl About {
             account: self.account.clone(),
             date,
             timezone: zone.name().to_owned(),
+            // A bank statement tells them itself.
+            bank_accounts: String::new(),
         })
     }
 

@@ -155,6 +155,7 @@ pub async fn announce(
         day_record_count: None,
         covers_from: None,
         covers_to: None,
+        bank_accounts: subject.bank_accounts.clone(),
     };
     file::insert(tx, row).await.map_err(retry_unique)
 }

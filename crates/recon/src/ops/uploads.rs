@@ -65,6 +65,7 @@ async fn look(
     .await
     .map_err(Error::internal)??;
     announced.format = format;
+    announced.subject.bank_accounts.clone_from(&found.0.bank_accounts);
     Ok(found)
 }
 

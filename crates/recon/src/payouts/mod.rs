@@ -47,7 +47,7 @@ pub use channel::{
 };
 pub use reversal::{Mark, TakenBackBy, Trace};
 pub use solver::MOST_SOLUTIONS;
-pub use statement::{Bank, BankSummary, ReadStatements};
+pub use statement::{Bank, BankSummary, Covered, ReadStatements, bank_accounts};
 pub use third_leg::{BankSide, PayoutDetail, PayoutDifference, ThirdLeg};
 pub use tie::{PayoutSummary, PayoutTypeTotals, ThreeWayProof, ThreeWayTie};
 
@@ -177,10 +177,8 @@ pub struct Question<'a> {
     pub deposits: &'a [Deposit],
     /// The days whose deposits must be explained; `None` where it is all.
     pub judged_days: Option<Days>,
-    /// The days from the first to the last that statements cover.
-    pub statement_days: Option<Days>,
-    /// The days between these of which no statement tells.
-    pub gaps: &'a [Days],
+    /// What statements cover, by their currency.
+    pub covered: &'a BTreeMap<Currency, Covered>,
     /// By which rules.
     pub rules: &'a PayoutRules,
 }

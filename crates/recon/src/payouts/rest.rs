@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::{Days, Group, Matcher, Payout, PayoutOutcome};
+use super::{Covered, Days, Group, Matcher, Payout, PayoutOutcome};
 
 impl Matcher<'_> {
     pub(super) fn rest(&mut self) {
@@ -30,9 +30,9 @@ impl Matcher<'_> {
         if payout.amount == 0 {
             return (PayoutOutcome::Matched, None);
         }
-        let Some(days) = self.question.statement_days.filter(|_| payout.is_asked_about) else {
-            return (PayoutOutcome::NotCovered, None);
-        };
+        // A currency that no statement is in may go to an account of which nobody tells.
+        let covered = self.question.covered.get(&payout.currency).filter(|_| payout.is_asked_about);
+        let Some(Covered { days, gaps }) = covered else { return (PayoutOutcome::NotCovered, None) };
         let Some(date) = payout.date else { return (PayoutOutcome::PayoutMissing, None) };
         let due = self.question.rules.due(date);
         let age = Some(days.last.signed_duration_since(date).num_days().max(0));
@@ -40,7 +40,7 @@ impl Matcher<'_> {
             () if date < days.first => (PayoutOutcome::NotCovered, None),
             () if due > days.last => (PayoutOutcome::InTransit, age),
             // It may have arrived on a day of which nobody tells.
-            () if self.question.gaps.iter().any(|gap| gap.first <= due && date <= gap.last) => {
+            () if gaps.iter().any(|gap| gap.first <= due && date <= gap.last) => {
                 (PayoutOutcome::NotCovered, None)
             }
             () => (PayoutOutcome::PayoutMissing, age),

@@ -1,6 +1,7 @@
 //! What is taken from the bank's file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use chrono::NaiveDate;
 use payops_channels::bank::{BankEntry, BankFile, BankStatement, EntryStatus};
@@ -8,6 +9,7 @@ use payops_channels::report::ControlCheck;
 use payops_channels::row::{Proof, Reject, RejectReason};
 use payops_core::currency::{Currency, Exponents};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::coverage::Coverage;
 use super::reversal::{Mark, Trace, take_back};
@@ -21,6 +23,17 @@ pub struct Bank {
     pub deposits: Vec<Deposit>,
     /// Its figures.
     pub summary: BankSummary,
+    /// What its statements cover, by their currency.
+    pub covered: BTreeMap<Currency, Covered>,
+}
+
+/// Which days statements of a currency tell of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Covered {
+    /// From the first to the last.
+    pub days: Days,
+    /// The days between these of which none tells.
+    pub gaps: Vec<Days>,
 }
 
 /// A bank's file as a whole.
@@ -36,7 +49,7 @@ pub struct BankSummary {
     pub not_booked: u64,
     /// The days that it covers; `None` where it tells none.
     pub days: Option<Days>,
-    /// The days between these of which none of its statements tells.
+    /// The days between these of which no statement of some currency tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Days>,
     /// The checks of its totals that do not hold.
@@ -72,10 +85,11 @@ impl Bank {
             exponents,
             told: BTreeMap::new(),
             proofs: Vec::new(),
-            days: Vec::new(),
-            coverage: Coverage::new(),
+            days: BTreeMap::new(),
+            coverage: BTreeMap::new(),
             bank: Self {
                 deposits: Vec::new(),
+                covered: BTreeMap::new(),
                 summary: BankSummary {
                     proof: Proof::NotProvable,
                     statements: 0,
@@ -167,6 +181,23 @@ impl AccountKey {
     }
 }
 
+impl fmt::Display for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, self.1)
+    }
+}
+
+/// The most letters of account numbers that are kept.
+const MOST_LETTERS: usize = 500;
+
+/// The bank accounts that statements are about, in the same words for the same accounts. Beyond 500 letters it is only their hash.
+pub fn bank_accounts(file: &BankFile) -> String {
+    let keys: BTreeSet<AccountKey> = file.statements.iter().map(AccountKey::of).collect();
+    let names: Vec<String> = keys.iter().map(AccountKey::to_string).collect();
+    let names = names.join(", ");
+    if names.len() <= MOST_LETTERS { names } else { hex::encode(Sha256::digest(names)) }
+}
+
 /// Two letters for the country and two digits, as in ISO 13616.
 fn is_like_iban(number: &str) -> bool {
     let head = number.as_bytes().get(..4).unwrap_or_default();
@@ -192,8 +223,8 @@ struct Joined {
     /// What newer files tell of each account.
     told: BTreeMap<AccountKey, Told>,
     proofs: Vec<Proof>,
-    days: Vec<NaiveDate>,
-    coverage: Coverage<AccountKey>,
+    days: BTreeMap<Currency, Vec<NaiveDate>>,
+    coverage: BTreeMap<Currency, Coverage<AccountKey>>,
     bank: Bank,
 }
 
@@ -235,13 +266,15 @@ impl Joined {
     /// Counts a statement's days, and its entries that are not compared.
     fn cover(&mut self, account: &AccountKey, statement: &BankStatement) {
         if let Some(days) = days_of(statement) {
-            self.coverage.add(account.clone(), statement, days);
+            let coverage = self.coverage.entry(statement.currency).or_insert_with(Coverage::new);
+            coverage.add(account.clone(), statement, days);
         }
         let balances = statement.opening.into_iter().chain(statement.closing);
-        self.days.extend(balances.map(|balance| balance.date));
+        let days = self.days.entry(statement.currency).or_default();
+        days.extend(balances.map(|balance| balance.date));
         for entry in &statement.entries {
             match day_of(statement, entry) {
-                Some(date) => self.days.push(date),
+                Some(date) => days.push(date),
                 None => self.bank.summary.not_booked += 1,
             }
         }
@@ -278,8 +311,16 @@ impl Joined {
         let own = bank.deposits.iter().filter(|deposit| !deposit.mark.is_elsewhere);
         bank.summary.entries = own.count() as u64;
         bank.deposits = take_back(bank.deposits);
-        bank.summary.days = Days::spanning(self.days);
-        bank.summary.gaps = self.coverage.gaps();
+        bank.summary.days = Days::spanning(self.days.values().flatten().copied());
+        let mut coverage = self.coverage;
+        for (currency, days) in self.days {
+            let Some(days) = Days::spanning(days) else { continue };
+            let gaps = coverage.remove(&currency).map(Coverage::gaps).unwrap_or_default();
+            bank.summary.gaps.extend(&gaps);
+            bank.covered.insert(currency, Covered { days, gaps });
+        }
+        bank.summary.gaps.sort_unstable_by_key(|gap| (gap.first, gap.last));
+        bank.summary.gaps.dedup();
         bank.summary.proof = match () {
             () if self.proofs.contains(&Proof::Failed) => Proof::Failed,
             () if self.proofs.is_empty() || self.proofs.contains(&Proof::NotProvable) => Proof::NotProvable,

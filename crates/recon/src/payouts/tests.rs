@@ -38,14 +38,19 @@ impl Story {
         Self { payouts: payouts.into(), deposits: deposits.into(), rules }
     }
 
+    /// Statements from the first to the twentieth, in every currency.
+    fn covered(&self) -> BTreeMap<Currency, Covered> {
+        let covered = Covered { days: Days { first: day(1), last: day(20) }, gaps: Vec::new() };
+        self.payouts.iter().map(|payout| (payout.currency, covered.clone())).collect()
+    }
+
     fn groups(&self) -> Vec<Group> {
         meet(Question {
             payouts: &self.payouts,
             payout_days: Days::spanning(self.payouts.iter().filter_map(|payout| payout.date)),
             judged_days: None,
             deposits: &self.deposits,
-            statement_days: Some(Days { first: day(1), last: day(20) }),
-            gaps: &[],
+            covered: &self.covered(),
             rules: &self.rules,
         })
     }
@@ -214,13 +219,24 @@ fn what_is_not_due_is_in_transit_and_what_nobody_covers_is_not_judged() {
     );
     let ages: Vec<Option<i64>> = story.groups().iter().map(|group| group.age_days).collect();
     assert_eq!(ages, [None, None, None, Some(5), Some(4), None, None]);
+    // The dollars may go to an account of which nobody tells.
+    let dollars = Payout { currency: Currency::USD, ..payout("dollars", 9, 3) };
+    let covered = BTreeMap::from([(Currency::EUR, story.covered()[&Currency::EUR].clone())]);
+    let groups = meet(Question {
+        payouts: &[dollars],
+        payout_days: None,
+        judged_days: None,
+        deposits: &[],
+        covered: &covered,
+        rules: &story.rules,
+    });
+    assert_eq!(groups[0].outcome, PayoutOutcome::NotCovered);
     let groups = meet(Question {
         payouts: &story.payouts,
         payout_days: None,
         judged_days: None,
         deposits: &story.deposits,
-        statement_days: None,
-        gaps: &[],
+        covered: &BTreeMap::new(),
         rules: &story.rules,
     });
     let outcomes: BTreeSet<PayoutOutcome> = groups.iter().map(|group| group.outcome).collect();

@@ -46,8 +46,7 @@ impl ThirdLeg {
             payout_days: Days::spanning(payouts.iter().filter_map(|payout| payout.date)),
             judged_days,
             deposits: &bank.deposits,
-            statement_days: bank.summary.days,
-            gaps: &bank.summary.gaps,
+            covered: &bank.covered,
             rules,
         });
         groups.retain(|group| {

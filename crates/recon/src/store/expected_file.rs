@@ -55,6 +55,7 @@ impl Model {
             account: self.account.clone(),
             date,
             timezone: self.timezone.clone(),
+            bank_accounts: String::new(),
         }
     }
 }

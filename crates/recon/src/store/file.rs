@@ -51,6 +51,7 @@ pub struct Model {
     pub day_record_count: Option<i64>,
     pub covers_from: Option<NaiveDate>,
     pub covers_to: Option<NaiveDate>,
+    pub bank_accounts: String,
 }
 
 /// Files stand alone; tasks name them.
@@ -59,7 +60,7 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// What a file is about: one role of one day of one channel account.
+/// What a file is about: one role of one day of one channel account, and for a bank statement which of the bank's accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// What the file says.
@@ -72,6 +73,8 @@ pub struct Subject {
     pub date: NaiveDate,
     /// The zone that defines it.
     pub timezone: String,
+    /// The bank's accounts; empty for every other role, and where files of a day are meant whatever accounts they have.
+    pub bank_accounts: String,
 }
 
 impl Model {
@@ -83,6 +86,7 @@ impl Model {
             account: self.account.clone(),
             date: self.settlement_date,
             timezone: self.timezone.clone(),
+            bank_accounts: self.bank_accounts.clone(),
         }
     }
 }
@@ -321,7 +325,9 @@ pub async fn lock_subject(tx: &Tx, subject: &Subject) -> Result<()> {
 }
 
 fn about(subject: &Subject) -> Select<Entity> {
-    of_account(subject).filter(Column::SettlementDate.eq(subject.date))
+    of_account(subject)
+        .filter(Column::SettlementDate.eq(subject.date))
+        .filter(Column::BankAccounts.eq(subject.bank_accounts.as_str()))
 }
 
 /// Files of every day.

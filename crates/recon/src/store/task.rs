@@ -86,6 +86,7 @@ impl Model {
             account: self.account.clone(),
             date: self.task_date,
             timezone: self.timezone.clone(),
+            bank_accounts: String::new(),
         }
     }
 

@@ -30,6 +30,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_reversal_that_came_before_its_deposit_is_found,
     a_reversal_without_a_reference_is_about_all_deposits_of_its_amount,
     a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant,
+    statements_of_two_bank_accounts_stand_beside_each_other,
 );
 
 const EARLIER: &str = "2026-01-15";
@@ -94,6 +95,35 @@ async fn hand_over(app: &App, kind: &str, date: &str, role: &str, file: &[u8]) -
     let answer = app.upload(kind, &parts, file).await;
     assert_eq!(answer.status, 201, "{:?}", answer.json());
     answer.data()
+}
+
+/// Accounts of two currencies, as Stripe pays them out: the file of one takes nothing from the other, and says nothing of its
+/// payouts.
+async fn statements_of_two_bank_accounts_stand_beside_each_other(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let euros = bank_file(&[account("EUR", 2, "2026-01", (16, 20), &[(700, 19, "rent")])]);
+    let euros = hand_over(&app, "settlement-files", "2026-01-20", "bank_statement", &euros).await;
+    let day = next_run(&app, &day).await;
+    assert_eq!((&day["verdict"], &day["payout_diff_count"]), (&json!("not_provable"), &json!(0)), "{day}");
+    let dollars = |text| statement(20, &[(941, 19, text)]);
+    let first =
+        hand_over(&app, "settlement-files", "2026-01-20", "bank_statement", &dollars("po_first0001")).await;
+    assert_eq!((&first["outcome"], &first["file"]["bank_accounts"]), (&json!("new"), &json!("1234 USD")));
+    let day = next_run(&app, &day).await;
+    assert_eq!((&day["verdict"], &day["payout_diff_count"]), (&json!("reconciled"), &json!(0)), "{day}");
+    // A correction is one of its own account.
+    let second =
+        hand_over(&app, "settlement-files", "2026-01-20", "bank_statement", &dollars("PO FIRST 0001")).await;
+    assert_eq!(second["outcome"], "correction");
+    let status = async |file: &Value| {
+        let number = file["file"]["file_no"].as_str().unwrap_or_default();
+        app.get(&format!("/api/v1/reconciliation/settlement-files/{number}")).await.data()["status"].clone()
+    };
+    assert_eq!(
+        [status(&euros).await, status(&first).await, status(&second).await],
+        ["stored", "superseded", "stored"]
+    );
 }
 
 /// Two days that agree: what the first one earns is paid out on the second.

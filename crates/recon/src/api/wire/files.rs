@@ -71,6 +71,8 @@ pub struct SettlementFile {
     pub covers_from: Option<NaiveDate>,
     /// And the last one.
     pub covers_to: Option<NaiveDate>,
+    /// The bank accounts that it is about, each with its currency and as all of its forms are read: `DE89… EUR`.
+    pub bank_accounts: Option<String>,
     /// Rows that could not.
     pub reject_count: Option<i64>,
     /// The first of them, with line, column and reason.
@@ -112,6 +114,7 @@ impl From<file::Model> for SettlementFile {
             day_record_count: file.day_record_count,
             covers_from: file.covers_from,
             covers_to: file.covers_to,
+            bank_accounts: Some(file.bank_accounts).filter(|accounts| !accounts.is_empty()),
             reject_count: file.reject_count,
             rejects: file.rejects,
             same_as: file.same_as,
