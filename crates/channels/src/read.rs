@@ -95,6 +95,11 @@ impl BoundFormat {
         Self(bound)
     }
 
+    /// Whether rows are lines of fields, or records of several such lines.
+    pub fn is_csv(&self) -> bool {
+        !matches!(&*self.0, Bound::Ndjson)
+    }
+
     /// The business day of a time as the file prints it: in the zone of the day asked about, else in the file's own.
     /// `None` when it is no time, or the format has none.
     pub fn date_of(&self, text: &str, options: &ReadOptions) -> Option<NaiveDate> {

@@ -14,8 +14,10 @@ use super::rules::DiffType;
 use super::threads::both;
 use super::tolerance::Tolerance;
 
-/// How many differences are given out at once. Their rows' text is all that is in memory of them.
-const BATCH: usize = 16_384;
+/// How many differences are given out at once: first few, so that who writes them can begin, then twice as many each time. The
+/// text of their rows is all that is in memory of them.
+const FIRST_BATCH: usize = 2048;
+const LARGEST_BATCH: usize = 8192;
 /// The ordinal of a row that is not there; above every ordinal that is.
 const NO_ROW: u64 = (1 << 40) - 1;
 
@@ -194,18 +196,19 @@ pub struct DifferenceReader<'a> {
     listed: &'a Listed,
     left: &'a [DifferenceRef],
     next: u64,
+    batch: usize,
     threads: usize,
 }
 
 impl<'a> DifferenceReader<'a> {
     pub(super) fn new(listed: &'a Listed, threads: usize) -> Self {
-        Self { listed, left: &listed.refs, next: 0, threads }
+        Self { listed, left: &listed.refs, next: 0, batch: FIRST_BATCH, threads }
     }
 
     /// The next differences, or `None` after the last. Reads the rows' text from the files again, so it
     /// blocks, and fails when a file has changed since.
     pub fn next_batch(&mut self) -> Result<Option<DifferenceBatch<'a>>, EngineError> {
-        let (refs, left) = self.left.split_at(self.left.len().min(BATCH));
+        let (refs, left) = self.left.split_at(self.left.len().min(self.batch));
         if refs.is_empty() {
             return Ok(None);
         }
@@ -214,6 +217,7 @@ impl<'a> DifferenceReader<'a> {
         let first = self.next;
         self.left = left;
         self.next += refs.len() as u64;
+        self.batch = (self.batch * 2).min(LARGEST_BATCH);
         Ok(Some(DifferenceBatch { first, refs, listed, texts }))
     }
 }

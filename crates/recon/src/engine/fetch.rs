@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use memchr::memchr;
 use payops_channels::options::ReadOptions;
 use payops_channels::read::{BoundFormat, reread_rows};
 use payops_channels::row::{Kind, Position, Reject, Row, RowSink, Status};
@@ -45,10 +46,13 @@ pub(super) struct RowSource {
     pub(super) options: ReadOptions,
 }
 
-/// Blocks that are read as if they stood one behind the other, and the wanted rows in them.
+/// Blocks that are read as if they stood one behind the other, and the wanted rows in them. Of plain blocks there are only
+/// the lines of wanted rows, each a block.
 #[derive(Debug, Default)]
 struct Run<'w> {
     blocks: Vec<Block>,
+    /// The bytes of all plain blocks.
+    lines: Vec<u8>,
     wanted: &'w [u64],
 }
 
@@ -60,11 +64,12 @@ impl RowSource {
     pub(super) fn fetch(&self, wanted: &[u64]) -> io::Result<RowTexts> {
         let mut texts = RowTexts::default();
         let Some(bound) = &self.bound else { return Ok(texts) };
-        for run in self.runs(wanted) {
+        for run in self.runs(wanted, bound.is_csv())? {
             let Some(first) = run.blocks.first() else { continue };
             let mut reader = BlockReader {
                 file: &self.file.file,
                 blocks: &run.blocks,
+                lines: &run.lines,
                 offset: first.start.offset,
                 error: None,
             };
@@ -78,29 +83,66 @@ impl RowSource {
         Ok(texts)
     }
 
-    fn runs<'w>(&self, mut wanted: &'w [u64]) -> Vec<Run<'w>> {
+    fn runs<'w>(&self, mut wanted: &'w [u64], is_csv: bool) -> io::Result<Vec<Run<'w>>> {
         let mut runs = Vec::new();
-        let mut open = Run { blocks: Vec::new(), wanted };
-        let mut taken = 0;
-        let mut blocks = self.index.blocks(self.file.length).peekable();
-        while let (false, Some(block)) = (taken == wanted.len(), blocks.next()) {
-            let end = blocks.peek().map_or(u64::MAX, |next| next.start.ordinal);
-            let inside = wanted[taken..].iter().take_while(|ordinal| **ordinal < end).count();
-            if inside == 0 {
-                continue;
-            }
+        let (mut open, mut taken) = (Run::default(), 0);
+        let (mut text, mut read) = (Vec::new(), Ok(()));
+        self.index.blocks(self.file.length, wanted, |block, inside| {
+            let of_block = &wanted[taken..taken + inside];
             taken += inside;
+            if read.is_err() {
+                return;
+            }
+            if is_csv && block.is_plain() {
+                read = self.read_lines(block, of_block, &mut text, &mut open);
+                return;
+            }
             open.blocks.push(block);
             if block.ends_in_reject {
-                let (of_run, rest) = wanted.split_at(taken);
-                runs.push(Run { blocks: std::mem::take(&mut open.blocks), wanted: of_run });
-                (wanted, taken) = (rest, 0);
+                (open.wanted, wanted) = wanted.split_at(taken);
+                taken = 0;
+                runs.push(std::mem::take(&mut open));
+            }
+        });
+        open.wanted = &wanted[..taken];
+        runs.push(open);
+        read.map(|()| runs)
+    }
+
+    /// Adds the lines of the wanted rows of a plain block, as far as the file still has them. `text` is used again.
+    fn read_lines(
+        &self,
+        block: Block,
+        wanted: &[u64],
+        text: &mut Vec<u8>,
+        run: &mut Run<'_>,
+    ) -> io::Result<()> {
+        let bytes = usize::try_from(block.end_offset - block.start.offset).map_err(io::Error::other)?;
+        text.resize(bytes, 0);
+        match self.file.file.read_exact_at(text, block.start.offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            read => read?,
+        }
+        let (mut start, mut rest) = (block.start, text.as_slice());
+        for ordinal in wanted {
+            while let Some(end) = memchr(b'\n', rest) {
+                let (line, behind) = rest.split_at(end + 1);
+                let next = Position {
+                    offset: start.offset + line.len() as u64,
+                    line: start.line + 1,
+                    ordinal: start.ordinal + 1,
+                };
+                if start.ordinal == *ordinal {
+                    run.lines.extend_from_slice(line);
+                    run.blocks.push(Block::between(start, next, false));
+                }
+                (start, rest) = (next, behind);
+                if start.ordinal > *ordinal {
+                    break;
+                }
             }
         }
-        if !open.blocks.is_empty() {
-            runs.push(Run { blocks: open.blocks, wanted: &wanted[..taken] });
-        }
-        runs
+        Ok(())
     }
 }
 
@@ -109,6 +151,8 @@ impl RowSource {
 struct BlockReader<'a> {
     file: &'a File,
     blocks: &'a [Block],
+    /// The bytes of those that are plain.
+    lines: &'a [u8],
     offset: u64,
     /// Why the reading stopped early, if it did.
     error: Option<io::Error>,
@@ -120,6 +164,13 @@ impl Read for BlockReader<'_> {
             let left = usize::try_from(block.end_offset - self.offset).unwrap_or(usize::MAX);
             if left > 0 {
                 let wanted = left.min(buffer.len());
+                if let (true, Some((line, behind))) = (block.is_plain(), self.lines.split_at_checked(wanted))
+                {
+                    buffer[..wanted].copy_from_slice(line);
+                    self.lines = behind;
+                    self.offset += wanted as u64;
+                    return Ok(wanted);
+                }
                 match self.file.read_at(&mut buffer[..wanted], self.offset) {
                     Ok(0) => break,
                     Ok(count) => {

@@ -7,7 +7,7 @@
 //! # What is bounded
 //!
 //! Entries are held in memory up to [`Settings::memory`] and beyond it in a temporary file. Three things
-//! grow without that bound: half a byte a row for finding rows again; 16 bytes a difference; and the rows of
+//! grow without that bound: a quarter of a byte a row for finding rows again; 16 bytes a difference; and the rows of
 //! one single key, which are compared in memory together.
 //!
 //! # How sure a match is
@@ -36,6 +36,7 @@ mod reading;
 mod row_index;
 mod rules;
 mod side;
+mod slab;
 mod summary;
 mod tally;
 mod threads;
@@ -90,6 +91,7 @@ use pairing::PairingRules;
 use partitions::{Budget, half_filled_bytes, partition_bits};
 use row_index::RowIndex;
 use side::{SideRows, SideSettings};
+use threads::both;
 
 use crate::payouts::{
     BankSide, PayoutDifference, PayoutFact, PayoutRules, PayoutSummary, ThirdLeg, facts_of,
@@ -211,14 +213,19 @@ impl Outcome {
         export::Columns::of(&self.listed.tolerance)
     }
 
-    /// Gives each listed row to `take`, in order, and stops at its first error.
+    /// Gives each listed row to `take`, in order, and stops at its first error. While it takes some, the next are read.
     pub fn for_each_difference<E: From<EngineError>>(
         &self,
         mut take: impl FnMut(&Difference<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut reader = self.differences();
-        while let Some(batch) = reader.next_batch()? {
-            batch.iter().try_for_each(|difference| take(&difference))?;
+        let mut next = reader.next_batch()?;
+        while let Some(batch) = next {
+            let read = || reader.next_batch();
+            let (read, taken) =
+                both(self.threads, read, || batch.iter().try_for_each(|difference| take(&difference)));
+            taken?;
+            next = read?;
         }
         Ok(())
     }
@@ -323,7 +330,7 @@ fn open(side: Side, path: &Path) -> Result<OpenFile, EngineError> {
 fn entry_budget(settings: &Settings, bits: u32, file_bytes: u64) -> u64 {
     // Measured: what the process holds beyond its entries, marks and extents, at 1M and 10M rows a side.
     const PROGRAM: u64 = 36 << 20;
-    const FILE_BYTES_PER_BYTE_OF_MARKS: u64 = 160;
+    const FILE_BYTES_PER_BYTE_OF_MARKS: u64 = 320;
     let memory = settings.memory.max(PROGRAM);
     let half_filled = half_filled_bytes(bits, settings.threads);
     let marks = file_bytes / FILE_BYTES_PER_BYTE_OF_MARKS;

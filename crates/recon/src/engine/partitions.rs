@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::slab::Slab;
+
 /// The memory that is given to a partition at a time. Records of two, three and four words fill it.
 const EXTENT: u32 = 1536;
 const EXTENT_BYTES: usize = EXTENT as usize;
-/// The memory that a writer takes from the system at a time. None of it is there before it is written to.
-const SLAB: u32 = 768 * EXTENT;
 /// How much is collected before it is written to the temporary file.
 const WRITE_BYTES: usize = 256 << 10;
 /// The size a partition of both sides should have to be joined inside the processor's cache.
@@ -88,7 +88,7 @@ struct Part {
 /// What one thread has written.
 #[derive(Debug, Default)]
 struct Written {
-    slabs: Vec<Vec<u8>>,
+    slabs: Vec<Slab>,
     /// One for each partition; none when nothing was written.
     parts: Vec<Part>,
 }
@@ -213,8 +213,9 @@ impl<const N: usize> Writer<'_, N> {
             return Ok(place);
         }
         let slabs = &mut self.written.slabs;
-        if slabs.is_empty() || self.fresh == SLAB {
-            slabs.push(vec![0; SLAB as usize]);
+        let has_room = slabs.last().is_some_and(|slab| slab.len() - self.fresh as usize >= EXTENT_BYTES);
+        if !has_room {
+            slabs.push(Slab::following(slabs.len())?);
             self.fresh = 0;
         }
         let slab = u32::try_from(slabs.len() - 1).map_err(io::Error::other)?;

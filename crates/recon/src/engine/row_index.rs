@@ -1,4 +1,4 @@
-//! Where the rows of a file stand: one mark for every few rows, about half a byte a row.
+//! Where the rows of a file stand: one mark for every few rows, about a quarter of a byte a row.
 
 use payops_channels::row::Position;
 
@@ -27,7 +27,8 @@ pub(super) struct RowIndex {
     parts: Vec<PartIndex>,
 }
 
-/// The marks of a part of a file. Each is three variable-length numbers: the block's rows, bytes and lines.
+/// The marks of a part of a file. Each is a variable-length number: the block's bytes, and whether it has as many rows and
+/// lines as a block has, no reject among them. If not, two more follow: its rows and its lines.
 #[derive(Debug, Default)]
 pub(super) struct PartIndex {
     marks: Vec<u8>,
@@ -56,9 +57,13 @@ impl PartIndex {
             Some((_, open)) => {
                 let block = Block::between(*open, position, self.rejected);
                 *open = position;
-                put(&mut self.marks, block.rows << 1 | u64::from(block.ends_in_reject));
-                put(&mut self.marks, block.end_offset - block.start.offset);
-                put(&mut self.marks, block.lines);
+                let is_odd =
+                    (block.rows, block.lines, block.ends_in_reject) != (BLOCK_ROWS, BLOCK_ROWS, false);
+                put(&mut self.marks, (block.end_offset - block.start.offset) << 1 | u64::from(is_odd));
+                if is_odd {
+                    put(&mut self.marks, block.rows << 1 | u64::from(block.ends_in_reject));
+                    put(&mut self.marks, block.lines);
+                }
             }
             None => self.first_and_open = Some((position, position)),
         }
@@ -87,7 +92,12 @@ impl PartIndex {
 }
 
 impl Block {
-    fn between(start: Position, end: Position, ends_in_reject: bool) -> Self {
+    /// Whether each of its records is one line, with nothing between them.
+    pub(super) fn is_plain(&self) -> bool {
+        self.rows == self.lines && !self.ends_in_reject
+    }
+
+    pub(super) fn between(start: Position, end: Position, ends_in_reject: bool) -> Self {
         Self {
             start,
             end_offset: end.offset.max(start.offset),
@@ -112,29 +122,55 @@ impl RowIndex {
         Self { parts }
     }
 
-    /// The blocks in file order; the last ends at `file_length`.
-    pub(super) fn blocks(&self, file_length: u64) -> impl Iterator<Item = Block> {
-        self.parts.iter().enumerate().flat_map(move |(number, part)| {
-            let mut marks = part.marks.as_slice();
-            let mut start = part.first_and_open.map(|(first, _)| first);
-            std::iter::from_fn(move || {
-                let from = start?;
-                if marks.is_empty() {
-                    start = None;
-                    return Some(self.last_block(number, file_length));
-                }
-                let (rows, bytes, lines) = (get(&mut marks), get(&mut marks), get(&mut marks));
-                let block = Block {
-                    start: from,
-                    end_offset: from.offset + bytes,
-                    lines,
-                    rows: rows >> 1,
-                    ends_in_reject: rows & 1 == 1,
-                };
-                start = Some(block.end());
-                Some(block)
-            })
-        })
+    /// Gives `take` each block in which rows of `wanted` stand, which must ascend, in file order, and how many of them stand
+    /// there. The last block of the file ends at `file_length`.
+    pub(super) fn blocks(&self, file_length: u64, mut wanted: &[u64], mut take: impl FnMut(Block, usize)) {
+        let first_of = |(number, part): (usize, &PartIndex)| Some((number, part.first_and_open?.0));
+        let mut parts = self.parts.iter().enumerate().filter_map(first_of).peekable();
+        while let (Some((number, first)), Some(_)) = (parts.next(), wanted.first()) {
+            let end = parts.peek().map_or(u64::MAX, |(_, next)| next.ordinal);
+            let (inside, behind) = wanted.split_at(wanted.partition_point(|ordinal| *ordinal < end));
+            if !inside.is_empty() {
+                self.blocks_of_part(number, first, file_length, inside, &mut take);
+            }
+            wanted = behind;
+        }
+    }
+
+    fn blocks_of_part(
+        &self,
+        number: usize,
+        first: Position,
+        file_length: u64,
+        mut wanted: &[u64],
+        take: &mut impl FnMut(Block, usize),
+    ) {
+        let mut marks = self.parts[number].marks.as_slice();
+        let mut start = first;
+        while let (false, Some(next)) = (marks.is_empty(), wanted.first()) {
+            let bytes = get(&mut marks);
+            let (rows, lines) = if bytes & 1 == 1 {
+                (get(&mut marks), get(&mut marks))
+            } else {
+                (BLOCK_ROWS << 1, BLOCK_ROWS)
+            };
+            let block = Block {
+                start,
+                end_offset: start.offset + (bytes >> 1),
+                lines,
+                rows: rows >> 1,
+                ends_in_reject: rows & 1 == 1,
+            };
+            start = block.end();
+            if *next < start.ordinal {
+                let inside = wanted.iter().take_while(|ordinal| **ordinal < start.ordinal).count();
+                take(block, inside);
+                wanted = &wanted[inside..];
+            }
+        }
+        if !wanted.is_empty() {
+            take(self.last_block(number, file_length), wanted.len());
+        }
     }
 
     /// The block at the end of a part: it goes on to the first row of a later one.
@@ -199,7 +235,20 @@ mod tests {
                 at = Position { offset: at.offset + bytes, line: at.line + lines, ordinal: at.ordinal + 1 };
             }
             let index = RowIndex::of(parts);
-            let blocks: Vec<Block> = index.blocks(at.offset).collect();
+            let wanted: Vec<u64> = accepted.iter().map(|(at, _)| at.ordinal).collect();
+            let mut blocks = Vec::new();
+            let mut found = 0;
+            index.blocks(at.offset, &wanted, |block, count| {
+                blocks.push(block);
+                found += count;
+            });
+            prop_assert_eq!(found, wanted.len());
+            for number in 0..wanted.len() {
+                index.blocks(at.offset, &wanted[number..=number], |block, count| {
+                    let expected = blocks.iter().rfind(|block| block.start.ordinal <= wanted[number]);
+                    assert!(count == 1 && Some(&block) == expected);
+                });
+            }
             for pair in blocks.windows(2) {
                 prop_assert_eq!(pair[0].end_offset, pair[1].start.offset);
                 prop_assert_eq!(pair[0].start.ordinal + pair[0].rows, pair[1].start.ordinal);
