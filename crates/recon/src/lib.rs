@@ -80,6 +80,10 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/0022_lists_of_a_currency.sqlite.sql"),
         postgres: include_str!("../migrations/0022_lists_of_a_currency.postgres.sql"),
     },
+    Migration::portable(
+        "0023_ends_of_carried_rows",
+        include_str!("../migrations/0023_ends_of_carried_rows.sql"),
+    ),
     Migration::portable("0024_bank_accounts", include_str!("../migrations/0024_bank_accounts.sql")),
 ];
 

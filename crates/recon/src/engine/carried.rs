@@ -11,54 +11,89 @@ use super::entry::Side;
 /// The ordinal of the first carried row of a side: above those of all rows in a file.
 pub(super) const FIRST_ORDINAL: u64 = 1 << 39;
 
-/// A row of an earlier day.
+/// A row of an earlier day: about a hundred bytes and its texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CarriedRow {
-    /// What the money moved for.
-    pub kind: Kind,
-    /// The channel's id of the movement.
-    pub channel_trade_no: Vec<u8>,
-    /// Another id of a channel's charge.
-    pub charge_id: Vec<u8>,
-    /// The payment intent of a channel's charge.
-    pub payment_intent_id: Vec<u8>,
-    /// The row's own id in its source.
-    pub row_id: Vec<u8>,
-    /// Minor units.
-    pub amount: i64,
-    /// The currency of `amount`.
-    pub currency: Currency,
-    /// The status that counts; `None` contradicts nothing.
-    pub status: Option<Status>,
-    /// The status word as it stood in the source.
-    pub raw_status: Vec<u8>,
-    /// The payout that carried the movement.
-    pub payout_id: Vec<u8>,
-    /// The merchant.
-    pub merchant_id: Vec<u8>,
-    /// When the movement happened, as it stood in the source.
-    pub occurred_at: Vec<u8>,
+    kind: Kind,
+    status: Option<Status>,
     /// Whether this is the last time that it is looked for: unless it is found now, it is a difference.
-    pub is_due: bool,
+    is_due: bool,
+    currency: Currency,
+    amount: i64,
+    /// All texts, one behind the other: there may be millions of rows, and eight allocations are more than what they hold.
+    texts: Box<[u8]>,
+    /// Where each text ends.
+    ends: [u32; 8],
 }
 
 impl CarriedRow {
+    /// The row as an engine keeps it; it is due where `in_window` says so. Of a row of an earlier day, fee and net do not count.
+    pub fn of(row: &Row<'_>) -> Self {
+        let texts = [
+            row.channel_trade_no,
+            row.charge_id,
+            row.payment_intent_id,
+            row.row_id,
+            row.raw_status,
+            row.payout_id,
+            row.merchant_id,
+            row.occurred_at,
+        ];
+        let mut end = 0;
+        let ends = texts.map(|text| {
+            end += text.len();
+            // A row has a mebibyte at the most.
+            u32::try_from(end).unwrap_or(u32::MAX)
+        });
+        Self {
+            kind: row.kind,
+            status: row.status,
+            is_due: row.in_window,
+            currency: row.currency,
+            amount: row.amount,
+            texts: texts.concat().into(),
+            ends,
+        }
+    }
+
+    /// What the money moved for.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(super) fn as_row(&self) -> Row<'_> {
+        let mut start = 0;
+        let texts = self.ends.map(|end| {
+            let end = usize::try_from(end).unwrap_or(usize::MAX);
+            let text = self.texts.get(start..end).unwrap_or_default();
+            start = end;
+            text
+        });
+        let [
+            channel_trade_no,
+            charge_id,
+            payment_intent_id,
+            row_id,
+            raw_status,
+            payout_id,
+            merchant_id,
+            occurred_at,
+        ] = texts;
         Row {
             kind: self.kind,
-            channel_trade_no: &self.channel_trade_no,
-            charge_id: &self.charge_id,
-            payment_intent_id: &self.payment_intent_id,
-            row_id: &self.row_id,
+            channel_trade_no,
+            charge_id,
+            payment_intent_id,
+            row_id,
             amount: self.amount,
             currency: self.currency,
             status: self.status,
-            raw_status: &self.raw_status,
+            raw_status,
             fee: None,
             net: None,
-            payout_id: &self.payout_id,
-            merchant_id: &self.merchant_id,
-            occurred_at: &self.occurred_at,
+            payout_id,
+            merchant_id,
+            occurred_at,
             in_window: self.is_due,
         }
     }

@@ -148,7 +148,7 @@ impl<'a> SideBuilder<'a> {
     fn keep_carried(&self) -> io::Result<()> {
         let mut writer = self.writer();
         let rows = (carried::FIRST_ORDINAL..).zip(self.settings.carried.of(self.side));
-        for (ordinal, carried) in rows.filter(|(_, row)| row.kind.is_booked_by_platform()) {
+        for (ordinal, carried) in rows.filter(|(_, row)| row.kind().is_booked_by_platform()) {
             let row = carried.as_row();
             let key = writer.key(ordinal, &row)?;
             writer.entries.push(&Entry::new(key, ordinal, &row, false))?;

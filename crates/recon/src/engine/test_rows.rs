@@ -83,21 +83,7 @@ impl TestRow {
 impl From<&TestRow> for CarriedRow {
     /// A row of an earlier day; it is due where the row is inside the window.
     fn from(row: &TestRow) -> Self {
-        Self {
-            kind: row.kind,
-            channel_trade_no: row.trade_no.clone().into(),
-            charge_id: row.charge_id.clone().into(),
-            payment_intent_id: row.intent_id.clone().into(),
-            row_id: Vec::new(),
-            amount: row.amount,
-            currency: row.currency,
-            status: row.status,
-            raw_status: Vec::new(),
-            payout_id: Vec::new(),
-            merchant_id: Vec::new(),
-            occurred_at: row.occurred_at.clone().into(),
-            is_due: row.in_window,
-        }
+        Self::of(&row.as_row())
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use payops_channels::row::{Kind, Status};
+use payops_channels::row::{Kind, Row, Status};
 use payops_core::currency::Currency;
 use payops_core::time::Zone;
 use payops_platform::db::Tx;
@@ -21,10 +21,13 @@ use crate::Reconciliation;
 use crate::engine::{Carried, CarriedRow, CertifiedInput, DiffType, Difference, ListedRow};
 use crate::jobs::system;
 use crate::model::{CarriedEnd, CarriedSide, ReasonCode};
-use crate::store::carried::{self, Days, Model as StoredRow};
-use crate::store::record::{self, Model as Record, event};
+use crate::store::carried::{self, Days, LookedFor, Model as StoredRow};
+use crate::store::record::{self, event};
 use crate::store::task::{self, Model as Task};
 use crate::store::{choice, closing};
+
+/// How many events of records are written at once.
+const EVENTS_AT_ONCE: usize = 4_096;
 
 /// A row that a day looks for.
 #[derive(Debug, Clone)]
@@ -68,25 +71,23 @@ impl CarriedIn {
     /// What the task's day looks for now; what it does not find after `lookback_days` is missing.
     pub async fn of(conn: &impl ConnectionTrait, task: &Task, lookback_days: i32) -> Result<Self> {
         let timezone = zone_name(task);
-        let found = carried::looked_for(conn, days(task, &timezone), task.task_date).await?;
-        let (mut all, mut hash) = (Self::default(), Sha256::new());
-        for (stored, record) in &found {
+        let mut all = Self::default();
+        let hashed = for_each(conn, task, &timezone, |stored, row, bytes| {
             let is_due = (task.task_date - stored.first_date).num_days() >= i64::from(lookback_days);
-            let row = engine_row(stored, record, is_due)?;
-            let mut line = serde_json::to_vec(&facts(stored, record, &row)).map_err(Error::internal)?;
-            line.push(b'\n');
-            hash.update(&line);
-            all.bytes += line.len() as u64;
-            let wanted =
-                Wanted { record_id: record.id, task_id: stored.task_id, first_date: stored.first_date };
+            let wanted = Wanted {
+                record_id: stored.record_id,
+                task_id: stored.task_id,
+                first_date: stored.first_date,
+            };
             let (rows, places) = match stored.side {
                 CarriedSide::Platform => (&mut all.rows.platform, &mut all.platform),
                 CarriedSide::Channel => (&mut all.rows.channel, &mut all.channel),
             };
-            rows.push(row);
+            rows.push(CarriedRow::of(&Row { in_window: is_due, ..row }));
             places.push(wanted);
-        }
-        all.hash = (!found.is_empty()).then(|| hex::encode(hash.finalize()));
+            all.bytes += bytes;
+        });
+        all.hash = hashed.await?;
         Ok(all)
     }
 
@@ -151,7 +152,29 @@ pub struct Told {
 
 /// The hash of what the task's day looks for now; `None` when that is nothing.
 pub async fn hash_now(conn: &impl ConnectionTrait, task: &Task) -> Result<Option<String>> {
-    Ok(CarriedIn::of(conn, task, i32::MAX).await?.hash)
+    for_each(conn, task, &zone_name(task), |_, _, _| ()).await
+}
+
+/// Gives each row that the task's day looks for to `take`, with how many bytes of the hash it is; none is due. The hash is that
+/// of all; `None` when there are none.
+async fn for_each(
+    conn: &impl ConnectionTrait,
+    task: &Task,
+    timezone: &str,
+    mut take: impl FnMut(&LookedFor, Row<'_>, u64) + Send,
+) -> Result<Option<String>> {
+    let (mut hash, mut bytes) = (Sha256::new(), 0);
+    carried::for_each_looked_for(conn, days(task, timezone), task.task_date, |stored| {
+        let row = row_of(stored)?;
+        let mut line = serde_json::to_vec(&facts(stored, &row)).map_err(Error::internal)?;
+        line.push(b'\n');
+        hash.update(&line);
+        bytes += line.len() as u64;
+        take(stored, row, line.len() as u64);
+        Ok(())
+    })
+    .await?;
+    Ok((bytes > 0).then(|| hex::encode(hash.finalize())))
 }
 
 /// The days that a task is one of, `timezone` being [`zone_name`].
@@ -281,7 +304,10 @@ async fn note(
         actor: system().id,
         created_at: app.context.now(),
     };
-    record::insert_events(tx, records.into_iter().map(event).collect()).await
+    for batch in records.chunks(EVENTS_AT_ONCE) {
+        record::insert_events(tx, batch.iter().copied().map(event).collect()).await?;
+    }
+    Ok(())
 }
 
 /// The task's zone by the name that zones are known by now.
@@ -289,55 +315,47 @@ pub fn zone_name(task: &Task) -> String {
     Zone::named(&task.timezone).map_or_else(|_| task.timezone.clone(), |zone| zone.name().to_owned())
 }
 
-fn engine_row(stored: &StoredRow, record: &Record, is_due: bool) -> Result<CarriedRow> {
-    let broken =
-        |column| Error::impossible_row("reconciliation_records", column, record.id, "a carried row lacks it");
-    let (amount, currency, raw_status, row_id) = match stored.side {
-        CarriedSide::Platform => {
-            (record.platform_amount, &record.platform_currency, &record.platform_status, &record.payment_no)
-        }
-        CarriedSide::Channel => {
-            (record.channel_amount, &record.channel_currency, &record.channel_status, &record.channel_row_id)
-        }
+fn row_of<'a>(stored: &'a LookedFor) -> Result<Row<'a>> {
+    let broken = |column| {
+        let why = "a carried row lacks it";
+        Error::impossible_row("reconciliation_records", column, stored.record_id, why)
     };
-    let bytes = |text: &Option<String>| text.clone().unwrap_or_default().into_bytes();
-    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == record.kind);
-    let status = stored.status.as_deref();
-    let status = Status::ALL.into_iter().find(|known| status == Some(known.as_str()));
-    Ok(CarriedRow {
+    let bytes = |text: &'a Option<String>| text.as_deref().unwrap_or_default().as_bytes();
+    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == stored.kind);
+    let status = Status::ALL.into_iter().find(|known| stored.status.as_deref() == Some(known.as_str()));
+    let currency = stored.currency.as_deref().and_then(|code| code.parse().ok());
+    Ok(Row {
         kind: kind.ok_or_else(|| broken("kind"))?,
-        channel_trade_no: bytes(&record.channel_trade_no),
+        channel_trade_no: bytes(&stored.channel_trade_no),
         charge_id: bytes(&stored.charge_id),
         payment_intent_id: bytes(&stored.payment_intent_id),
-        row_id: bytes(row_id),
-        amount: amount.ok_or_else(|| broken("amount"))?,
-        currency: currency.as_deref().and_then(|code| code.parse().ok()).ok_or_else(|| broken("currency"))?,
+        row_id: bytes(&stored.row_id),
+        amount: stored.amount.ok_or_else(|| broken("amount"))?,
+        currency: currency.ok_or_else(|| broken("currency"))?,
         // What was pending then is not known to be so still: the channel's row says that it went through.
         status: status.filter(|status| *status != Status::Pending),
-        raw_status: bytes(raw_status),
-        payout_id: bytes(&record.payout_id),
-        merchant_id: bytes(&record.merchant_id),
-        occurred_at: bytes(&record.occurred_at),
-        is_due,
+        raw_status: bytes(&stored.raw_status),
+        fee: None,
+        net: None,
+        payout_id: bytes(&stored.payout_id),
+        merchant_id: bytes(&stored.merchant_id),
+        occurred_at: bytes(&stored.occurred_at),
+        in_window: false,
     })
 }
 
-fn facts<'a>(stored: &'a StoredRow, record: &'a Record, row: &CarriedRow) -> Facts<'a> {
-    let (row_id, raw_status) = match stored.side {
-        CarriedSide::Platform => (&record.payment_no, &record.platform_status),
-        CarriedSide::Channel => (&record.channel_row_id, &record.channel_status),
-    };
+fn facts<'a>(stored: &'a LookedFor, row: &Row<'_>) -> Facts<'a> {
     Facts {
         first_date: stored.first_date,
         side: stored.side,
-        kind: &record.kind,
-        channel_trade_no: &record.channel_trade_no,
+        kind: &stored.kind,
+        channel_trade_no: &stored.channel_trade_no,
         charge_id: &stored.charge_id,
         payment_intent_id: &stored.payment_intent_id,
-        row_id,
+        row_id: &stored.row_id,
         amount: row.amount,
         currency: row.currency,
         status: &stored.status,
-        raw_status,
+        raw_status: &stored.raw_status,
     }
 }

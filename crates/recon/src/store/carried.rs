@@ -5,11 +5,13 @@ use payops_platform::db::Tx;
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Cond, OnConflict};
-use sea_orm::{IntoActiveModel, QueryOrder};
+use sea_orm::{DbBackend, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, Statement};
 
 use crate::model::{CarriedEnd, CarriedSide, Channel};
-use crate::store::record;
+use crate::store::record::{self, FINISHED};
 
+/// How many rows one statement reads.
+const ROWS_AT_ONCE: u64 = 2_000;
 /// How many rows one statement carries.
 const ROWS_PER_STATEMENT: usize = 500;
 
@@ -73,41 +75,164 @@ pub async fn insert_all(tx: &Tx, rows: Vec<Model>) -> Result<()> {
     Ok(())
 }
 
-/// What the task of `date` looks for: rows of earlier days that no task of a day before `date` has closed, the oldest
-/// first. The order depends on nothing but what the rows say.
-pub async fn looked_for(
+/// A row that a day looks for, as its record tells it.
+#[derive(Debug, FromQueryResult)]
+pub struct LookedFor {
+    /// The record of the first day.
+    pub record_id: Uuid,
+    /// That day's task.
+    pub task_id: Uuid,
+    /// That day.
+    pub first_date: NaiveDate,
+    /// Whose row it is.
+    pub side: CarriedSide,
+    /// The status in payops' vocabulary.
+    pub status: Option<String>,
+    /// Another id of a channel's charge.
+    pub charge_id: Option<String>,
+    /// The payment intent of a channel's charge.
+    pub payment_intent_id: Option<String>,
+    /// The rest is of the record, each as of the side that has the row.
+    pub kind: String,
+    /// The channel's id of the movement.
+    pub channel_trade_no: Option<String>,
+    /// The row's own id in its source.
+    pub row_id: Option<String>,
+    /// Minor units.
+    pub amount: Option<i64>,
+    /// The currency of `amount`.
+    pub currency: Option<String>,
+    /// The status word as it stood in the source.
+    pub raw_status: Option<String>,
+    /// The payout that carried the movement.
+    pub payout_id: Option<String>,
+    /// The merchant.
+    pub merchant_id: Option<String>,
+    /// When the movement happened, as it stood in the source.
+    pub occurred_at: Option<String>,
+    identity: String,
+}
+
+/// A task of which rows are looked for.
+#[derive(Debug, FromQueryResult)]
+struct Origin {
+    task_id: Uuid,
+}
+
+/// Gives what the task of `date` looks for to `take`: rows of earlier days that no task of a day before `date` has closed, the
+/// oldest first. The order depends on nothing but the tasks and what the rows say. There may be millions, and a result is in
+/// memory as a whole: they are read in pieces.
+pub async fn for_each_looked_for(
     conn: &impl ConnectionTrait,
     days: Days<'_>,
     date: NaiveDate,
-) -> Result<Vec<(Model, record::Model)>> {
-    let rows = Entity::find()
-        .find_also_related(record::Entity)
-        .filter(Column::Channel.eq(days.channel))
-        .filter(Column::Account.eq(days.account))
-        .filter(Column::Timezone.eq(days.timezone))
-        .filter(Column::FirstDate.lt(date))
-        .filter(not_before(date))
-        .filter(record::shown())
-        .order_by_asc(Column::FirstDate)
-        .order_by_asc(record::Column::Identity)
-        .all(conn)
-        .await?;
-    Ok(rows.into_iter().filter_map(|(row, record)| Some((row, record?))).collect())
+    mut take: impl FnMut(&LookedFor) -> Result<()> + Send,
+) -> Result<()> {
+    let backend = conn.get_database_backend();
+    let origins = "SELECT DISTINCT first_date, task_id FROM reconciliation_carried_rows \
+         WHERE channel = $1 AND account = $2 AND timezone = $3 AND first_date < $4 \
+         AND (closed_date IS NULL OR closed_date >= $4) ORDER BY first_date, task_id";
+    let values = [days.channel.into(), days.account.into(), days.timezone.into(), date.into()];
+    for origin in
+        Origin::find_by_statement(Statement::from_sql_and_values(backend, origins, values)).all(conn).await?
+    {
+        let mut after = String::new();
+        loop {
+            let rows = of_origin(conn, origin.task_id, date, &after).await?;
+            let Some(last) = rows.last() else { break };
+            after.clone_from(&last.identity);
+            rows.iter().try_for_each(&mut take)?;
+        }
+    }
+    Ok(())
+}
+
+/// Some of the rows of one task, by identity after `after`.
+async fn of_origin(
+    conn: &impl ConnectionTrait,
+    task_id: Uuid,
+    date: NaiveDate,
+    after: &str,
+) -> Result<Vec<LookedFor>> {
+    let backend = conn.get_database_backend();
+    // SQLite would begin with the carried rows, and sort them for every piece; so joined it walks the task by identity.
+    let join = if backend == DbBackend::Sqlite { " CROSS JOIN " } else { " JOIN " };
+    let of_side = |name: &str, ours: &str, theirs: &str| {
+        format!(
+            "CASE carried.side WHEN 'platform' THEN reconciliation_records.{ours} \
+             ELSE reconciliation_records.{theirs} END AS {name}"
+        )
+    };
+    let of_side = [
+        of_side("row_id", "payment_no", "channel_row_id"),
+        of_side("amount", "platform_amount", "channel_amount"),
+        of_side("currency", "platform_currency", "channel_currency"),
+        of_side("raw_status", "platform_status", "channel_status"),
+    ]
+    .join(", ");
+    let sql = format!(
+        "SELECT carried.record_id, carried.task_id, carried.first_date, carried.side, carried.status, carried.charge_id, \
+         carried.payment_intent_id, reconciliation_records.kind, reconciliation_records.channel_trade_no, {of_side}, \
+         reconciliation_records.payout_id, reconciliation_records.merchant_id, reconciliation_records.occurred_at, \
+         reconciliation_records.identity \
+         FROM reconciliation_records{join}reconciliation_carried_rows AS carried \
+         ON carried.record_id = reconciliation_records.id \
+         WHERE reconciliation_records.task_id = $1 AND reconciliation_records.identity > $2 \
+         AND reconciliation_records.gone_at IS NULL AND {FINISHED} \
+         AND (carried.closed_date IS NULL OR carried.closed_date >= $3) \
+         ORDER BY reconciliation_records.identity LIMIT {ROWS_AT_ONCE}"
+    );
+    let statement = Statement::from_sql_and_values(backend, sql, [task_id.into(), after.into(), date.into()]);
+    Ok(LookedFor::find_by_statement(statement).all(conn).await?)
+}
+
+/// A carried row by its ends: where it comes from, and what has become of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
+pub struct Ends {
+    /// The record of the first day.
+    pub record_id: Uuid,
+    /// That day's task.
+    pub task_id: Uuid,
+    /// That day.
+    pub first_date: NaiveDate,
+    /// The later task that has closed it.
+    pub closed_by: Option<Uuid>,
+    /// How.
+    pub closed_as: Option<CarriedEnd>,
+}
+
+fn ends() -> Select<Entity> {
+    let columns = [Column::RecordId, Column::TaskId, Column::FirstDate, Column::ClosedBy, Column::ClosedAs];
+    Entity::find().select_only().columns(columns)
 }
 
 /// The rows that a task has closed.
-pub async fn closed_by(tx: &Tx, task_id: Uuid) -> Result<Vec<Model>> {
-    Ok(Entity::find().filter(Column::ClosedBy.eq(task_id)).all(tx.conn()).await?)
+pub async fn closed_by(tx: &Tx, task_id: Uuid) -> Result<Vec<Ends>> {
+    let (mut found, mut after) = (Vec::new(), Uuid::nil());
+    loop {
+        let rows: Vec<Ends> = ends()
+            .filter(Column::ClosedBy.eq(task_id))
+            .filter(Column::RecordId.gt(after))
+            .order_by_asc(Column::RecordId)
+            .limit(ROWS_AT_ONCE)
+            .into_model()
+            .all(tx.conn())
+            .await?;
+        let Some(last) = rows.last() else { return Ok(found) };
+        after = last.record_id;
+        found.extend(rows);
+    }
 }
 
 /// Those of the rows that no task of a day before `date` has closed. They cannot change while the tasks that they come from
 /// are locked.
-pub async fn not_closed_before(tx: &Tx, rows: &[Uuid], date: NaiveDate) -> Result<Vec<Model>> {
+pub async fn not_closed_before(tx: &Tx, rows: &[Uuid], date: NaiveDate) -> Result<Vec<Ends>> {
     let mut found = Vec::new();
     for batch in rows.chunks(ROWS_PER_STATEMENT) {
-        let rows = Entity::find()
+        let rows: Vec<Ends> = ends()
             .filter(Column::RecordId.is_in(batch.iter().copied()))
             .filter(not_before(date))
+            .into_model()
             .all(tx.conn())
             .await?;
         found.extend(rows);

@@ -493,10 +493,12 @@ pub async fn after(
 /// Which records are to be seen: those that are not gone, and not of a run that is still being written down.
 pub(super) fn shown() -> Cond {
     // No join, of which PostgreSQL has no idea how many rows it would leave.
-    let finished = "(reconciliation_records.task_id, reconciliation_records.added_run) NOT IN \
-         (SELECT id, saving_run FROM reconciliation_tasks WHERE saving_run IS NOT NULL)";
-    Cond::all().add(Column::GoneAt.is_null()).add(Expr::cust(finished))
+    Cond::all().add(Column::GoneAt.is_null()).add(Expr::cust(FINISHED))
 }
+
+/// Of a record: its run is written down.
+pub(super) const FINISHED: &str = "(reconciliation_records.task_id, reconciliation_records.added_run) NOT IN \
+     (SELECT id, saving_run FROM reconciliation_tasks WHERE saving_run IS NOT NULL)";
 
 fn cursor_of(record: &Model) -> Cursor {
     Cursor { task_id: record.task_id, ordinal: record.ordinal }
