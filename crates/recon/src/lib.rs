@@ -85,6 +85,7 @@ pub const MIGRATIONS: &[Migration] = &[
         include_str!("../migrations/0023_ends_of_carried_rows.sql"),
     ),
     Migration::portable("0024_bank_accounts", include_str!("../migrations/0024_bank_accounts.sql")),
+    Migration::portable("0025_stated_payouts", include_str!("../migrations/0025_stated_payouts.sql")),
 ];
 
 /// What the service is told at its start.

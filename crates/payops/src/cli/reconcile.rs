@@ -18,7 +18,7 @@ use payops_channels::Window;
 use payops_core::random::{Random, SystemRandom};
 use payops_core::time::{DayWindow, Zone, business_date};
 use payops_recon::engine::{self, CutOff, EngineError, Outcome, Settings, Side, Verdict};
-use payops_recon::payouts::{BankSide, PayoutRules};
+use payops_recon::payouts::{BankSide, PayoutLists, PayoutRules};
 
 use inputs::Inputs;
 use output::Outputs;
@@ -227,8 +227,8 @@ fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> 
         .map_err(|error| engine_failure(args, &error))?;
 
     if let Some(bank) = inputs.bank {
-        let payouts_are_stated = args.payouts.is_some();
-        let side = BankSide { other_payouts: inputs.payouts, payouts_are_stated, ..BankSide::of(bank) };
+        let lists = args.payouts.is_some().then(|| PayoutLists::of_report(&inputs.payouts));
+        let side = BankSide { other_payouts: inputs.payouts, lists, ..BankSide::of(bank) };
         outcome.tie_to_bank(side, &payout_rules(args));
     }
     display.writing(outcome.listed());

@@ -118,6 +118,11 @@ pub enum Reason {
     },
     /// Rows, payouts and deposits do not contradict each other, and a part of the proof is missing.
     ThreeWayNotProvable,
+    /// Payouts that rows name and no report lists, though all that could are there.
+    PayoutsNotListed {
+        /// How many.
+        count: u64,
+    },
     /// No row of either file lies on the day asked about, though the files have rows.
     NothingOnTheDay,
 }
@@ -129,6 +134,7 @@ impl Reason {
             Self::Differences { .. } | Self::PayoutDifferences { .. } => Verdict::Differences,
             Self::SummaryMissing
             | Self::ThreeWayNotProvable
+            | Self::PayoutsNotListed { .. }
             | Self::TrailerMissing
             | Self::TotalsMissing { .. }
             | Self::NothingOnTheDay => Verdict::NotProvable,
@@ -187,6 +193,10 @@ impl fmt::Display for Reason {
             }
             Self::ThreeWayNotProvable => {
                 f.write_str("rows, payouts and bank cannot be proven to be the same money")
+            }
+            Self::PayoutsNotListed { count } => {
+                let payouts = of(count, "payout", "payouts");
+                write!(f, "the rows name {payouts} that no report of payouts lists")
             }
             Self::NothingOnTheDay => f.write_str("no row of either file lies on the day asked about"),
         }
@@ -257,6 +267,7 @@ pub(super) fn of_payouts(payouts: &PayoutSummary, known: &[Reason]) -> Vec<Reaso
     let statements = pages.len() as u64;
     let totals_failed = payouts.bank.proof == Proof::Failed && (pages.is_empty() || !totals.is_empty());
     let contradicted: u64 = payouts.currencies.values().map(|tie| tie.contradicted).sum();
+    let unlisted: u64 = payouts.currencies.values().map(|tie| tie.unlisted).sum();
     let reasons = [
         (contradicted > 0 && !is_told, Reason::PayoutsBroken { count: contradicted }),
         (rejects > 0, Reason::BankRejects { count: rejects }),
@@ -264,6 +275,7 @@ pub(super) fn of_payouts(payouts: &PayoutSummary, known: &[Reason]) -> Vec<Reaso
         (totals_failed, Reason::BankTotalsFailed),
         (differences > 0, Reason::PayoutDifferences { count: differences }),
         (payouts.proof == ThreeWayProof::NotProvable, Reason::ThreeWayNotProvable),
+        (unlisted > 0, Reason::PayoutsNotListed { count: unlisted }),
     ];
     reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()
 }
@@ -315,7 +327,7 @@ mod tests {
         };
         let reasons = |rows, known: &[Reason]| {
             of_payouts(
-                &PayoutSummary::new(std::slice::from_ref(&group), &[payout(rows)], &[], bank.clone()),
+                &PayoutSummary::new(std::slice::from_ref(&group), &[payout(rows)], &[], &[], bank.clone()),
                 known,
             )
         };

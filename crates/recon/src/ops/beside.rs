@@ -5,6 +5,7 @@
 //! what a day says of payouts comes from its own files alone, so a day that is started again for that has nothing new to say
 //! to others.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -12,6 +13,7 @@ use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
 use payops_platform::jobs::{self, EnqueueOptions};
 use sea_orm::ConnectionTrait;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::Reconciliation;
@@ -19,22 +21,54 @@ use crate::engine::CertifiedInput;
 use crate::jobs::{LookBeside, MOST_ATTEMPTS, system};
 use crate::model::{FileRole, TaskStatus};
 use crate::ops::{channel_settings, days, tasks};
-use crate::payouts::PayoutFact;
+use crate::payouts::{PayoutFact, PayoutLists, PayoutRules};
 use crate::store::payout;
 use crate::store::task::{self, Model as Task};
 
-/// The hash of what files say of payouts.
-pub fn hash_of(facts: &[PayoutFact]) -> Result<String> {
-    let facts = serde_json::to_vec(facts).map_err(Error::internal)?;
-    Ok(CertifiedInput::read("", facts.as_slice()).map_err(Error::internal)?.sha256)
+/// What other days say of payouts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Beside {
+    /// What the files of the days around say.
+    pub facts: Vec<PayoutFact>,
+    /// What reports there are besides the day's own, where its rows name payouts that these do not list.
+    pub lists: PayoutLists,
+}
+
+impl Beside {
+    /// What they say to a task whose `own` files, a report of payouts among them, say this.
+    pub async fn of(
+        conn: &impl ConnectionTrait,
+        task: &Task,
+        rules: &PayoutRules,
+        own: &[PayoutFact],
+    ) -> Result<Self> {
+        let facts = payout::of_other_days(conn, task, days::payouts_beside(task.task_date, rules)).await?;
+        let named = own.iter().filter(|fact| fact.is_only_named());
+        let named: BTreeSet<String> = named.map(|fact| fact.id.replace('\0', "")).collect();
+        let mut lists = PayoutLists::default();
+        if !named.is_empty() {
+            let window = task.task_date..=*days::statement_days(task.task_date, rules).end();
+            lists.days.extend(task::stating_payouts(conn, &task.subject(FileRole::Payouts), window).await?);
+            // Whether its own report is there is no news of others.
+            lists.days.remove(&task.task_date);
+            lists.elsewhere = payout::known_elsewhere(conn, task, &named).await?;
+        }
+        Ok(Self { facts, lists })
+    }
+
+    /// A hash of it.
+    pub fn hash(&self) -> Result<String> {
+        let said = serde_json::to_vec(self).map_err(Error::internal)?;
+        Ok(CertifiedInput::read("", said.as_slice()).map_err(Error::internal)?.sha256)
+    }
 }
 
 /// Whether a task's last run was compared with the bank, and would know otherwise of the payouts of other days now.
 pub async fn knows_more(conn: &impl ConnectionTrait, task: &Task) -> Result<bool> {
     let Some(known) = &task.open_payouts_hash else { return Ok(false) };
     let rules = channel_settings::payout_rules_of(conn, &task.subject(FileRole::BankStatement)).await?;
-    let facts = payout::of_other_days(conn, task, days::payouts_beside(task.task_date, &rules)).await?;
-    Ok(hash_of(&facts)? != *known)
+    let own = if task.payouts_are_stated { payout::of_task(conn, task.id).await? } else { Vec::new() };
+    Ok(Beside::of(conn, task, &rules, &own).await?.hash()? != *known)
 }
 
 /// The files of a task's day say something else of payouts than before: the days beside it are looked at, in a transaction of
@@ -57,13 +91,14 @@ pub async fn look(app: &Reconciliation, task_id: Uuid) -> Result<()> {
             let subject = task.subject(FileRole::BankStatement);
             let rules = channel_settings::payout_rules_of(tx.conn(), &subject).await?;
             let beside = days::payouts_beside(task.task_date, &rules);
-            for id in task::holding_days(tx.conn(), &subject, beside).await? {
-                let seen = task::find(tx.conn(), id).await?;
+            let mut ids = task::holding_days(tx.conn(), &subject, beside).await?;
+            ids.extend(payout::naming_the_same(tx.conn(), &task).await?);
+            for seen in task::named(tx.conn(), &ids).await? {
                 // A run under way may be about to end with what it knew before.
                 if seen.open_payouts_hash.is_none() && seen.status != TaskStatus::Processing {
                     continue;
                 }
-                let other = task::lock(tx, id).await?;
+                let other = task::lock(tx, seen.id).await?;
                 if other.status == TaskStatus::Completed && knows_more(tx.conn(), &other).await? {
                     tasks::execute(&app, tx, &system(), other.id).await?;
                 }

@@ -25,9 +25,8 @@ use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus, TaskSt
 use crate::ops::days;
 use crate::ops::files::{self, Announced, Consent, Contents, Outcome, Taken};
 use crate::ops::run::{Running, Stop, next_look};
-use crate::payouts::{PayoutFact, PayoutRules};
+use crate::payouts::PayoutRules;
 use crate::store::file::{self, Model as StoredFile, Subject};
-use crate::store::payout;
 use crate::store::task::{self, Model as Task};
 
 /// How long a report may stay pending before it is given up. Runs of more than ten minutes are usual, of
@@ -52,27 +51,12 @@ pub struct Inputs {
     /// The channel's reports of the day's payouts and of the rows that they carry: those that could be had, where there are
     /// bank statements.
     pub payouts: Vec<StoredFile>,
-    /// What the files of other days say of payouts, where there are bank statements.
-    pub other_payouts: Vec<PayoutFact>,
 }
 
 /// The bank statements that are there for the payouts of the task's day. Nobody is asked for them: without any, payouts are
 /// not followed.
 pub async fn bank(running: &Running<'_>, rules: &PayoutRules) -> Result<Vec<StoredFile>, Stop> {
     Ok(days::bank_statements(running.app.context.db.read(), &running.task, rules).await?)
-}
-
-/// What the files of the days around the task's say of payouts, where these are followed.
-pub async fn other_payouts(
-    running: &Running<'_>,
-    bank: &[StoredFile],
-    rules: &PayoutRules,
-) -> Result<Vec<PayoutFact>, Stop> {
-    if bank.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (conn, task) = (running.app.context.db.read(), &running.task);
-    Ok(payout::of_other_days(conn, task, days::payouts_beside(task.task_date, rules)).await?)
 }
 
 /// The channel's reports of the day's payouts. Each costs minutes at Stripe, so they are asked for only where payouts are

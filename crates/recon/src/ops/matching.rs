@@ -22,13 +22,14 @@ use crate::error;
 use crate::file_store::disk;
 use crate::formats::{self, Inspection};
 use crate::model::{Channel, FileRole, Phase};
+use crate::ops::bank_reversals;
+use crate::ops::beside::Beside;
 use crate::ops::carry::{self, CarriedIn};
 use crate::ops::channel_settings::Matching;
 use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
-use crate::ops::{bank_reversals, beside};
 use crate::payouts::{BankSide, Days, PayoutFact, ThirdLeg, Trace, facts_together};
 use crate::store::channel_settings;
 use crate::store::file::Model as StoredFile;
@@ -110,17 +111,20 @@ fn compare(
     };
     let mut outcome = day.reconcile(balance.as_ref(), observer)?;
     let mut payouts = outcome.payouts().to_vec();
-    let mut deposits = BTreeSet::new();
+    let (mut beside, mut deposits, mut payouts_are_stated) = (None, BTreeSet::new(), false);
     if !files.bank.is_empty() {
         files.bank.iter().chain(&files.payouts).try_for_each(|file| verify(app, file))?;
         let reports = PayoutReports::read(app, &files.payouts)?;
         payouts = facts_together(payouts.iter().chain(&reports.facts));
+        payouts_are_stated = reports.are_stated;
+        let conn = app.context.db.read();
+        let own = if payouts_are_stated { payouts.as_slice() } else { &[] };
+        let others = beside.insert(runtime.block_on(Beside::of(conn, &task, &by.payouts, own))?);
         let third_leg = loop {
-            let side = bank_side(app, &task, &files, &reports)?;
+            let side = bank_side(app, &task, &files, &reports, others)?;
             let third_leg = ThirdLeg::of(outcome.payouts(), side, &by.payouts);
             deposits.extend(third_leg.0.arrivals());
             let known: Vec<Trace> = deposits.iter().copied().collect();
-            let conn = app.context.db.read();
             let found = runtime.block_on(bank_reversals::statements(conn, &task, &files.bank, &known))?;
             if found == files.bank_reversals {
                 break third_leg;
@@ -130,13 +134,12 @@ fn compare(
         };
         outcome.add_third_leg(third_leg);
     }
-    let certificate = certify(&task, (&files, rules, &carried, &by), &outcome)?;
+    let open_payouts_hash = beside.map(|beside| beside.hash()).transpose()?;
+    let certificate = certify(&task, (&files, rules, &carried, &by), open_payouts_hash.as_ref(), &outcome)?;
     let readings = vec![
         (files.platform.id, Inspection::of(&outcome.summary.platform)),
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
     ];
-    let has_third_leg = outcome.summary.payouts.is_some();
-    let open_payouts_hash = has_third_leg.then(|| beside::hash_of(&files.other_payouts)).transpose()?;
     let bank_files = files.bank.iter().chain(&files.bank_reversals).map(|file| file.id).collect();
     let deposits = deposits.into_iter().collect();
     Ok(Findings {
@@ -148,6 +151,7 @@ fn compare(
         bank_files,
         deposits,
         payouts,
+        payouts_are_stated,
         open_payouts_hash,
     })
 }
@@ -176,7 +180,13 @@ impl PayoutReports {
 }
 
 /// The bank statements, and the payouts of the days around: a deposit of the task's day must be explained by one of them.
-fn bank_side(app: &Reconciliation, task: &Task, files: &Inputs, reports: &PayoutReports) -> Result<BankSide> {
+fn bank_side(
+    app: &Reconciliation,
+    task: &Task,
+    files: &Inputs,
+    reports: &PayoutReports,
+    beside: &Beside,
+) -> Result<BankSide> {
     let exponents = match task.channel {
         Channel::Stripe => Exponents::Stripe,
         Channel::Paypal => Exponents::PayPal,
@@ -184,8 +194,12 @@ fn bank_side(app: &Reconciliation, task: &Task, files: &Inputs, reports: &Payout
     };
     Ok(BankSide {
         bank: formats::bank(app, &files.bank, &files.bank_reversals, exponents)?,
-        other_payouts: [reports.facts.as_slice(), &files.other_payouts].concat(),
-        payouts_are_stated: reports.are_stated,
+        other_payouts: [reports.facts.as_slice(), &beside.facts].concat(),
+        lists: reports.are_stated.then(|| {
+            let mut lists = beside.lists.clone();
+            lists.days.insert(task.task_date);
+            lists
+        }),
         judged_days: Some(Days { first: task.task_date, last: task.task_date }),
     })
 }
@@ -274,6 +288,7 @@ fn verify(app: &Reconciliation, file: &StoredFile) -> Result<()> {
 fn certify(
     task: &Task,
     (files, rules, carried, by): (&Inputs, Option<Followed>, &CarriedIn, &Matching),
+    beside_hash: Option<&String>,
     outcome: &Outcome,
 ) -> Result<Certificate> {
     let mut out = BufWriter::with_capacity(1 << 16, Hashed::new(sink()));
@@ -307,11 +322,10 @@ fn certify(
         inputs.push(input);
         parameters.push(("lookback_days".to_owned(), by.lookback_days.to_string()));
     }
-    if !files.bank.is_empty() {
+    if let Some(others) = beside_hash {
         parameters.push(("payout_window".to_owned(), by.payouts.days_after.to_string()));
         parameters.push(("payout_words".to_owned(), by.payouts.words.join(",")));
-        let others = beside::hash_of(&files.other_payouts)?;
-        parameters.push(("payouts_of_other_days_sha256".to_owned(), others));
+        parameters.push(("payouts_of_other_days_sha256".to_owned(), others.clone()));
     }
     Ok(Certificate::new(inputs, parameters, hashed.finish().1))
 }

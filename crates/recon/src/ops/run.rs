@@ -125,9 +125,8 @@ impl Running<'_> {
         let begun = Instant::now();
         self.report(Phase::Matching, 0, None).await?;
         let span = tracing::info_span!("reconciliation.PerformMatching");
-        let other_payouts = inputs::other_payouts(self, &bank, &by.payouts).await?;
         let bank_reversals = Vec::new();
-        let files = Inputs { settlement, summary, platform, bank, bank_reversals, payouts, other_payouts };
+        let files = Inputs { settlement, summary, platform, bank, bank_reversals, payouts };
         let findings = matching::perform(self, &files, by).instrument(span).await?;
         let rows = findings.outcome.summary.platform.rows + findings.outcome.summary.channel.rows;
         self.app.metrics.phase_done(Phase::Matching, rows, begun.elapsed());

@@ -57,6 +57,8 @@ pub struct Findings {
     pub deposits: Vec<Trace>,
     /// What the day's files say of payouts, one fact for a payout.
     pub payouts: Vec<PayoutFact>,
+    /// Whether a report of the day's payouts is among them.
+    pub payouts_are_stated: bool,
     /// The hash of what the files of other days say of them, where they were compared with the bank.
     pub open_payouts_hash: Option<String>,
 }
@@ -109,7 +111,8 @@ pub async fn save(
     };
     run::insert(tx, run).await?;
     let payouts = findings.payouts.iter().map(|fact| Payout::new(app.context.new_id(), task.id, fact));
-    let payouts_changed = payout::replace(tx, task.id, payouts.collect()).await?;
+    let mut payouts_changed = payout::replace(tx, task.id, payouts.collect()).await?;
+    payouts_changed |= task.payouts_are_stated != findings.payouts_are_stated;
     deposit::replace(tx, task.id, &findings.deposits).await?;
     let stored_summary = serde_json::to_string(summary).map_err(Error::internal)?;
     let task = task::update(tx, task, now, |row| {
@@ -124,6 +127,7 @@ pub async fn save(
         row.saving_run = Set(None);
         row.carried_hash = Set(findings.carried.hash.clone());
         row.payout_diff_count = Set(payout_diff_count);
+        row.payouts_are_stated = Set(findings.payouts_are_stated);
         row.open_payouts_hash = Set(findings.open_payouts_hash.clone());
         totals.write(row);
     })

@@ -224,6 +224,7 @@ fn blank() -> Task {
         payouts_file_id: None,
         payout_rows_file_id: None,
         open_payouts_hash: None,
+        payouts_are_stated: false,
         verdict: None,
         platform_count: None,
         platform_amount: None,

@@ -24,6 +24,7 @@
 
 mod channel;
 mod coverage;
+mod listing;
 mod reference;
 mod rest;
 mod reversal;
@@ -45,6 +46,7 @@ use serde::{Deserialize, Serialize};
 pub use channel::{
     PayoutFact, facts_of, facts_of_payout_report, facts_of_payout_rows, facts_together, payouts_of,
 };
+pub use listing::PayoutLists;
 pub use reversal::{Mark, TakenBackBy, Trace};
 pub use solver::MOST_SOLUTIONS;
 pub use statement::{Bank, BankSummary, Covered, ReadStatements, bank_accounts};

@@ -254,7 +254,7 @@ fn summary_of(story: &Story, bank: Proof) -> PayoutSummary {
         failed: Vec::new(),
         rejects: Rejects::default(),
     };
-    PayoutSummary::new(&story.groups(), &story.payouts, &story.deposits, bank)
+    PayoutSummary::new(&story.groups(), &story.payouts, &story.deposits, &[], bank)
 }
 
 #[test]

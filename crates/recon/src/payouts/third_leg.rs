@@ -4,8 +4,8 @@ use payops_core::currency::Currency;
 use serde::Serialize;
 
 use super::{
-    Bank, Days, Deposit, Group, MatchedBy, Payout, PayoutFact, PayoutOutcome, PayoutRules, PayoutSummary,
-    Question, Solutions, Trace, meet, payouts_of,
+    Bank, Days, Deposit, Group, MatchedBy, Payout, PayoutFact, PayoutLists, PayoutOutcome, PayoutRules,
+    PayoutSummary, Question, Solutions, Trace, meet, payouts_of,
 };
 
 /// What the payouts of a run are compared with.
@@ -15,8 +15,8 @@ pub struct BankSide {
     pub bank: Bank,
     /// What other files say of payouts: those of other days, whose payouts may explain deposits, or a report of payouts.
     pub other_payouts: Vec<PayoutFact>,
-    /// Whether a report of payouts is among it, so that what other files only name is none of its day's.
-    pub payouts_are_stated: bool,
+    /// What reports of payouts there are among it: what other files only name is none of the day's payouts then.
+    pub lists: Option<PayoutLists>,
     /// The days whose deposits must be explained; `None` where it is all.
     pub judged_days: Option<Days>,
 }
@@ -24,7 +24,7 @@ pub struct BankSide {
 impl BankSide {
     /// A bank's file by itself.
     pub fn of(bank: Bank) -> Self {
-        Self { bank, other_payouts: Vec::new(), payouts_are_stated: false, judged_days: None }
+        Self { bank, other_payouts: Vec::new(), lists: None, judged_days: None }
     }
 }
 
@@ -39,8 +39,10 @@ pub struct ThirdLeg {
 impl ThirdLeg {
     /// Compares the payouts that a file tells of with the bank. What belongs to other days alone is left out.
     pub fn of(facts: &[PayoutFact], side: BankSide, rules: &PayoutRules) -> (Self, PayoutSummary) {
-        let BankSide { bank, other_payouts, payouts_are_stated, judged_days } = side;
-        let payouts = payouts_of(&[facts, &other_payouts].concat(), payouts_are_stated);
+        let BankSide { bank, other_payouts, lists, judged_days } = side;
+        let facts = [facts, &other_payouts].concat();
+        let payouts = payouts_of(&facts, lists.is_some());
+        let unlisted = lists.map(|lists| lists.lacking(&facts, rules)).unwrap_or_default();
         let mut groups = meet(Question {
             payouts: &payouts,
             payout_days: Days::spanning(payouts.iter().filter_map(|payout| payout.date)),
@@ -56,7 +58,7 @@ impl ThirdLeg {
                 _ => group.payouts.iter().any(|index| payouts[*index].is_asked_about),
             }
         });
-        let summary = PayoutSummary::new(&groups, &payouts, &bank.deposits, bank.summary);
+        let summary = PayoutSummary::new(&groups, &payouts, &bank.deposits, &unlisted, bank.summary);
         (Self { payouts, deposits: bank.deposits, groups }, summary)
     }
 

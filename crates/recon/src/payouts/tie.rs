@@ -6,6 +6,7 @@ use payops_channels::row::Proof;
 use payops_core::currency::Currency;
 use serde::{Deserialize, Serialize};
 
+use super::listing::Unlisted;
 use super::{BankSummary, Deposit, Group, MatchedBy, Payout, PayoutOutcome};
 use crate::engine::ByCurrency;
 
@@ -16,7 +17,7 @@ pub enum ThreeWayProof {
     /// They are: what has not arrived is not due.
     Ties,
     /// Nothing contradicts it, and a part of the proof is missing: payouts without rows of their own, a statement
-    /// that does not prove itself, or no payout at all.
+    /// that does not prove itself, payouts that rows name and no report lists, or no payout at all.
     NotProvable,
     /// They are not.
     Broken,
@@ -70,6 +71,18 @@ pub struct ThreeWayTie {
     pub not_covered: i128,
     /// What arrived without a payout.
     pub unknown: i128,
+    /// How many payouts rows of the day name that no report lists yet: the reports of the next days may.
+    #[serde(default)]
+    pub awaited: u64,
+    /// What these rows add up to. It is part of no other sum.
+    #[serde(default)]
+    pub awaited_rows: i128,
+    /// How many payouts rows of the day name that no report lists, though those of all days on which they could have left are there.
+    #[serde(default)]
+    pub unlisted: u64,
+    /// What these rows add up to. It is part of no other sum.
+    #[serde(default)]
+    pub unlisted_rows: i128,
 }
 
 /// The figures of the third leg.
@@ -89,7 +102,13 @@ pub struct PayoutSummary {
 
 impl PayoutSummary {
     /// Adds up the groups of [`super::meet`].
-    pub fn new(groups: &[Group], payouts: &[Payout], deposits: &[Deposit], bank: BankSummary) -> Self {
+    pub(crate) fn new(
+        groups: &[Group],
+        payouts: &[Payout],
+        deposits: &[Deposit],
+        unlisted: &[Unlisted],
+        bank: BankSummary,
+    ) -> Self {
         let mut types: BTreeMap<PayoutOutcome, PayoutTypeTotals> =
             PayoutOutcome::ALL.into_iter().map(|outcome| (outcome, PayoutTypeTotals::default())).collect();
         let mut currencies: ByCurrency<Sums> = ByCurrency::new();
@@ -126,17 +145,18 @@ impl PayoutSummary {
                 }
             }
         }
+        let has_nothing_to_tie = currencies.is_empty();
+        for payout in unlisted {
+            currencies.entry(payout.currency).or_default().add_unlisted(payout);
+        }
         let tie = |(currency, sums): (Currency, Sums)| (currency, sums.tie(currency, &types, bank.proof));
         let currencies: ByCurrency<ThreeWayTie> = currencies.into_iter().map(tie).collect();
         let worst = currencies.values().map(|tie| tie.proof).max();
-        let proof = worst.unwrap_or_else(|| {
-            // No payout, and nothing that looks like one: there is nothing to tie.
-            let unjudged = types.get(&PayoutOutcome::NotCovered).is_some_and(|totals| totals.count > 0);
-            match bank.proof {
-                Proof::Proven if !unjudged => ThreeWayProof::Ties,
-                _ => ThreeWayProof::NotProvable,
-            }
-        });
+        // No payout, and nothing that looks like one.
+        let unjudged = types.get(&PayoutOutcome::NotCovered).is_some_and(|totals| totals.count > 0);
+        let is_open = has_nothing_to_tie && (unjudged || bank.proof != Proof::Proven);
+        let of_nothing = if is_open { ThreeWayProof::NotProvable } else { ThreeWayProof::Ties };
+        let proof = worst.unwrap_or(of_nothing).max(of_nothing);
         Self { proof, currencies, types, matched_by, bank }
     }
 
@@ -156,9 +176,23 @@ struct Sums {
     not_covered: i128,
     has_uncovered: bool,
     has_unknown: bool,
+    awaited: u64,
+    awaited_rows: i128,
+    unlisted: u64,
+    unlisted_rows: i128,
 }
 
 impl Sums {
+    fn add_unlisted(&mut self, payout: &Unlisted) {
+        let (count, rows) = if payout.is_due {
+            (&mut self.unlisted, &mut self.unlisted_rows)
+        } else {
+            (&mut self.awaited, &mut self.awaited_rows)
+        };
+        *count += 1;
+        *rows += payout.rows;
+    }
+
     fn add_rows(&mut self, payout: &Payout) {
         match payout.rows {
             Some(rows) => {
@@ -193,7 +227,7 @@ impl Sums {
         });
         let proof = if differs || self.contradicted > 0 {
             ThreeWayProof::Broken
-        } else if self.not_itemised > 0 || self.has_uncovered || bank != Proof::Proven {
+        } else if self.not_itemised > 0 || self.unlisted > 0 || self.has_uncovered || bank != Proof::Proven {
             ThreeWayProof::NotProvable
         } else {
             ThreeWayProof::Ties
@@ -212,6 +246,10 @@ impl Sums {
             in_transit,
             not_covered: self.not_covered,
             unknown: arrived(Outcome::PayoutUnknown),
+            awaited: self.awaited,
+            awaited_rows: self.awaited_rows,
+            unlisted: self.unlisted,
+            unlisted_rows: self.unlisted_rows,
         }
     }
 }

@@ -111,6 +111,7 @@ impl Cover {
             "platform" => self.words.pick("Platform file", "平台文件"),
             "balance_summary" => self.words.pick("Balance summary", "余额汇总"),
             "bank" | "bank_statement" => self.words.pick("Bank statement", "银行对账单"),
+            "bank_reversals" => self.words.pick("Bank statement (reversals)", "银行对账单（冲回）"),
             "payouts" => self.words.pick("Report of payouts", "打款报告"),
             "payout_rows" => self.words.pick("Rows of payouts", "打款明细"),
             _ => self.words.pick("Channel file", "渠道文件"),

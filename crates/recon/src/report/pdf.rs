@@ -402,6 +402,11 @@ impl<'a> PdfReport<'a> {
                 [currency.to_string()].into_iter().chain(amounts).chain([proof]).collect();
             self.table_row(&table, &texts);
         }
+        for (currency, tie) in &payouts.currencies {
+            if let Some(told) = cover.words.unlisted_payouts(tie, |minor| cover.money(*currency, minor)) {
+                self.page.paragraph(&format!("{currency}: {told}"), SMALL);
+            }
+        }
     }
 
     /// What could not be read, with line and column.

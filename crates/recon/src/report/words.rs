@@ -5,7 +5,7 @@ use payops_platform::error::Language;
 
 use crate::engine::{DiffType, Reason, Side, Verdict};
 use crate::model::{ReasonCode, RecordStatus};
-use crate::payouts::{PayoutOutcome, ThreeWayProof};
+use crate::payouts::{PayoutOutcome, ThreeWayProof, ThreeWayTie};
 
 /// What things are called in one language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +121,19 @@ impl Words {
         }
     }
 
+    /// The payouts that rows name and no report lists; `None` without any.
+    pub fn unlisted_payouts(self, tie: &ThreeWayTie, money: impl Fn(i128) -> String) -> Option<String> {
+        let unlisted = (tie.unlisted, tie.unlisted_rows, "no report lists", "未见于任何打款报告");
+        let awaited = (tie.awaited, tie.awaited_rows, "no report lists yet", "尚未见于打款报告");
+        let parts = [unlisted, awaited].into_iter().filter(|(count, ..)| *count > 0);
+        let told = parts.map(|(count, rows, en, zh)| match self.0 {
+            Language::English => format!("payouts that rows name and {en}: {count} ({})", money(rows)),
+            Language::Chinese => format!("明细所列而{zh}的打款：{count} 笔（{}）", money(rows)),
+        });
+        let told: Vec<String> = told.collect();
+        (!told.is_empty()).then(|| told.join(self.pick("; ", "；")))
+    }
+
     /// Whose file.
     pub fn side(self, side: Side) -> &'static str {
         match side {
@@ -154,6 +167,7 @@ impl Words {
             }
             Reason::PayoutDifferences { count } => format!("打款与银行入账有 {count} 笔差异"),
             Reason::ThreeWayNotProvable => "无法证明明细、打款与银行入账为同一笔资金".to_owned(),
+            Reason::PayoutsNotListed { count } => format!("明细所列的 {count} 笔打款未见于任何打款报告"),
             Reason::NothingOnTheDay => "两个文件中没有任何一行属于所查日期".to_owned(),
         }
     }

@@ -1,19 +1,24 @@
 //! `reconciliation_payouts`: what the files of tasks say of payouts.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use chrono::NaiveDate;
 use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
 use sea_orm::entity::prelude::*;
-use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect};
+use sea_orm::sea_query::Cond;
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 
-use crate::model::TaskStatus;
+use crate::model::{FileRole, TaskStatus};
 use crate::payouts::PayoutFact;
 use crate::store::task::{self, Model as Task};
 
 /// How many rows one INSERT carries: 9 columns each stay below the 32,766 parameters that SQLite takes.
 const ROWS_PER_INSERT: usize = 2_000;
+
+/// How many ids one statement carries.
+const IDS_AT_ONCE: usize = 1_000;
 
 /// What the file of one task says of one payout; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -96,6 +101,58 @@ pub async fn replace(tx: &Tx, task_id: Uuid, rows: Vec<Model>) -> Result<bool> {
         Entity::insert_many(batch).exec_without_returning(tx.conn()).await?;
     }
     Ok(true)
+}
+
+/// What a task's own files say, as far as it was kept.
+pub async fn of_task(conn: &impl ConnectionTrait, task_id: Uuid) -> Result<Vec<PayoutFact>> {
+    let rows = Entity::find().filter(Column::TaskId.eq(task_id)).all(conn).await?;
+    rows.into_iter().map(Model::fact).collect()
+}
+
+/// Those of these payouts that the files of other days of a task's channel account list, whatever days these are, or have rows of
+/// that are of later days.
+pub async fn known_elsewhere(
+    conn: &impl ConnectionTrait,
+    task: &Task,
+    ids: &BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let mut known = BTreeSet::new();
+    let ids: Vec<&String> = ids.iter().collect();
+    for batch in ids.chunks(IDS_AT_ONCE) {
+        let rows: Vec<String> = Entity::find()
+            .select_only()
+            .column(Column::PayoutId)
+            .filter(Column::PayoutId.is_in(batch.iter().copied()))
+            .filter(Column::TaskId.ne(task.id))
+            .filter(Column::TaskId.in_subquery(task::of_account(&task.subject(FileRole::Payouts))))
+            .filter(
+                Cond::any()
+                    .add(Column::OwnSum.is_not_null())
+                    .add(Column::RowsAreAll.eq(true))
+                    .add(Column::PayoutDate.gt(task.task_date)),
+            )
+            .into_tuple()
+            .all(conn)
+            .await?;
+        known.extend(rows);
+    }
+    Ok(known)
+}
+
+/// The tasks of a task's channel account whose files name a payout that its own say something of.
+pub async fn naming_the_same(conn: &impl ConnectionTrait, task: &Task) -> Result<Vec<Uuid>> {
+    let own = Entity::find().filter(Column::TaskId.eq(task.id)).select_only().column(Column::PayoutId);
+    let tasks = Entity::find()
+        .select_only()
+        .column(Column::TaskId)
+        .distinct()
+        .filter(Column::PayoutId.in_subquery(own.into_query()))
+        .filter(Column::TaskId.ne(task.id))
+        .filter(Column::TaskId.in_subquery(task::of_account(&task.subject(FileRole::Payouts))))
+        .into_tuple()
+        .all(conn)
+        .await?;
+    Ok(tasks)
 }
 
 /// What the files of other days of a task's channel account say, the first day first.

@@ -69,6 +69,7 @@ pub struct Model {
     pub payouts_file_id: Option<Uuid>,
     pub payout_rows_file_id: Option<Uuid>,
     pub open_payouts_hash: Option<String>,
+    pub payouts_are_stated: bool,
 }
 
 /// Tasks stand alone; their records name them.
@@ -199,6 +200,21 @@ pub async fn holding_days(
 pub(super) fn of_account(like: &Subject) -> SelectStatement {
     let tasks = select().filter(of(like)).select_only().column(Column::Id);
     tasks.into_query()
+}
+
+/// Those of these days of the channel, account and zone of `like` whose last completed run had a report of its payouts.
+pub async fn stating_payouts(
+    conn: &impl ConnectionTrait,
+    like: &Subject,
+    days: RangeInclusive<NaiveDate>,
+) -> Result<Vec<NaiveDate>> {
+    let tasks = select()
+        .select_only()
+        .column(Column::TaskDate)
+        .filter(of(like))
+        .filter(Column::TaskDate.between(*days.start(), *days.end()))
+        .filter(Column::PayoutsAreStated.eq(true));
+    Ok(tasks.into_tuple().all(conn).await?)
 }
 
 /// The ids of the tasks of the channel, account and zone of `like` that have a run under way.

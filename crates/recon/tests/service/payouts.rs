@@ -31,6 +31,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_reversal_without_a_reference_is_about_all_deposits_of_its_amount,
     a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant,
     statements_of_two_bank_accounts_stand_beside_each_other,
+    a_payout_that_rows_name_is_told_when_no_report_lists_it_that_could,
 );
 
 const EARLIER: &str = "2026-01-15";
@@ -725,4 +726,50 @@ async fn a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant(db
 async fn run_no_of(app: &App, task: &Value) -> Value {
     let path = format!("/api/v1/reconciliation/tasks/{}", task["id"].as_str().unwrap());
     app.get(&path).await.data()["run_no"].clone()
+}
+
+async fn a_payout_that_rows_name_is_told_when_no_report_lists_it_that_could(db: TestDb) {
+    let app = App::start(db).await;
+    let settings = json!({ "channel": "stripe", "payout_window": 1 });
+    assert_eq!(call(&app, Method::POST, SETTINGS, &settings).await.status, 201);
+    let (_, day) = both_days(&app).await;
+    let head = "payout_id,effective_at_utc,currency,gross,fee,net,reporting_category\n";
+    let stated = format!("{head}po_first0001,2026-01-16 22:00:00,usd,9.41,0.00,9.41,payout\n");
+    hand_over(&app, "settlement-files", DAY, "payouts", stated.as_bytes()).await;
+    let came = ("0117", "C", 941, "B1", "STRIPE PO FIRST 0001");
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &wires(("0116", "0125"), &[came]))
+        .await;
+    let id = day["id"].as_str().unwrap();
+    let ended = async |verdict: &str| {
+        let is_so = |task: &Value| task["verdict"] == verdict && task["payout_diff_count"] == 0;
+        let task = app.until(id, |task| task["status"] == "completed" && is_so(task)).await;
+        app.report(&task).await["summary"].clone()
+    };
+    let tie = |summary: &Value| {
+        let tie = &summary["payouts"]["currencies"]["USD"];
+        let counts = ["awaited", "awaited_rows", "unlisted", "unlisted_rows"].map(|name| tie[name].clone());
+        (summary["payouts"]["proof"].clone(), counts)
+    };
+    let told = |proof: &str, counts: [i64; 4]| (json!(proof), counts.map(Value::from));
+    // The rows of the sixteenth name po_second002, which may leave on the seventeenth.
+    assert_eq!(tie(&ended("reconciled").await), told("ties", [1, 1912, 0, 0]));
+
+    let rows = "txn_9,2026-01-17 08:00:00,usd,12.00,1.00,11.00,charge,ch_9,ch_9,pi_9,po_third0003\n";
+    let ours = "PAY-9,ch_9,1200,USD,success,2026-01-17T08:00:00Z,M-1\n";
+    hand_over_day(&app, "2026-01-17", ours, rows, [1912, 1100, 0, 3012]).await;
+    hand_over(&app, "settlement-files", "2026-01-17", "payouts", head.as_bytes()).await;
+    app.reconcile("2026-01-17").await;
+    let summary = ended("not_provable").await;
+    assert_eq!(tie(&summary), told("not_provable", [0, 0, 1, 1912]));
+    assert!(
+        summary["reasons"].as_array().unwrap().contains(&json!({ "code": "payouts_not_listed", "count": 1 })),
+        "{summary}"
+    );
+
+    // It left late, on a day that is not beside this one.
+    let row = "txn_7,2026-01-22 10:00:00,usd,-19.12,0.00,-19.12,payout,po_second002,,,po_second002\n";
+    let ours = "PAY-7,ch_7,100,USD,failed,2026-01-22T08:00:00Z,M-1\n";
+    hand_over_day(&app, "2026-01-22", ours, row, [3012, 0, -1912, 1100]).await;
+    app.reconcile("2026-01-22").await;
+    assert_eq!(tie(&ended("reconciled").await), told("ties", [0, 0, 0, 0]));
 }

@@ -367,6 +367,11 @@ impl Writer<'_, '_> {
             self.sheet.text(self.row, 9, cover.words.three_way(tie.proof))?;
             self.row += 1;
         }
+        for (currency, tie) in &payouts.currencies {
+            if let Some(told) = cover.words.unlisted_payouts(tie, |minor| cover.money(*currency, minor)) {
+                self.texts(&[&format!("{currency}: {told}")])?;
+            }
+        }
         Ok(())
     }
 
