@@ -59,7 +59,7 @@ pub(crate) struct ReconcileArgs {
     )]
     payout_window: u16,
     /// The words by which the bank's texts name the channel, instead of its name. An empty one means every entry.
-    #[arg(long, value_name = "WORD,...", requires = "bank", value_delimiter = ',')]
+    #[arg(long, value_name = "WORD,...", requires = "bank", value_delimiter = ',', value_parser = parse_word)]
     payout_words: Option<Vec<String>>,
     /// How to read the settlement file, as TOML.
     #[arg(long, value_name = "FILE")]
@@ -132,6 +132,13 @@ impl Channel {
 fn parse_date(text: &str) -> Result<NaiveDate, String> {
     let date = text.parse().map_err(|error: chrono::ParseError| error.to_string())?;
     business_date(date).map_err(|error| error.to_string())
+}
+
+fn parse_word(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || PayoutRules::is_word(text) {
+        return Ok(text.to_owned());
+    }
+    Err("has less than three letters or digits, or two of another script".to_owned())
 }
 
 /// A time of the day, and the zone whose clocks show it where it is not that of the day.

@@ -222,6 +222,10 @@ fn a_report_of_payouts_states_what_the_settlement_file_only_names() {
     folder
         .write("payouts.csv", format!("{head}\n{row}\npo_by_hand,2026-03-04 00:00:00,usd,6.00,,,payout,\n"));
     let (_, by_hand) = figures(&folder, "--payouts payouts.csv");
+    let topup = "tu_1,2026-03-04 00:00:00,usd,50.00,,,topup,\ntu_1,2026-03-04 00:00:00,usd,-50.00,,,topup_reversal,\n";
+    let report = folder.read("payouts.csv");
+    folder.write("payouts.csv", format!("{report}{topup}tu_2,2026-03-04 00:00:00,usd,70.00,,,topup,\n"));
+    assert_eq!(figures(&folder, "--payouts payouts.csv").1, by_hand, "money to Stripe is no payout");
     let missing = &by_hand["payouts"]["types"]["payout_missing"];
     assert_eq!(missing["payout_amounts"], json!({ "USD": 600 }), "positive, as the bank sees it");
     folder.edit("payouts.csv", "23.53", "23.53x");

@@ -141,6 +141,14 @@ fn planned(plan: &Plan) -> Result<ChannelSettings> {
             format!("最多 {MOST_PAYOUT_WORDS} 个词"),
         ));
     }
+    let mut words = plan.payout_words.iter().flatten();
+    if let Some(place) = words.position(|word| !PayoutRules::is_word(word)) {
+        return Err(Error::invalid_field(
+            format!("payout_words[{place}]"),
+            "must have at least three letters or digits, or two of another script",
+            "至少须含三个字母或数字，或两个汉字",
+        ));
+    }
     let words = plan.payout_words.as_ref().map(|words| words.iter().map(|word| word.trim()));
     let cut_off = plan.cut_off.as_ref().map(|(time, zone)| cut_off(time, zone)).transpose()?;
     let (cut_off_time, cut_off_zone) = cut_off.unzip();

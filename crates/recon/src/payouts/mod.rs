@@ -152,6 +152,12 @@ impl PayoutRules {
         Self { words: words.iter().map(|word| (*word).to_owned()).collect(), ..Self::default() }
     }
 
+    /// Whether a word can name a channel: it has three letters or digits, or two that are not both ASCII, such as `微信`.
+    pub fn is_word(word: &str) -> bool {
+        let letters: Vec<char> = word.chars().filter(|letter| letter.is_alphanumeric()).collect();
+        letters.len() >= 3 || (letters.len() == 2 && letters.iter().any(|letter| !letter.is_ascii()))
+    }
+
     fn may_be(&self, payout: &Payout, deposit: &Deposit) -> bool {
         let Some(date) = payout.date else { return true };
         let days = deposit.date.signed_duration_since(date).num_days();

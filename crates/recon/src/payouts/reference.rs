@@ -1,9 +1,10 @@
 //! Payouts that the bank's texts name.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 
 use super::{Deposit, Payout};
 
@@ -18,6 +19,8 @@ const SHORTEST_NUMBER: usize = 6;
 const SHORTEST: usize = 3;
 /// A number that may as well be a day, as banks write it.
 const DAYS: [&str; 6] = ["%Y%m%d", "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y", "%m%d%y"];
+/// The years of which a number of six digits may as well be a month.
+const YEARS: RangeInclusive<i32> = 1900..=2199;
 
 /// Which payouts are named by which deposits of their currency, by places.
 pub(super) fn links(payouts: &[(usize, &Payout)], deposits: &[(usize, &Deposit)]) -> Vec<(usize, usize)> {
@@ -57,7 +60,18 @@ fn is_number(id: &str) -> bool {
 
 fn is_telling(id: &str) -> bool {
     let is_day = || DAYS.iter().any(|form| NaiveDate::parse_from_str(id, form).is_ok());
-    if is_number(id) { id.len() >= SHORTEST_NUMBER && !is_day() } else { id.len() >= SHORTEST }
+    if is_number(id) {
+        id.len() >= SHORTEST_NUMBER && !is_day() && !is_month(id)
+    } else {
+        id.len() >= SHORTEST
+    }
+}
+
+/// Whether a number reads like a month: the year before or behind it.
+fn is_month(id: &str) -> bool {
+    let first = [(format!("{id}01"), "%Y%m%d"), (format!("01{id}"), "%d%m%Y")];
+    let days = first.iter().filter_map(|(day, form)| NaiveDate::parse_from_str(day, form).ok());
+    id.len() == SHORTEST_NUMBER && days.into_iter().any(|day| YEARS.contains(&day.year()))
 }
 
 fn is_long(id: &str) -> bool {

@@ -73,7 +73,9 @@ async fn bad_settings_name_their_field(db: TestDb) {
         (json!({ "account": "a\u{200b}" }), "account"),
         (json!({ "payout_window": -1 }), "payout_window"),
         (json!({ "payout_window": 91 }), "payout_window"),
-        (json!({ "payout_words": vec!["a"; 21] }), "payout_words"),
+        (json!({ "payout_words": vec!["acme"; 21] }), "payout_words"),
+        (json!({ "payout_words": ["ACME", "-"] }), "payout_words[1]"),
+        (json!({ "payout_words": ["A G."] }), "payout_words[0]"),
         (json!({ "payout_words": ["ACME", "  "] }), "payout_words[1]"),
     ] {
         let mut body = good.clone();

@@ -378,9 +378,17 @@ async fn reports_of_payouts_can_be_handed_over(db: TestDb) {
     let app = App::start(db).await;
     let (_, day) = both_days(&app).await;
     let stated = "payout_id,effective_at_utc,currency,gross,fee,net,reporting_category\n\
-                  po_first0001,2026-01-16 22:00:00,usd,9.41,0.00,9.41,payout\n";
+                  po_first0001,2026-01-16 22:00:00,usd,9.41,0.00,9.41,payout\n\
+                  tu_1,2026-01-16 23:00:00,usd,50.00,0.00,50.00,topup\n";
     hand_over(&app, "settlement-files", DAY, "payouts", stated.as_bytes()).await;
-    next_run(&app, &day).await;
+    let day = next_run(&app, &day).await;
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &wires(("0116", "0125"), &[CAME]))
+        .await;
+    let day = next_run(&app, &day).await;
+    assert_eq!(told(&app, &day).await, (Vec::new(), "ties".to_owned()), "a top-up is no payout");
+    let strange = stated.replace(",topup", ",tomb");
+    let taken = hand_over(&app, "settlement-files", DAY, "payouts", strange.as_bytes()).await;
+    assert_eq!(taken["file"]["rejects"][0]["line"], 3, "{taken}");
     let about = [("channel", "adyen"), ("settlement_date", DAY), ("role", "payouts")];
     let refused = app.upload("settlement-files", &about, stated.as_bytes()).await;
     assert_eq!((refused.status, refused.code()), (400, "INVALID_REQUEST".to_owned()));
