@@ -3,7 +3,7 @@
 use chrono::NaiveDate;
 use payops_core::time::{BUSINESS_YEARS, ImplausibleDate};
 use payops_platform::auth::Actor;
-use payops_platform::error::{Error, ErrorKind};
+use payops_platform::error::{Error, ErrorKind, Result};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -207,13 +207,16 @@ pub(crate) fn channel_settings_exist(existing: &channel_settings::Model) -> Erro
     .with_data(json!({ "channel_settings_id": existing.id }))
 }
 
-/// Whose days something is about stays as it is.
-pub(crate) fn other_subject(field: &'static str) -> Error {
-    Error::invalid_field(
-        field,
-        "cannot be changed: remove this one and make another one",
-        "不能修改：请删除后新建",
-    )
+/// Whose days something is about stays as it is: each field with whether it does.
+pub(crate) fn check_same_subject(fields: impl IntoIterator<Item = (&'static str, bool)>) -> Result<()> {
+    match fields.into_iter().find(|(_, same)| !same) {
+        None => Ok(()),
+        Some((field, _)) => Err(Error::invalid_field(
+            field,
+            "cannot be changed: remove this one and make another one",
+            "不能修改：请删除后新建",
+        )),
+    }
 }
 
 pub(crate) fn nothing_to_excuse(day: NaiveDate, why: &str, why_zh: &str) -> Error {

@@ -5,12 +5,13 @@
 //! one (see [`days`](crate::ops::days)).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use payops_channels::row::{Kind, Row, Status};
 use payops_core::currency::Currency;
 use payops_core::time::Zone;
-use payops_platform::db::Tx;
+use payops_platform::db::{Locked, Tx};
 use payops_platform::error::{Error, Result};
 use sea_orm::ConnectionTrait;
 use serde::Serialize;
@@ -28,6 +29,9 @@ use crate::store::{choice, closing};
 
 /// How many events of records are written at once.
 const EVENTS_AT_ONCE: usize = 4_096;
+
+/// How soon what met another change is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// A row that a day looks for.
 #[derive(Debug, Clone)]
@@ -274,10 +278,23 @@ pub async fn take_back(tx: &Tx, task: &Task, records: &[Uuid]) -> Result<()> {
     carried::reopen(tx, &rows).await
 }
 
-/// Locks the tasks whose rows a task has closed, the oldest day first.
-pub async fn lock_closed_by(tx: &Tx, task_id: Uuid) -> Result<()> {
+/// Locks a task, and before it those whose rows it has closed, the oldest day first. What it has closed while they were locked
+/// is for another try.
+pub async fn lock_with_closed(tx: &Tx, task_id: Uuid) -> Result<Locked<Task>> {
+    let before = origins(tx, task_id).await?;
+    lock(tx, before.clone()).await?;
+    let task = task::lock(tx, task_id).await?;
+    if origins(tx, task_id).await?.is_subset(&before) {
+        return Ok(task);
+    }
+    let why = format!("task {} has just closed rows of other days", task.task_no);
+    Err(Error::unavailable(why, TRY_AGAIN).retryable())
+}
+
+/// The tasks whose rows a task has closed, by their days.
+async fn origins(tx: &Tx, task_id: Uuid) -> Result<BTreeSet<(NaiveDate, Uuid)>> {
     let rows = carried::closed_by(tx, task_id).await?;
-    lock(tx, rows.iter().map(|row| (row.first_date, row.task_id)).collect()).await
+    Ok(rows.iter().map(|row| (row.first_date, row.task_id)).collect())
 }
 
 async fn lock(tx: &Tx, tasks: BTreeSet<(NaiveDate, Uuid)>) -> Result<()> {

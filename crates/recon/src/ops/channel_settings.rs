@@ -89,14 +89,11 @@ pub async fn replace(
     let old = channel_settings::lock(tx, id).await?;
     if_match.check(old.version)?;
     let new = planned(plan)?;
-    let same = [
+    error::check_same_subject([
         ("channel", old.channel == new.channel),
         ("account", old.account == new.account),
         ("timezone", old.timezone == new.timezone),
-    ];
-    if let Some((field, _)) = same.into_iter().find(|(_, same)| !same) {
-        return Err(error::other_subject(field));
-    }
+    ])?;
     let row = ChannelSettings { id, created_by: old.created_by.clone(), created_at: old.created_at, ..new };
     let row = channel_settings::replace(tx, old, row, app.context.now()).await?;
     record(app, tx, actor, "channel_settings.changed", &row).await?;

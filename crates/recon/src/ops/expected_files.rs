@@ -95,15 +95,12 @@ pub async fn replace(
     if_match.check(old.version)?;
     let now = app.context.now();
     let zone = zone_named(&plan.timezone)?;
-    let same = [
+    error::check_same_subject([
         ("channel", old.channel == plan.channel),
         ("account", old.account == plan.account),
         ("role", old.role == plan.role),
         ("timezone", old.timezone == zone.name()),
-    ];
-    if let Some((field, _)) = same.into_iter().find(|(_, same)| !same) {
-        return Err(error::other_subject(field));
-    }
+    ])?;
     let counts_from = plan.counts_from.unwrap_or(old.counts_from);
     if counts_from != old.counts_from {
         check_first(counts_from, zone.date_of(now))?;

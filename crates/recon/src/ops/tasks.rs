@@ -95,8 +95,7 @@ pub async fn cancel(
     if_match: &IfMatch,
 ) -> Result<Task> {
     // The days before it first, as every run locks them.
-    carry::lock_closed_by(tx, id).await?;
-    let task = task::lock(tx, id).await?;
+    let task = carry::lock_with_closed(tx, id).await?;
     if_match.check(task.version)?;
     let only_run = task.status == TaskStatus::Processing && task.summary.is_some();
     let event = if only_run { TaskEvent::Fail } else { TaskEvent::Cancel };

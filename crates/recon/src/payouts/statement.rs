@@ -77,7 +77,7 @@ impl Bank {
     }
 
     /// Takes the booked entries of several files, the newest first: of the days that a statement
-    /// is about, nothing is taken from an older file of the account, and of what it has of days before them, nothing
+    /// is about, nothing is taken from an older file of the account unless its own has no entry at all, and of what it has of days before them, nothing
     /// that is alike. An entry without a day counts as of the day on which its statement closes. `exponents` are the channel's: banks count in the minor units of ISO 4217, some channels in
     /// others.
     pub fn joined(files: Vec<ReadStatements>, exponents: Exponents) -> Self {
@@ -233,15 +233,20 @@ impl Joined {
         if !is_elsewhere {
             self.count(&file, &damage);
         }
-        let mut tells = Vec::new();
+        let (mut tells, mut with_entries) = (Vec::new(), BTreeSet::new());
         for statement in file.statements {
             let account = AccountKey::of(&statement);
             if !is_elsewhere {
                 self.cover(&account, &statement);
             }
+            if statement.entries.iter().any(|entry| entry.status == EntryStatus::Booked) {
+                with_entries.insert(account.clone());
+            }
             let told = self.take(&account, statement, is_elsewhere);
             tells.push((account, told));
         }
+        // A file without an entry of an account takes nothing from what others tell of it.
+        tells.retain(|(account, _)| with_entries.contains(account));
         // Statements of one file do not repeat each other: those that do are none of its statements, or fail its proof.
         for (account, tells) in tells {
             let told = self.told.entry(account).or_default();
@@ -412,6 +417,17 @@ mod tests {
         let german = ["DE89 3704 0044 0532 0130 00", "37040044/0532013000", "37040044/532013000EUR"];
         assert_eq!(deposits(german.map(of).into()), [20]);
         assert_eq!(deposits(["37040044/0532013000", "37040045/0532013000"].map(of).into()), [20, 20]);
+    }
+
+    #[test]
+    fn a_file_without_entries_hides_nothing() {
+        let old = || statement(18, 20, &[(19, 10, "A"), (20, 20, "B")]);
+        assert_eq!(deposits(vec![statement(18, 21, &[]), old()]), [10, 20]);
+        assert_eq!(deposits(vec![statement(18, 21, &[(21, 5, "C")]), old()]), [5]);
+        // In a file that has entries, a day without one is told too.
+        let mut week = statement(18, 19, &[]);
+        week.file.statements.extend(statement(19, 20, &[(20, 20, "B")]).file.statements);
+        assert_eq!(deposits(vec![week, old()]), [20]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{QuerySelect, QueryTrait};
 
+use super::closing::status_of_open;
 use super::record::{Column, Entity};
-use crate::model::RecordStatus;
 
 /// How many records one statement is about.
 const RECORDS_AT_ONCE: usize = 2_000;
@@ -29,11 +29,11 @@ pub async fn part(tx: &Tx, task_id: Uuid, fallen: Vec<Uuid>, now: Timestamp) -> 
     Ok([fallen, left].concat())
 }
 
-/// Opens records again, and each alone.
+/// Opens records again, and each alone; one that had an owner has it again.
 async fn open_alone(tx: &Tx, ids: &[Uuid], now: Timestamp) -> Result<()> {
     for batch in ids.chunks(RECORDS_AT_ONCE) {
         Entity::update_many()
-            .col_expr(Column::Status, Expr::value(RecordStatus::Open))
+            .col_expr(Column::Status, status_of_open())
             .col_expr(Column::ReasonCode, Expr::value(Option::<String>::None))
             .col_expr(Column::ResolutionNote, Expr::value(Option::<String>::None))
             .col_expr(Column::ResolvedBy, Expr::value(Option::<String>::None))

@@ -49,11 +49,8 @@ pub async fn reopen(tx: &Tx, ids: &[Uuid], now: Timestamp) -> Result<Vec<Uuid>> 
     let automatic = ReasonCode::iter().filter(|reason| reason.is_automatic());
     let reopened = lock_where(tx, ids, Column::ReasonCode.is_in(automatic)).await?;
     for batch in reopened.chunks(RECORDS_AT_ONCE) {
-        let status = CaseStatement::new()
-            .case(Column::AssignedTo.is_null(), Expr::value(RecordStatus::Open))
-            .finally(Expr::value(RecordStatus::Assigned));
         Entity::update_many()
-            .col_expr(Column::Status, status.into())
+            .col_expr(Column::Status, status_of_open())
             .col_expr(Column::ReasonCode, Expr::value(Option::<ReasonCode>::None))
             .col_expr(Column::ResolutionNote, Expr::value(Option::<String>::None))
             .col_expr(Column::ResolvedBy, Expr::value(Option::<String>::None))
@@ -65,6 +62,13 @@ pub async fn reopen(tx: &Tx, ids: &[Uuid], now: Timestamp) -> Result<Vec<Uuid>> 
             .await?;
     }
     Ok(reopened)
+}
+
+/// The status of a record that is opened again: its owner's, where it has one.
+pub(super) fn status_of_open() -> Expr {
+    let has_no_owner = Column::AssignedTo.is_null();
+    let status = CaseStatement::new().case(has_no_owner, Expr::value(RecordStatus::Open));
+    status.finally(Expr::value(RecordStatus::Assigned)).into()
 }
 
 /// The ids of those of the records that `are` so, locked for the rest of the transaction.

@@ -154,6 +154,8 @@ async fn a_choice_falls_when_its_candidate_is_no_longer_there(db: TestDb) {
     let shown = app.get(&path(first)).await.data();
     let choose =
         json!({ "reason_code": "channel_fee", "candidate_record_id": shown["candidates"][0]["record_id"] });
+    let owned = json!({ "record_ids": [first["id"]], "assigned_to": "ops-anna" });
+    assert_eq!(app.post(&format!("{RECORDS}/assign"), &owned).await.status, 200);
     assert_eq!(app.post(&format!("{}/resolve", path(first)), &choose).await.status, 200);
     let id = task["id"].as_str().unwrap();
     let runs = task["run_no"].as_i64().unwrap();
@@ -165,7 +167,8 @@ async fn a_choice_falls_when_its_candidate_is_no_longer_there(db: TestDb) {
     .await;
     app.until(id, |task| task["status"] == "completed" && task["run_no"].as_i64() > Some(runs)).await;
     let shown = app.get(&path(first)).await.data();
-    assert_eq!((&shown["status"], &shown["paired_with"]), (&json!("open"), &Value::Null));
+    assert_eq!((&shown["status"], &shown["paired_with"]), (&json!("assigned"), &Value::Null));
+    assert_eq!(shown["assigned_to"], "ops-anna", "it is its owner's again");
     assert_eq!(shown["candidates"][0]["amount"], 997, "it knows its new candidates");
     let last = shown["history"].as_array().unwrap().last().unwrap();
     assert_eq!(last["action"], "reopened");
