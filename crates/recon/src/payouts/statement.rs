@@ -76,10 +76,10 @@ impl Bank {
         Self::joined(vec![read], exponents)
     }
 
-    /// Takes the booked entries of several files, the newest first: of the days that a statement
-    /// is about, nothing is taken from an older file of the account unless its own has no entry at all, and of what it has of days before them, nothing
-    /// that is alike. An entry without a day counts as of the day on which its statement closes. `exponents` are the channel's: banks count in the minor units of ISO 4217, some channels in
-    /// others.
+    /// Takes the booked entries of several files, the newest first: of the days that a statement is about, nothing is taken from an
+    /// older file of the account, unless the newer one has no entry of it at all; and of what it has of days before them, nothing
+    /// that is alike. An entry without a day counts as of the day on which its statement closes. `exponents` are the channel's:
+    /// banks count in the minor units of ISO 4217, some channels in others.
     pub fn joined(files: Vec<ReadStatements>, exponents: Exponents) -> Self {
         let mut joined = Joined {
             exponents,

@@ -19,6 +19,7 @@ use payops_recon::{Options, Reconciliation, Sources, jobs, routes};
 use payops_sandbox::days::Variant;
 use payops_sandbox::{DEFAULT_WEBHOOK_SECRET, Fault, RunningSandbox, Sandbox, SandboxConfig, VirtualClock};
 use reqwest::header::{HeaderMap, HeaderValue};
+use sea_orm::ConnectionTrait;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -257,6 +258,22 @@ impl App {
     /// Waits until a task's feed is asked for: until the gateway, told to be slow, has the call.
     pub async fn fetching(&self, id: &str) {
         self.until(id, |task| task["phase"] == "fetching" && self.sandbox.handle().faults().is_empty()).await;
+    }
+
+    /// Waits until no job is left to be done.
+    pub async fn idle(&self) {
+        const LEFT: &str =
+            "SELECT CAST(COUNT(*) AS BIGINT) AS left_over FROM jobs WHERE state IN ('queued', 'running')";
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let row = self.db.read().query_one_raw(self.db.backend().statement(LEFT, [])).await.unwrap();
+            let left: i64 = row.unwrap().try_get("", "left_over").unwrap();
+            if left == 0 {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{left} jobs are left after {PATIENCE:?}");
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Waits until a task looks as wanted.

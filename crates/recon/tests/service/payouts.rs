@@ -32,6 +32,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant,
     statements_of_two_bank_accounts_stand_beside_each_other,
     a_payout_that_rows_name_is_told_when_no_report_lists_it_that_could,
+    the_end_does_not_depend_on_the_order_of_statements_reports_and_runs,
 );
 
 const EARLIER: &str = "2026-01-15";
@@ -92,7 +93,12 @@ fn bank_file(statements: &[String]) -> Vec<u8> {
 }
 
 async fn hand_over(app: &App, kind: &str, date: &str, role: &str, file: &[u8]) -> Value {
-    let parts = [("channel", "stripe"), ("settlement_date", date), ("role", role)];
+    hand_over_of(app, "", kind, date, role, file).await
+}
+
+/// The same of an account.
+async fn hand_over_of(app: &App, account: &str, kind: &str, date: &str, role: &str, file: &[u8]) -> Value {
+    let parts = [("channel", "stripe"), ("settlement_date", date), ("role", role), ("account", account)];
     let answer = app.upload(kind, &parts, file).await;
     assert_eq!(answer.status, 201, "{:?}", answer.json());
     answer.data()
@@ -129,6 +135,11 @@ async fn statements_of_two_bank_accounts_stand_beside_each_other(db: TestDb) {
 
 /// Two days that agree: what the first one earns is paid out on the second.
 async fn hand_over_days(app: &App) {
+    hand_over_days_of(app, "").await;
+}
+
+/// The same of an account.
+async fn hand_over_days_of(app: &App, account: &str) {
     let days = [
         (
             EARLIER,
@@ -145,12 +156,24 @@ async fn hand_over_days(app: &App) {
         ),
     ];
     for (date, platform, settlement, balances) in days {
-        hand_over_day(app, date, platform, settlement, balances).await;
+        hand_over_day_of(app, account, date, platform, settlement, balances).await;
     }
 }
 
 /// A day of Stripe: our rows, its rows, and its opening balance, activity, payouts and ending balance in cents.
 async fn hand_over_day(app: &App, date: &str, platform: &str, settlement: &str, balances: [i64; 4]) {
+    hand_over_day_of(app, "", date, platform, settlement, balances).await;
+}
+
+/// The same of an account.
+async fn hand_over_day_of(
+    app: &App,
+    account: &str,
+    date: &str,
+    platform: &str,
+    settlement: &str,
+    balances: [i64; 4],
+) {
     let head = "balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category,source_id,charge_id,\
                 payment_intent_id,automatic_payout_id\n";
     let ours = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id\n";
@@ -161,9 +184,14 @@ async fn hand_over_day(app: &App, date: &str, platform: &str, settlement: &str, 
     let names = ["starting_balance", "activity", "payouts", "ending_balance"];
     let lines: Vec<String> = names.into_iter().zip(balances).map(line).collect();
     let summary = format!("category,description,net_amount,currency\n{}", lines.concat());
-    hand_over(app, "platform-files", date, "platform", format!("{ours}{platform}").as_bytes()).await;
-    hand_over(app, "settlement-files", date, "settlement", format!("{head}{settlement}").as_bytes()).await;
-    hand_over(app, "settlement-files", date, "balance_summary", summary.as_bytes()).await;
+    let (platform, settlement) = (format!("{ours}{platform}"), format!("{head}{settlement}"));
+    for (kind, role, file) in [
+        ("platform-files", "platform", platform),
+        ("settlement-files", "settlement", settlement),
+        ("settlement-files", "balance_summary", summary),
+    ] {
+        hand_over_of(app, account, kind, date, role, file.as_bytes()).await;
+    }
 }
 
 async fn both_days(app: &App) -> (Value, Value) {
@@ -780,4 +808,70 @@ async fn a_payout_that_rows_name_is_told_when_no_report_lists_it_that_could(db: 
     hand_over_day(&app, "2026-01-22", ours, row, [3012, 0, -1912, 1100]).await;
     app.reconcile("2026-01-22").await;
     assert_eq!(tie(&ended("reconciled").await), told("ties", [0, 0, 0, 0]));
+}
+
+/// What comes, in whatever order: the runs of two days, the statement that has the payout's deposit, one that takes it back, one between
+/// that has a deposit of the same amount, and the report of the payouts.
+async fn comes(app: &App, account: &str, what: usize) {
+    let file = match what {
+        0 | 1 => {
+            let date = [EARLIER, DAY][what];
+            let body = json!({ "task_date": date, "channel": "stripe", "account": account });
+            let task = app.post("/api/v1/reconciliation/tasks", &body).await.data();
+            let path = format!("/api/v1/reconciliation/tasks/{}/execute", task["id"].as_str().unwrap());
+            assert_eq!(app.post(&path, &json!({})).await.status, 202);
+            return;
+        }
+        2 => ("2026-01-25", "bank_statement", wires(("0116", "0125"), &[CAME])),
+        3 => {
+            let returned = [("0220", "RC", 941, "B9", "STORNO"), ("0220", "D", 5, "B1", "fee")];
+            ("2026-02-20", "bank_statement", wires(("0220", "0220"), &returned))
+        }
+        4 => {
+            let alike = [("0202", "C", 941, "B3", "customer")];
+            ("2026-02-02", "bank_statement", wires(("0126", "0202"), &alike))
+        }
+        _ => {
+            let stated = "payout_id,effective_at_utc,currency,gross,fee,net,reporting_category\n\
+                          po_first0001,2026-01-16 22:00:00,usd,9.41,0.00,9.41,payout\n";
+            (DAY, "payouts", stated.as_bytes().to_vec())
+        }
+    };
+    hand_over_of(app, account, "settlement-files", file.0, file.1, &file.2).await;
+}
+
+async fn the_end_does_not_depend_on_the_order_of_statements_reports_and_runs(db: TestDb) {
+    let app = App::start(db).await;
+    let orders: [[usize; 6]; 8] = [
+        [0, 1, 2, 3, 4, 5],
+        [5, 4, 3, 2, 1, 0],
+        [3, 0, 2, 5, 1, 4],
+        [1, 2, 5, 4, 0, 3],
+        [4, 1, 3, 0, 5, 2],
+        [2, 1, 4, 5, 3, 0],
+        [1, 3, 5, 0, 2, 4],
+        [0, 5, 2, 1, 3, 4],
+    ];
+    let mut first = None;
+    for (number, order) in orders.into_iter().enumerate() {
+        let account = format!("acct_{number}");
+        hand_over_days_of(&app, &account).await;
+        for what in order {
+            comes(&app, &account, what).await;
+        }
+        app.idle().await;
+        let listed = app.get("/api/v1/reconciliation/tasks").await.data();
+        let mut ends = Vec::new();
+        for date in [EARLIER, DAY] {
+            let is_it = |task: &&Value| task["account"] == account && task["task_date"] == date;
+            let task = listed["items"].as_array().unwrap().iter().find(is_it).unwrap();
+            let report = app.report(task).await;
+            let inputs = report["certificate"]["inputs"].as_array().unwrap();
+            let roles: Vec<String> = inputs.iter().map(|input| input["role"].to_string()).collect();
+            ends.push((told(&app, task).await, roles, report["summary"].clone()));
+        }
+        assert_eq!(ends[0].0.1, "ties", "{order:?}");
+        assert_eq!(ends[1].0, (vec!["payout_short".to_owned()], "broken".to_owned()), "{order:?}");
+        assert_eq!(first.get_or_insert_with(|| ends.clone()), &ends, "{order:?}");
+    }
 }
