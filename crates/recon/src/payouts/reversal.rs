@@ -1,6 +1,7 @@
 //! Money that the bank took back.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{NaiveDate, TimeDelta};
 use payops_channels::bank::{BankEntry, ReferenceKind};
@@ -21,17 +22,20 @@ pub struct Mark {
     pub references: Vec<String>,
     /// The amount as the bank has it, in minor units of ISO 4217.
     pub amount: i64,
+    /// The bank account: what is taken back leaves the account that it came to.
+    pub account: Arc<str>,
     /// Whether it stands in a statement that is read only for what it takes back.
     pub is_elsewhere: bool,
 }
 
 impl Mark {
-    pub(super) fn of(entry: &BankEntry, is_elsewhere: bool) -> Self {
+    pub(super) fn of(entry: &BankEntry, account: Arc<str>, is_elsewhere: bool) -> Self {
         let own = entry.references.iter().filter(|reference| reference.kind == ReferenceKind::Bank);
         Self {
             is_reversal: entry.reversal,
             references: own.map(|reference| reference.text.clone()).collect(),
             amount: entry.amount,
+            account,
             is_elsewhere,
         }
     }
@@ -193,6 +197,7 @@ impl Ledger<'_> {
             && !self.gone[by]
             && !self.marks[undone].is_reversal
             && entry.currency == deposit.currency
+            && self.marks[undone].account == self.marks[by].account
             && entry.amount.signum() * deposit.amount.signum() < 0
             && deposit.date <= entry.date
     }
@@ -263,6 +268,21 @@ mod tests {
         // A fee has the reference of its payment, and money that left and came back is no deposit either.
         assert_eq!(left(&[came, (4, "D1,NTRFNONREF//B1", "fee")]), [(10, 1), (-1, 0)]);
         assert_eq!(left(&[came, (3, "D10,NTRFNONREF//B1", "rent")]), []);
+    }
+
+    #[test]
+    fn what_another_account_has_is_not_taken_back() {
+        let of = |account: &str, entry: &str| {
+            format!(
+                ":20:S\n:25:{account}\n:28C:1/1\n:60F:C260301EUR100,\n:61:2603040304{entry},NTRFNONREF//B1\n:62F:C260304EUR1,\n"
+            )
+        };
+        let left = |accounts: [&str; 2]| {
+            let text = of(accounts[0], "C10") + &of(accounts[1], "RC10");
+            let file = read_bank_file(text.as_bytes(), &ReadOptions::default());
+            Bank::of(file, &[], Exponents::Iso4217).deposits.len()
+        };
+        assert_eq!((left(["DE1", "DE1EUR"]), left(["DE1", "DE2"])), (0, 2));
     }
 
     #[test]

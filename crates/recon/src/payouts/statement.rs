@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use payops_channels::bank::{BankEntry, BankFile, BankStatement, EntryStatus};
@@ -289,7 +290,7 @@ impl Joined {
     fn take(&mut self, account: &AccountKey, mut statement: BankStatement, is_elsewhere: bool) -> Told {
         let mut nothing = Told::default();
         let told = self.told.get_mut(account).unwrap_or(&mut nothing);
-        let own_days = days_of(&statement);
+        let (own_days, name) = (days_of(&statement), Arc::from(account.to_string()));
         let mut tells = Told { days: own_days.into_iter().collect(), earlier: Vec::new() };
         for entry in std::mem::take(&mut statement.entries) {
             let Some(date) = day_of(&statement, &entry) else { continue };
@@ -301,7 +302,7 @@ impl Joined {
             }
             match in_units_of(self.exponents, entry.currency, entry.amount) {
                 Some(amount) => {
-                    let mark = Mark::of(&entry, is_elsewhere);
+                    let mark = Mark::of(&entry, Arc::clone(&name), is_elsewhere);
                     self.bank.deposits.push(deposit(entry, amount, date, mark));
                 }
                 None if is_elsewhere => {}
