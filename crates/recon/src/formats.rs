@@ -224,7 +224,7 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
             counts.rows = bank.summary.entries + bank.summary.not_booked;
             counts.rows_of_day = counts.rows;
             counts.covers = bank.summary.days;
-            counts.reversals = bank.reversals().collect();
+            counts.reversals = bank.reversals;
             counts.rejects += bank.summary.rejects.count;
             counts.first.extend(bank.summary.rejects.first);
         }

@@ -26,7 +26,7 @@ use crate::store::task::{self, Model as Task};
 
 /// The bank statements in force, besides those of a task's `window`, that may take these deposits back, those first that came
 /// last. Where only its amount ties a reversal to a deposit, the statements between them belong to it: they may have
-/// another deposit that it is about.
+/// another deposit that it is about. So do those before a reversal of the window's own: one of them may have what it names.
 pub async fn statements(
     conn: &impl ConnectionTrait,
     task: &Task,
@@ -44,6 +44,10 @@ pub async fn statements(
                 between.insert((deposit.booked_on, reversal.booked_on));
             }
         }
+    }
+    let ids: Vec<Uuid> = window.iter().map(|file| file.id).collect();
+    for row in bank_reversal::of_files(conn, &ids).await?.into_iter().filter(|row| row.is_reversal) {
+        between.insert((Trace::nameless_since(row.booked_on), row.booked_on));
     }
     for (first, last) in between {
         wanted.extend(file::covering(conn, &like, first..=last).await?.into_iter().map(|file| file.id));

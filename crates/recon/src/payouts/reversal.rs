@@ -111,6 +111,11 @@ impl Trace {
         }
     }
 
+    /// The first day whose deposits a reversal of this day without a reference may be about.
+    pub fn nameless_since(day: NaiveDate) -> NaiveDate {
+        day.checked_sub_signed(days_without_reference()).unwrap_or(day)
+    }
+
     /// The last day on which a reversal without a reference may be about a deposit of this day.
     pub fn nameless_until(day: NaiveDate) -> NaiveDate {
         day.checked_add_signed(days_without_reference()).unwrap_or(day)
@@ -142,7 +147,10 @@ const MOST_NAMED: usize = 100;
 ///
 /// What stands in a statement that is read only for what it takes back leaves nothing else: no deposit, and no reversal but one
 /// that may be of several.
-pub(super) fn take_back(deposits: Vec<Deposit>) -> Vec<Deposit> {
+///
+/// With the deposits it returns what else may take back a deposit of another statement: what has found none by a reference. A
+/// reversal that found one by its amount is among it, since another statement may have the one with its reference.
+pub(super) fn take_back(deposits: Vec<Deposit>) -> (Vec<Deposit>, Vec<Trace>) {
     let marks: Vec<Mark> = deposits.iter().map(|deposit| deposit.mark.clone()).collect();
     let mut by_reference: HashMap<&str, Vec<usize>> = HashMap::new();
     let mut by_amount: HashMap<i64, Vec<usize>> = HashMap::new();
@@ -161,6 +169,12 @@ pub(super) fn take_back(deposits: Vec<Deposit>) -> Vec<Deposit> {
             ledger.take_off(undone, place);
         }
     }
+    let may_take_back = |deposit: &Deposit| {
+        deposit.mark.is_reversal || (deposit.amount < 0 && !deposit.mark.references.is_empty())
+    };
+    let open =
+        ledger.deposits.iter().zip(&ledger.gone).filter(|(deposit, gone)| !**gone && may_take_back(deposit));
+    let traces = open.flat_map(|(deposit, _)| Trace::of(deposit)).collect();
     for place in (0..marks.len()).filter(|place| marks[*place].is_reversal) {
         let opposite = ledger.deposits[place].amount.checked_neg();
         let alike = opposite.and_then(|amount| by_amount.get(&amount)).into_iter().flatten().copied();
@@ -176,7 +190,7 @@ pub(super) fn take_back(deposits: Vec<Deposit>) -> Vec<Deposit> {
     let stays = |(deposit, (gone, named)): (Deposit, (bool, bool))| {
         (!gone && (named || !deposit.mark.is_elsewhere)).then_some(deposit)
     };
-    deposits.into_iter().zip(gone.into_iter().zip(named)).filter_map(stays).collect()
+    (deposits.into_iter().zip(gone.into_iter().zip(named)).filter_map(stays).collect(), traces)
 }
 
 /// The deposits, less what was taken back of them.

@@ -24,6 +24,9 @@ pub struct Bank {
     pub deposits: Vec<Deposit>,
     /// Its figures.
     pub summary: BankSummary,
+    /// The entries that may take back what another statement has: those that the bank calls reversals, and money that left with
+    /// a reference of the bank's. What a file takes back of its own by a reference is settled in it.
+    pub reversals: Vec<Trace>,
     /// What its statements cover, by their currency.
     pub covered: BTreeMap<Currency, Covered>,
 }
@@ -90,6 +93,7 @@ impl Bank {
             coverage: BTreeMap::new(),
             bank: Self {
                 deposits: Vec::new(),
+                reversals: Vec::new(),
                 covered: BTreeMap::new(),
                 summary: BankSummary {
                     proof: Proof::NotProvable,
@@ -107,15 +111,6 @@ impl Bank {
             joined.add(read);
         }
         joined.finish()
-    }
-
-    /// The entries that may take back what another statement has: those that the bank calls reversals, and money that left with
-    /// a reference of the bank's. What a file takes back of its own is settled in it.
-    pub fn reversals(&self) -> impl Iterator<Item = Trace> {
-        let may_take_back = |deposit: &&Deposit| {
-            deposit.mark.is_reversal || (deposit.amount < 0 && !deposit.mark.references.is_empty())
-        };
-        self.deposits.iter().filter(may_take_back).flat_map(Trace::of)
     }
 }
 
@@ -316,7 +311,7 @@ impl Joined {
         let mut bank = self.bank;
         let own = bank.deposits.iter().filter(|deposit| !deposit.mark.is_elsewhere);
         bank.summary.entries = own.count() as u64;
-        bank.deposits = take_back(bank.deposits);
+        (bank.deposits, bank.reversals) = take_back(bank.deposits);
         bank.summary.days = Days::spanning(self.days.values().flatten().copied());
         let mut coverage = self.coverage;
         for (currency, days) in self.days {

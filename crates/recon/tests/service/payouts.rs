@@ -29,6 +29,7 @@ both_databases!(payops_recon::MIGRATIONS;
     what_a_bank_takes_back_weeks_later_is_told_of_its_day_until_the_statement_is_corrected,
     a_reversal_that_came_before_its_deposit_is_found,
     a_reversal_without_a_reference_is_about_all_deposits_of_its_amount,
+    a_reversal_is_of_what_it_names_and_not_of_what_has_its_amount,
     a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant,
     statements_of_two_bank_accounts_stand_beside_each_other,
     a_payout_that_rows_name_is_told_when_no_report_lists_it_that_could,
@@ -719,6 +720,28 @@ async fn a_reversal_without_a_reference_is_about_all_deposits_of_its_amount(db: 
     hand_over(&app, "settlement-files", "2026-02-20", "bank_statement", &named).await;
     let day = next_run(&app, &day).await;
     assert_eq!(told(&app, &day).await, (Vec::new(), "ties".to_owned()));
+}
+
+async fn a_reversal_is_of_what_it_names_and_not_of_what_has_its_amount(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let third = third_day(&app).await;
+    // What it names stands in a statement before those of the payout's window.
+    let customer = wires(("0105", "0110"), &[("0107", "C", 1100, "B8", "customer")]);
+    hand_over(&app, "settlement-files", "2026-01-10", "bank_statement", &customer).await;
+    let third_came = ("0120", "C", 1100, "B2", "STRIPE PO THIRD 0003");
+    let came = [CAME, third_came, ("0121", "RC", 1100, "B8", "storno")];
+    hand_over(&app, "settlement-files", "2026-01-31", "bank_statement", &wires(("0116", "0131"), &came))
+        .await;
+    let (day, third) = (next_run(&app, &day).await, next_run(&app, &third).await);
+    let ties = || (Vec::<String>::new(), "ties".to_owned());
+    assert_eq!((told(&app, &day).await, told(&app, &third).await), (ties(), ties()));
+    // Beside a customer's money of the same amount, in a later statement.
+    let returned = [("0219", "C", 941, "B7", "customer"), ("0220", "RC", 941, "B1", "storno")];
+    hand_over(&app, "settlement-files", "2026-02-20", "bank_statement", &wires(("0219", "0220"), &returned))
+        .await;
+    let day = next_run(&app, &day).await;
+    assert_eq!(told(&app, &day).await, (vec!["payout_missing".to_owned()], "broken".to_owned()));
 }
 
 async fn a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant(db: TestDb) {
