@@ -235,6 +235,27 @@ fn a_report_of_payouts_states_what_the_settlement_file_only_names() {
 }
 
 #[test]
+fn what_nothing_states_is_neither_missing_nor_short() {
+    // More arrived than the rows of the day add up to: the payout carries those of other days too.
+    let folder = folder(&[], &[(9000, 5, "STRIPE po_rows"), (77, 6, "STRIPE")]);
+    let (code, named) = figures(&folder, "");
+    assert_eq!((code, &named["verdict"]), (1, &json!("not_provable")), "{named}");
+    assert_eq!(codes(&named), ["three_way_not_provable", "payouts_not_stated"]);
+    let tie = &named["payouts"]["currencies"]["USD"];
+    assert_eq!((&tie["not_stated"], &tie["not_stated_rows"]), (&json!(1), &json!(2353)));
+    assert_eq!((&tie["payouts"], &tie["deposits"]), (&json!(0), &json!(0)));
+    let ran = folder.run(ALL);
+    assert!(ran.stdout.contains("payouts that rows name and no file states: 1 (23.53)"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("hand over the channel's report of payouts (--payouts"), "{}", ran.stdout);
+    // With the report everything has its verdict.
+    let head = "payout_id,effective_at_utc,currency,gross,fee,net,reporting_category";
+    folder.write("payouts.csv", format!("{head}\npo_rows,2026-03-04 00:00:00,usd,91.00,,,payout\n"));
+    let (_, stated) = figures(&folder, "--payouts payouts.csv");
+    let types = &stated["payouts"]["types"];
+    assert_eq!((&types["payout_short"]["count"], &types["payout_unknown"]["count"]), (&json!(1), &json!(1)));
+}
+
+#[test]
 fn a_payout_without_rows_of_its_own_is_matched_and_not_proven() {
     let folder =
         folder(&[(2353, 3, "po_rows"), (600, 3, "po_manual")], &[(2353, 5, "STRIPE"), (600, 5, "STRIPE")]);

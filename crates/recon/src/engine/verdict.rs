@@ -123,6 +123,11 @@ pub enum Reason {
         /// How many.
         count: u64,
     },
+    /// Payouts that rows name, and of which no file says how large they are.
+    PayoutsNotStated {
+        /// How many.
+        count: u64,
+    },
     /// No row of either file lies on the day asked about, though the files have rows.
     NothingOnTheDay,
 }
@@ -135,6 +140,7 @@ impl Reason {
             Self::SummaryMissing
             | Self::ThreeWayNotProvable
             | Self::PayoutsNotListed { .. }
+            | Self::PayoutsNotStated { .. }
             | Self::TrailerMissing
             | Self::TotalsMissing { .. }
             | Self::NothingOnTheDay => Verdict::NotProvable,
@@ -197,6 +203,14 @@ impl fmt::Display for Reason {
             Self::PayoutsNotListed { count } => {
                 let payouts = of(count, "payout", "payouts");
                 write!(f, "the rows name {payouts} that no report of payouts lists")
+            }
+            Self::PayoutsNotStated { count } => {
+                let payouts = of(count, "payout is", "payouts are");
+                write!(
+                    f,
+                    "no file states how large {payouts} that the rows name: hand over the channel's report of payouts \
+                     (--payouts; to the service with role=payouts)"
+                )
             }
             Self::NothingOnTheDay => f.write_str("no row of either file lies on the day asked about"),
         }
@@ -267,6 +281,7 @@ pub(super) fn of_payouts(payouts: &PayoutSummary, known: &[Reason]) -> Vec<Reaso
     let statements = pages.len() as u64;
     let totals_failed = payouts.bank.proof == Proof::Failed && (pages.is_empty() || !totals.is_empty());
     let contradicted: u64 = payouts.currencies.values().map(|tie| tie.contradicted).sum();
+    let not_stated: u64 = payouts.currencies.values().map(|tie| tie.not_stated).sum();
     let unlisted: u64 = payouts.currencies.values().map(|tie| tie.unlisted).sum();
     let reasons = [
         (contradicted > 0 && !is_told, Reason::PayoutsBroken { count: contradicted }),
@@ -276,6 +291,7 @@ pub(super) fn of_payouts(payouts: &PayoutSummary, known: &[Reason]) -> Vec<Reaso
         (differences > 0, Reason::PayoutDifferences { count: differences }),
         (payouts.proof == ThreeWayProof::NotProvable, Reason::ThreeWayNotProvable),
         (unlisted > 0, Reason::PayoutsNotListed { count: unlisted }),
+        (not_stated > 0, Reason::PayoutsNotStated { count: not_stated }),
     ];
     reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()
 }
@@ -304,6 +320,7 @@ mod tests {
             amount: 1000,
             currency: Currency::EUR,
             date: NaiveDate::from_ymd_opt(2026, 3, 2),
+            is_stated: true,
             rows: Some(rows),
             is_asked_about: true,
         };

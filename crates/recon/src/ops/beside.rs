@@ -30,30 +30,34 @@ use crate::store::task::{self, Model as Task};
 pub struct Beside {
     /// What the files of the days around say.
     pub facts: Vec<PayoutFact>,
-    /// What reports there are besides the day's own, where its rows name payouts that these do not list.
+    /// Whether a settlement file is among these that has rows of payouts.
+    pub settlements_state: bool,
+    /// What reports there are besides the day's own, where rows name payouts that these do not list.
     pub lists: PayoutLists,
 }
 
 impl Beside {
-    /// What they say to a task whose `own` files, a report of payouts among them, say this.
+    /// What they say to a task whose `own` files, a report of payouts among them, say this; `None` without such a report.
     pub async fn of(
         conn: &impl ConnectionTrait,
         task: &Task,
         rules: &PayoutRules,
-        own: &[PayoutFact],
+        own: Option<&[PayoutFact]>,
     ) -> Result<Self> {
-        let facts = payout::of_other_days(conn, task, days::payouts_beside(task.task_date, rules)).await?;
-        let named = own.iter().filter(|fact| fact.is_only_named());
+        let beside = days::payouts_beside(task.task_date, rules);
+        let (facts, settlements_state) = payout::of_other_days(conn, task, beside.clone()).await?;
+        let named = own.into_iter().flatten().filter(|fact| fact.is_only_named());
         let named: BTreeSet<String> = named.map(|fact| fact.id.replace('\0', "")).collect();
         let mut lists = PayoutLists::default();
-        if !named.is_empty() {
-            let window = task.task_date..=*days::statement_days(task.task_date, rules).end();
+        let may_be_of_other_days = own.is_some() && facts.iter().any(PayoutFact::is_only_named);
+        if !named.is_empty() || may_be_of_other_days {
+            let window = *beside.start()..=*days::statement_days(task.task_date, rules).end();
             lists.days.extend(task::stating_payouts(conn, &task.subject(FileRole::Payouts), window).await?);
             // Whether its own report is there is no news of others.
             lists.days.remove(&task.task_date);
             lists.elsewhere = payout::known_elsewhere(conn, task, &named).await?;
         }
-        Ok(Self { facts, lists })
+        Ok(Self { facts, settlements_state, lists })
     }
 
     /// A hash of it.
@@ -67,8 +71,8 @@ impl Beside {
 pub async fn knows_more(conn: &impl ConnectionTrait, task: &Task) -> Result<bool> {
     let Some(known) = &task.open_payouts_hash else { return Ok(false) };
     let rules = channel_settings::payout_rules_of(conn, &task.subject(FileRole::BankStatement)).await?;
-    let own = if task.payouts_are_stated { payout::of_task(conn, task.id).await? } else { Vec::new() };
-    Ok(Beside::of(conn, task, &rules, &own).await?.hash()? != *known)
+    let own = if task.payouts_are_stated { Some(payout::of_task(conn, task.id).await?) } else { None };
+    Ok(Beside::of(conn, task, &rules, own.as_deref()).await?.hash()? != *known)
 }
 
 /// The files of a task's day say something else of payouts than before: the days beside it are looked at, in a transaction of

@@ -118,7 +118,7 @@ fn compare(
         payouts = facts_together(payouts.iter().chain(&reports.facts));
         payouts_are_stated = reports.are_stated;
         let conn = app.context.db.read();
-        let own = if payouts_are_stated { payouts.as_slice() } else { &[] };
+        let own = payouts_are_stated.then_some(payouts.as_slice());
         let others = beside.insert(runtime.block_on(Beside::of(conn, &task, &by.payouts, own))?);
         let third_leg = loop {
             let side = bank_side(app, &task, &files, &reports, others)?;
@@ -200,6 +200,7 @@ fn bank_side(
             lists.days.insert(task.task_date);
             lists
         }),
+        settlements_state: beside.settlements_state,
         judged_days: Some(Days { first: task.task_date, last: task.task_date }),
     })
 }

@@ -8,7 +8,7 @@ use payops_channels::report::FileReport;
 use payops_core::currency::Currency;
 use serde::Serialize;
 
-use super::Payout;
+use super::{Days, Payout, PayoutLists, PayoutRules};
 
 /// What one file says of one payout. Its rows and its own row may stand in the files of different days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,21 +85,37 @@ pub fn facts_together<'a>(facts: impl IntoIterator<Item = &'a PayoutFact>) -> Ve
     joined.collect()
 }
 
-/// The payouts that files tell of together: those that have a row of their own, or a list of all their rows. Files that
-/// have no such row but name payouts in their other rows, as Stripe's reports of activity do, tell of these, each as large
-/// as its rows, unless payouts `are_stated` by a report that would have them. Where that is so and the rows that are known
-/// do not add up, others of them may stand in files that are not there: then the payout is not itemised.
+/// The payouts that files tell of together: those that have a row of their own, or a list of all their rows. Others that rows
+/// name, as in Stripe's reports of activity, are payouts that nothing states, each as large as its rows, but where something
+/// would state them: settlement files that have rows of payouts (`settlements_state`), or the reports that `lists` knows.
+/// What is only named there leaves on a later day, but for rows of other days where a report may lack up to the last of the
+/// days that are judged. With reports, a payout of which the rows that are known do not add up may have others in files that
+/// are not there: then it is not itemised.
 ///
 /// A row of a payout is negative where it is signed as the balance moves, and positive in reports of payouts. What
 /// reached the bank has the sign of the rows that the payout carried; without such rows the payout left the balance.
-pub fn payouts_of(facts: &[PayoutFact], are_stated: bool) -> Vec<Payout> {
-    let facts = facts_together(facts);
-    let has_own_rows = are_stated || facts.iter().any(|fact| fact.own_sum.is_some());
-    let is_told = |fact: &PayoutFact| fact.own_sum.is_some() || fact.rows_are_all || !has_own_rows;
-    facts.into_iter().filter(is_told).map(|fact| fact.into_payout(are_stated)).collect()
+pub fn payouts_of(
+    facts: &[PayoutFact],
+    settlements_state: bool,
+    lists: Option<&PayoutLists>,
+    (rules, judged_days): (&PayoutRules, Option<Days>),
+) -> Vec<Payout> {
+    let is_told = |fact: &PayoutFact| match lists {
+        _ if fact.is_stated() => true,
+        _ if settlements_state => false,
+        None => true,
+        Some(lists) => !fact.is_asked_about && lists.may_lack(fact, rules, judged_days),
+    };
+    let facts = facts_together(facts).into_iter().filter(is_told);
+    facts.map(|fact| fact.into_payout(lists.is_some())).collect()
 }
 
 impl PayoutFact {
+    /// Whether a file says how large the payout is.
+    pub(super) fn is_stated(&self) -> bool {
+        self.own_sum.is_some() || self.rows_are_all
+    }
+
     /// Whether both have the payout's own row, and it is the same one.
     fn tells_the_row_of(&self, other: &Self) -> bool {
         let row = |fact: &Self| Some((fact.own_sum?, fact.date?));
@@ -131,20 +147,22 @@ impl PayoutFact {
         };
     }
 
-    fn into_payout(self, is_stated: bool) -> Payout {
+    fn into_payout(self, is_reported: bool) -> Payout {
         let amount = match self.own_sum {
             None => self.row_sum,
             Some(own) if self.rows > 0 && self.row_sum != 0 => own.abs() * self.row_sum.signum(),
             Some(own) => -own,
         };
+        let is_stated = self.is_stated();
         let is_itemised = self.own_sum.is_some() && self.rows > 0;
-        let may_lack_rows = is_stated && !self.rows_are_all && self.row_sum != amount;
+        let may_lack_rows = is_reported && !self.rows_are_all && self.row_sum != amount;
         Payout {
             id: self.id,
             // A sum beyond 64 bits stays as large as can be: it then contradicts its rows.
             amount: i64::try_from(amount).unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX }),
             currency: self.currency,
             date: self.date,
+            is_stated,
             rows: (is_itemised && !may_lack_rows).then_some(self.row_sum),
             is_asked_about: self.is_asked_about,
         }
@@ -169,7 +187,8 @@ mod tests {
     }
 
     fn told(facts: &[PayoutFact]) -> Vec<(String, i64, Option<i128>, bool)> {
-        let payouts = payouts_of(facts, false).into_iter();
+        let states = facts.iter().any(|fact| fact.own_sum.is_some());
+        let payouts = payouts_of(facts, states, None, (&PayoutRules::default(), None)).into_iter();
         payouts.map(|payout| (payout.id, payout.amount, payout.rows, payout.is_asked_about)).collect()
     }
 
@@ -245,9 +264,26 @@ mod tests {
     fn of_stated_payouts_rows_may_be_lacking_and_what_is_only_named_is_none() {
         let facts =
             [fact("a", 700, None, 3, true), fact("a", 0, Some(-1000), 4, true), fact("b", 5, None, 4, true)];
-        let payouts = payouts_of(&facts, true);
+        let of = |facts: &[PayoutFact], judged: Option<u32>| {
+            let judged = judged.map(|on| {
+                let day = NaiveDate::from_ymd_opt(2026, 3, on).unwrap();
+                Days { first: day, last: day }
+            });
+            let lists = PayoutLists {
+                days: facts.iter().filter_map(|fact| fact.date).collect(),
+                ..PayoutLists::default()
+            };
+            payouts_of(facts, false, Some(&lists), (&PayoutRules::default(), judged))
+        };
+        let payouts = of(&facts, Some(4));
         let [payout] = &payouts[..] else { panic!("{payouts:?}") };
-        assert_eq!((payout.amount, payout.rows), (1000, None));
-        assert_eq!(payouts_of(&facts[2..], true), []);
+        assert_eq!((payout.amount, payout.rows, payout.is_stated), (1000, None, true));
+        assert_eq!(of(&facts[2..], Some(4)), []);
+        // The report of the sixth is not there, on which it may have left.
+        let of_other_day = [fact("b", 5, None, 5, false), fact("c", 0, Some(-1000), 7, true)];
+        let payouts = of(&of_other_day, Some(7));
+        assert_eq!((payouts.len(), payouts[0].is_stated), (2, false), "{payouts:?}");
+        assert_eq!(of(&of_other_day, Some(5)).len(), 1, "it has not left by then, or would be listed");
+        assert_eq!(of(&of_other_day, None).len(), 1);
     }
 }

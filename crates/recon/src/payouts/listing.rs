@@ -39,6 +39,13 @@ impl PayoutLists {
         told.collect()
     }
 
+    /// Whether the report is not there of a day on which a payout that rows name could have left before the last of the days that
+    /// are judged.
+    pub(super) fn may_lack(&self, fact: &PayoutFact, rules: &PayoutRules, judged_days: Option<Days>) -> bool {
+        let Some((days, first)) = judged_days.zip(fact.date) else { return false };
+        !self.cover(first, rules.due(first).min(days.last))
+    }
+
     fn cover(&self, first: NaiveDate, last: NaiveDate) -> bool {
         first.iter_days().take_while(|day| *day <= last).all(|day| self.days.contains(&day))
     }
@@ -47,7 +54,7 @@ impl PayoutLists {
 impl PayoutFact {
     /// Whether a file has nothing but rows that name the payout as theirs.
     pub fn is_only_named(&self) -> bool {
-        self.own_sum.is_none() && !self.rows_are_all && self.row_sum != 0
+        !self.is_stated() && self.row_sum != 0
     }
 }
 

@@ -19,6 +19,10 @@
 //!    One of whose window statements lack days is `not_covered` when it has passed.
 //!    A deposit that looks like the channel's is `payout_unknown`, any other is none of this channel's.
 //!
+//! A payout that nothing states is as large as those of its rows that are at hand, which may be a part of it. It is `matched` by
+//! rules 1 and 2 where that sum arrived; else it is `not_stated` together with what bears its id, and no deposit that it
+//! may be is `payout_unknown`.
+//!
 //! A deposit looks like the channel's when its texts hold one of [`PayoutRules::words`], in any letter case; without
 //! words every deposit does. Money that the channel takes from the bank, a negative payout, meets negative deposits.
 
@@ -70,8 +74,11 @@ pub struct Payout {
     pub amount: i64,
     /// Its currency.
     pub currency: Currency,
-    /// The business day on which it left; `None` where the file does not tell.
+    /// The business day on which it left, of one that nothing states that of its last row; `None` where the file does not tell.
     pub date: Option<NaiveDate>,
+    /// Whether a file says how large it is: a row of its own, or a list of all its rows. Else `amount` is what those of its rows
+    /// that are at hand add up to.
+    pub is_stated: bool,
     /// What the settlement rows that it carried add up to, in the sense of `amount`; `None` where it is not itemised.
     pub rows: Option<i128>,
     /// Whether it must arrive: false for one outside of the day asked about, which may still explain a deposit.
@@ -158,6 +165,7 @@ impl PayoutRules {
         letters.len() >= 3 || (letters.len() == 2 && letters.iter().any(|letter| !letter.is_ascii()))
     }
 
+    /// Whether the deposit is of a day on which the payout may be booked.
     fn may_be(&self, payout: &Payout, deposit: &Deposit) -> bool {
         let Some(date) = payout.date else { return true };
         let days = deposit.date.signed_duration_since(date).num_days();
@@ -209,6 +217,8 @@ pub enum PayoutOutcome {
     PayoutUnknown,
     /// Not arrived, and not late.
     InTransit,
+    /// Nothing says how large it is: its rows are named, and are not what arrived under its id, if anything did.
+    NotStated,
     /// Payouts of days that the statement, or deposits of days that the channel's file does not cover.
     NotCovered,
     /// Movements of the account that are none of the channel's.
@@ -217,7 +227,7 @@ pub enum PayoutOutcome {
 
 impl PayoutOutcome {
     /// Every outcome, in the order in which reports list them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Matched,
         Self::PayoutShort,
         Self::PayoutExcess,
@@ -225,6 +235,7 @@ impl PayoutOutcome {
         Self::PayoutMissing,
         Self::PayoutUnknown,
         Self::InTransit,
+        Self::NotStated,
         Self::NotCovered,
         Self::OtherMovement,
     ];
@@ -239,6 +250,7 @@ impl PayoutOutcome {
             Self::PayoutMissing => "payout_missing",
             Self::PayoutUnknown => "payout_unknown",
             Self::InTransit => "in_transit",
+            Self::NotStated => "not_stated",
             Self::NotCovered => "not_covered",
             Self::OtherMovement => "other_movement",
         }
@@ -405,8 +417,9 @@ impl<'a> Matcher<'a> {
         for place in deposits {
             self.deposit_is_free[*place] = false;
         }
+        let are_stated = payouts.iter().all(|place| self.payouts[*place].1.is_stated);
         self.groups.push(Group {
-            outcome,
+            outcome: if are_stated || !outcome.is_difference() { outcome } else { PayoutOutcome::NotStated },
             by: Some(by),
             payouts: payouts.iter().map(|place| self.payouts[*place].0).collect(),
             deposits: deposits.iter().map(|place| self.deposits[*place].0).collect(),
@@ -458,13 +471,14 @@ impl<'a> Matcher<'a> {
 
     /// Too much could belong together: all that is left is one group.
     fn give_up(&mut self, by: MatchedBy, only_channel_like: bool) {
-        let (payouts, deposits) = (self.free_payouts(), self.free_deposits(only_channel_like));
+        let payouts = if by == MatchedBy::Amount { self.free_payouts() } else { self.free_stated_payouts() };
+        let deposits = self.free_deposits(only_channel_like);
         let outcome = PayoutOutcome::PayoutAmbiguous;
         self.group(outcome, by, &payouts, &deposits, Some(Solutions::LimitReached));
     }
 
     fn bundles(&mut self, work: &mut u64) {
-        let free = self.free_payouts();
+        let free = self.free_stated_payouts();
         let questions = self.free_deposits(true).into_iter().map(|place| {
             let deposit = self.deposits[place].1;
             let near = free.iter().copied().filter(|payout| self.may_be(*payout, place));
@@ -482,7 +496,7 @@ impl<'a> Matcher<'a> {
 
     fn splits(&mut self, work: &mut u64) {
         let free = self.free_deposits(true);
-        let questions = self.free_payouts().into_iter().map(|place| {
+        let questions = self.free_stated_payouts().into_iter().map(|place| {
             let payout = self.payouts[place].1;
             let near = free.iter().copied().filter(|deposit| self.may_be(place, *deposit));
             (place, payout.amount, near.map(|place| (place, self.deposits[place].1.amount)).collect())
@@ -506,6 +520,11 @@ impl<'a> Matcher<'a> {
     fn free_payouts(&self) -> Vec<usize> {
         let places = 0..self.payouts.len();
         places.filter(|place| self.payout_is_free[*place] && self.payouts[*place].1.amount != 0).collect()
+    }
+
+    /// A sum that may be a part is none to make up others of.
+    fn free_stated_payouts(&self) -> Vec<usize> {
+        self.free_payouts().into_iter().filter(|place| self.payouts[*place].1.is_stated).collect()
     }
 
     fn free_deposits(&self, only_channel_like: bool) -> Vec<usize> {

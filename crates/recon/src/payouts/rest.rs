@@ -1,8 +1,6 @@
 //! What is left when nothing more can be matched: whether it is late, not due, or not to be judged.
 
-use chrono::NaiveDate;
-
-use super::{Covered, Days, Group, Matcher, Payout, PayoutOutcome};
+use super::{Covered, Days, Deposit, Group, Matcher, Payout, PayoutOutcome};
 
 impl Matcher<'_> {
     pub(super) fn rest(&mut self) {
@@ -17,7 +15,7 @@ impl Matcher<'_> {
         {
             let outcome = match () {
                 () if !looks_like_channel || deposit.amount == 0 => PayoutOutcome::OtherMovement,
-                () if self.is_covered(deposit.date) => PayoutOutcome::PayoutUnknown,
+                () if self.is_covered(deposit) => PayoutOutcome::PayoutUnknown,
                 () => PayoutOutcome::NotCovered,
             };
             left.push(Group { deposits: vec![index], ..single(outcome, None) });
@@ -27,8 +25,11 @@ impl Matcher<'_> {
 
     /// A payout that nothing at the bank belongs to, and how old it was at the end of the statement.
     fn absent(&self, payout: &Payout) -> (PayoutOutcome, Option<i64>) {
-        if payout.amount == 0 {
+        if payout.amount == 0 && payout.is_stated {
             return (PayoutOutcome::Matched, None);
+        }
+        if !payout.is_stated {
+            return (PayoutOutcome::NotStated, None);
         }
         // A currency that no statement is in may go to an account of which nobody tells.
         let covered = self.question.covered.get(&payout.currency).filter(|_| payout.is_asked_about);
@@ -47,8 +48,14 @@ impl Matcher<'_> {
         }
     }
 
-    /// Whether a deposit of this day should have its payout among ours.
-    fn is_covered(&self, date: NaiveDate) -> bool {
+    /// Whether a deposit should have its payout among ours.
+    fn is_covered(&self, deposit: &Deposit) -> bool {
+        let (date, currency) = (deposit.date, deposit.currency);
+        let mut not_stated = self.payouts.iter().map(|(_, payout)| payout).filter(|payout| !payout.is_stated);
+        if not_stated.any(|payout| payout.currency == currency && self.question.rules.may_be(payout, deposit))
+        {
+            return false;
+        }
         let rules = self.question.rules;
         let payout_days = self.question.payout_days;
         let may_hold = |days: Days| Days { first: rules.earliest(days.first), last: rules.due(days.last) };

@@ -14,6 +14,7 @@ fn payout(id: &str, amount: i64, on: u32) -> Payout {
         amount,
         currency: Currency::EUR,
         date: Some(day(on)),
+        is_stated: true,
         rows: Some(amount.into()),
         is_asked_about: true,
     }
@@ -47,7 +48,9 @@ impl Story {
     fn groups(&self) -> Vec<Group> {
         meet(Question {
             payouts: &self.payouts,
-            payout_days: Days::spanning(self.payouts.iter().filter_map(|payout| payout.date)),
+            payout_days: Days::spanning(
+                self.payouts.iter().filter(|payout| payout.is_stated).filter_map(|payout| payout.date),
+            ),
             judged_days: None,
             deposits: &self.deposits,
             covered: &self.covered(),
@@ -243,6 +246,62 @@ fn what_is_not_due_is_in_transit_and_what_nobody_covers_is_not_judged() {
     });
     let outcomes: BTreeSet<PayoutOutcome> = groups.iter().map(|group| group.outcome).collect();
     assert_eq!(outcomes, BTreeSet::from([PayoutOutcome::Matched, PayoutOutcome::NotCovered]));
+}
+
+#[test]
+fn a_payout_that_nothing_states_is_never_missing_short_or_ambiguous() {
+    let named = |id: &str, amount, on| Payout { is_stated: false, rows: None, ..payout(id, amount, on) };
+    let mut story = Story::new(
+        [
+            named("po_whole", 1000, 2),
+            named("po_part", 300, 3),
+            named("po_more", 400, 3),
+            named("po_lost", 50, 3),
+        ],
+        [
+            deposit(0, 1000, 4, "STRIPE po_whole"),
+            deposit(1, 2000, 4, "STRIPE po_part"),
+            deposit(2, 350, 4, "STRIPE po_more"),
+            deposit(3, 77, 4, "STRIPE"),
+        ],
+    );
+    assert_eq!(
+        story.told(),
+        [
+            "matched reference [po_whole] [0]",
+            "not_stated - [po_lost] []",
+            "not_stated reference [po_more] [2]",
+            "not_stated reference [po_part] [1]",
+            "not_covered - [] [3]",
+        ]
+    );
+    let tie = |story: &Story| {
+        let summary = summary_of(story, Proof::Proven);
+        (summary.proof, summary.currencies[&Currency::EUR], summary.differences())
+    };
+    let (proof, of, differences) = tie(&story);
+    assert_eq!((proof, differences), (ThreeWayProof::NotProvable, 0));
+    assert_eq!((of.payouts, of.deposits, of.not_stated, of.not_stated_rows), (1000, 1000, 4, 1750));
+    // Neither bundles nor several of one amount.
+    let twins = [named("a", 100, 3), named("b", 100, 3), named("c", 30, 3)];
+    let deposits = [deposit(0, 100, 4, "STRIPE"), deposit(1, 130, 4, "STRIPE"), deposit(2, 70, 12, "STRIPE")];
+    let of_amount = Story::new(twins, deposits);
+    assert_eq!(
+        of_amount.told(),
+        [
+            "not_stated amount [a b] [0]",
+            "not_stated - [c] []",
+            "not_covered - [] [1]",
+            "not_covered - [] [2]"
+        ]
+    );
+    // What is stated beside them keeps its verdicts, and only what may be one of them is not judged.
+    story.payouts.push(payout("po_stated", 900, 6));
+    story.deposits.push(deposit(4, 88, 10, "STRIPE"));
+    let told = story.told();
+    assert!(told.contains(&"payout_missing - [po_stated] []".to_owned()), "{told:?}");
+    assert!(told.contains(&"payout_unknown - [] [4]".to_owned()), "{told:?}");
+    assert!(told.contains(&"not_covered - [] [3]".to_owned()), "{told:?}");
 }
 
 fn summary_of(story: &Story, bank: Proof) -> PayoutSummary {

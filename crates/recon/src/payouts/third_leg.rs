@@ -17,6 +17,8 @@ pub struct BankSide {
     pub other_payouts: Vec<PayoutFact>,
     /// What reports of payouts there are among it: what other files only name is none of the day's payouts then.
     pub lists: Option<PayoutLists>,
+    /// Whether settlement files of other days have rows of payouts: then one without such a row has no payout.
+    pub settlements_state: bool,
     /// The days whose deposits must be explained; `None` where it is all.
     pub judged_days: Option<Days>,
 }
@@ -24,7 +26,7 @@ pub struct BankSide {
 impl BankSide {
     /// A bank's file by itself.
     pub fn of(bank: Bank) -> Self {
-        Self { bank, other_payouts: Vec::new(), lists: None, judged_days: None }
+        Self { bank, other_payouts: Vec::new(), lists: None, settlements_state: false, judged_days: None }
     }
 }
 
@@ -39,23 +41,45 @@ pub struct ThirdLeg {
 impl ThirdLeg {
     /// Compares the payouts that a file tells of with the bank. What belongs to other days alone is left out.
     pub fn of(facts: &[PayoutFact], side: BankSide, rules: &PayoutRules) -> (Self, PayoutSummary) {
-        let BankSide { bank, other_payouts, lists, judged_days } = side;
+        let BankSide { bank, other_payouts, lists, settlements_state, judged_days } = side;
+        let states = settlements_state || facts.iter().any(|fact| fact.own_sum.is_some());
         let facts = [facts, &other_payouts].concat();
-        let payouts = payouts_of(&facts, lists.is_some());
+        let payouts = payouts_of(&facts, states, lists.as_ref(), (rules, judged_days));
+        let is_reported = lists.is_some();
         let unlisted = lists.map(|lists| lists.lacking(&facts, rules)).unwrap_or_default();
         let mut groups = meet(Question {
             payouts: &payouts,
-            payout_days: Days::spanning(payouts.iter().filter_map(|payout| payout.date)),
+            payout_days: Days::spanning(
+                payouts.iter().filter(|payout| payout.is_stated).filter_map(|payout| payout.date),
+            ),
             judged_days,
             deposits: &bank.deposits,
             covered: &bank.covered,
             rules,
         });
+        let is_judged = |deposit: &Deposit| judged_days.is_none_or(|days| days.contains(deposit.date));
+        let open: Vec<&Deposit> = groups
+            .iter()
+            .filter(|group| group.outcome == PayoutOutcome::NotCovered)
+            .flat_map(|group| group.deposits.iter().filter_map(|index| bank.deposits.get(*index)))
+            .filter(|deposit| is_judged(deposit))
+            .collect();
+        // It may have left on the day asked about, whichever day its rows are of.
+        let may_be_asked_about = |payout: &Payout| {
+            let is_before = judged_days.zip(payout.date).is_some_and(|(days, date)| date <= days.last);
+            let may_be =
+                |deposit: &&Deposit| deposit.currency == payout.currency && rules.may_be(payout, deposit);
+            is_before && (!is_reported || open.iter().any(may_be))
+        };
         groups.retain(|group| {
             let mut deposits = group.deposits.iter().filter_map(|index| bank.deposits.get(*index));
-            match group.payouts[..] {
-                [] => judged_days.is_none_or(|days| deposits.all(|deposit| days.contains(deposit.date))),
-                _ => group.payouts.iter().any(|index| payouts[*index].is_asked_about),
+            let mut payouts = group.payouts.iter().map(|index| &payouts[*index]);
+            match group.outcome {
+                _ if group.payouts.is_empty() => deposits.all(is_judged),
+                PayoutOutcome::NotStated => {
+                    payouts.any(|payout| payout.is_asked_about || may_be_asked_about(payout))
+                }
+                _ => payouts.any(|payout| payout.is_asked_about),
             }
         });
         let summary = PayoutSummary::new(&groups, &payouts, &bank.deposits, &unlisted, bank.summary);

@@ -16,8 +16,8 @@ use crate::engine::ByCurrency;
 pub enum ThreeWayProof {
     /// They are: what has not arrived is not due.
     Ties,
-    /// Nothing contradicts it, and a part of the proof is missing: payouts without rows of their own, a statement
-    /// that does not prove itself, payouts that rows name and no report lists, or no payout at all.
+    /// Nothing contradicts it, and a part of the proof is missing: payouts without rows of their own or that nothing states, a
+    /// statement that does not prove itself, payouts that rows name and no report lists, or no payout at all.
     NotProvable,
     /// They are not.
     Broken,
@@ -83,6 +83,13 @@ pub struct ThreeWayTie {
     /// What these rows add up to. It is part of no other sum.
     #[serde(default)]
     pub unlisted_rows: i128,
+    /// How many payouts rows name of which no file says how large they are.
+    #[serde(default)]
+    pub not_stated: u64,
+    /// What those of their rows add up to that are at hand. Of what is not `matched` it is part of no other sum, and what arrived
+    /// neither.
+    #[serde(default)]
+    pub not_stated_rows: i128,
 }
 
 /// The figures of the third leg.
@@ -128,6 +135,12 @@ impl PayoutSummary {
             for payout in group.payouts.iter().filter_map(|index| payouts.get(*index)) {
                 totals.payouts += 1;
                 *totals.payout_amounts.entry(payout.currency).or_default() += i128::from(payout.amount);
+                if !payout.is_stated {
+                    currencies.entry(payout.currency).or_default().add_not_stated(payout);
+                }
+                if group.outcome == PayoutOutcome::NotStated {
+                    continue;
+                }
                 if group.outcome != PayoutOutcome::NotCovered {
                     currencies.entry(payout.currency).or_default().add_rows(payout);
                 } else if payout.is_asked_about {
@@ -180,9 +193,16 @@ struct Sums {
     awaited_rows: i128,
     unlisted: u64,
     unlisted_rows: i128,
+    not_stated: u64,
+    not_stated_rows: i128,
 }
 
 impl Sums {
+    fn add_not_stated(&mut self, payout: &Payout) {
+        self.not_stated += 1;
+        self.not_stated_rows += i128::from(payout.amount);
+    }
+
     fn add_unlisted(&mut self, payout: &Unlisted) {
         let (count, rows) = if payout.is_due {
             (&mut self.unlisted, &mut self.unlisted_rows)
@@ -227,7 +247,10 @@ impl Sums {
         });
         let proof = if differs || self.contradicted > 0 {
             ThreeWayProof::Broken
-        } else if self.not_itemised > 0 || self.unlisted > 0 || self.has_uncovered || bank != Proof::Proven {
+        } else if self.not_itemised + self.unlisted + self.not_stated > 0
+            || self.has_uncovered
+            || bank != Proof::Proven
+        {
             ThreeWayProof::NotProvable
         } else {
             ThreeWayProof::Ties
@@ -250,6 +273,8 @@ impl Sums {
             awaited_rows: self.awaited_rows,
             unlisted: self.unlisted,
             unlisted_rows: self.unlisted_rows,
+            not_stated: self.not_stated,
+            not_stated_rows: self.not_stated_rows,
         }
     }
 }

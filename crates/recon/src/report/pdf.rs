@@ -403,7 +403,7 @@ impl<'a> PdfReport<'a> {
             self.table_row(&table, &texts);
         }
         for (currency, tie) in &payouts.currencies {
-            if let Some(told) = cover.words.unlisted_payouts(tie, |minor| cover.money(*currency, minor)) {
+            if let Some(told) = cover.words.named_payouts(tie, |minor| cover.money(*currency, minor)) {
                 self.page.paragraph(&format!("{currency}: {told}"), SMALL);
             }
         }

@@ -106,6 +106,7 @@ impl Words {
                 PayoutOutcome::PayoutMissing => "未到账",
                 PayoutOutcome::PayoutUnknown => "来源不明的入账",
                 PayoutOutcome::InTransit => "在途",
+                PayoutOutcome::NotStated => "金额未载明",
                 PayoutOutcome::NotCovered => "不在所查日期内",
                 PayoutOutcome::OtherMovement => "其他收支",
             },
@@ -121,11 +122,12 @@ impl Words {
         }
     }
 
-    /// The payouts that rows name and no report lists; `None` without any.
-    pub fn unlisted_payouts(self, tie: &ThreeWayTie, money: impl Fn(i128) -> String) -> Option<String> {
+    /// The payouts that rows name and no report lists, or nothing states; `None` without any.
+    pub fn named_payouts(self, tie: &ThreeWayTie, money: impl Fn(i128) -> String) -> Option<String> {
         let unlisted = (tie.unlisted, tie.unlisted_rows, "no report lists", "未见于任何打款报告");
         let awaited = (tie.awaited, tie.awaited_rows, "no report lists yet", "尚未见于打款报告");
-        let parts = [unlisted, awaited].into_iter().filter(|(count, ..)| *count > 0);
+        let not_stated = (tie.not_stated, tie.not_stated_rows, "no file states", "没有文件载明金额");
+        let parts = [unlisted, awaited, not_stated].into_iter().filter(|(count, ..)| *count > 0);
         let told = parts.map(|(count, rows, en, zh)| match self.0 {
             Language::English => format!("payouts that rows name and {en}: {count} ({})", money(rows)),
             Language::Chinese => format!("明细所列而{zh}的打款：{count} 笔（{}）", money(rows)),
@@ -168,6 +170,9 @@ impl Words {
             Reason::PayoutDifferences { count } => format!("打款与银行入账有 {count} 笔差异"),
             Reason::ThreeWayNotProvable => "无法证明明细、打款与银行入账为同一笔资金".to_owned(),
             Reason::PayoutsNotListed { count } => format!("明细所列的 {count} 笔打款未见于任何打款报告"),
+            Reason::PayoutsNotStated { count } => format!(
+                "没有文件载明明细所列的 {count} 笔打款的金额：请提供渠道的打款报告（--payouts；提交给服务时为 role=payouts）"
+            ),
             Reason::NothingOnTheDay => "两个文件中没有任何一行属于所查日期".to_owned(),
         }
     }

@@ -155,15 +155,16 @@ pub async fn naming_the_same(conn: &impl ConnectionTrait, task: &Task) -> Result
     Ok(tasks)
 }
 
-/// What the files of other days of a task's channel account say, the first day first.
+/// What the files of other days of a task's channel account say, the first day first, and whether a settlement file is among them
+/// that has rows of payouts: one of a day without a report of payouts.
 pub async fn of_other_days(
     conn: &impl ConnectionTrait,
     task: &Task,
     days: RangeInclusive<NaiveDate>,
-) -> Result<Vec<PayoutFact>> {
+) -> Result<(Vec<PayoutFact>, bool)> {
     let others = task::Entity::find()
         .select_only()
-        .column(task::Column::Id)
+        .columns([task::Column::Id, task::Column::PayoutsAreStated])
         .filter(task::Column::TaskDate.between(*days.start(), *days.end()))
         .filter(task::Column::Channel.eq(task.channel))
         .filter(task::Column::Account.eq(task.account.as_str()))
@@ -172,11 +173,11 @@ pub async fn of_other_days(
         .filter(task::Column::DeletedAt.is_null())
         .filter(task::Column::Id.ne(task.id))
         .order_by_asc(task::Column::TaskDate)
-        .into_tuple::<Uuid>()
+        .into_tuple::<(Uuid, bool)>()
         .all(conn)
         .await?;
-    let mut facts = Vec::new();
-    for other in others {
+    let (mut facts, mut settlements_state) = (Vec::new(), false);
+    for (other, is_reported) in others {
         let rows = Entity::find()
             .filter(Column::TaskId.eq(other))
             .order_by_asc(Column::PayoutId)
@@ -184,8 +185,9 @@ pub async fn of_other_days(
             .all(conn)
             .await?;
         for row in rows {
+            settlements_state |= row.own_sum.is_some() && !is_reported;
             facts.push(row.fact()?);
         }
     }
-    Ok(facts)
+    Ok((facts, settlements_state))
 }

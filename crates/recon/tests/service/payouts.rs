@@ -33,6 +33,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant,
     statements_of_two_bank_accounts_stand_beside_each_other,
     a_payout_that_rows_name_is_told_when_no_report_lists_it_that_could,
+    without_a_report_of_payouts_nothing_is_missing_short_or_unknown,
     the_end_does_not_depend_on_the_order_of_statements_reports_and_runs,
 );
 
@@ -831,6 +832,66 @@ async fn a_payout_that_rows_name_is_told_when_no_report_lists_it_that_could(db: 
     hand_over_day(&app, "2026-01-22", ours, row, [3012, 0, -1912, 1100]).await;
     app.reconcile("2026-01-22").await;
     assert_eq!(tie(&ended("reconciled").await), told("ties", [0, 0, 0, 0]));
+}
+
+async fn without_a_report_of_payouts_nothing_is_missing_short_or_unknown(db: TestDb) {
+    let app = App::start(db).await;
+    for (date, number, cents, opening) in [(EARLIER, 1, 941, 0), (DAY, 2, 1912, 941)] {
+        let (gross, fee) = if number == 1 { ("10.00", "0.59") } else { ("20.00", "0.88") };
+        let ours = format!("PAY-{number},ch_{number},{number}000,USD,success,{date}T08:00:00Z,M-1\n");
+        let row = format!(
+            "txn_{number},{date} 08:00:00,usd,{gross},{fee},{}.{:02},charge,ch_{number},ch_{number},pi_{number},po_named000{number}\n",
+            cents / 100,
+            cents % 100
+        );
+        hand_over_day(&app, date, &ours, &row, [opening, cents, 0, opening + cents]).await;
+    }
+    let came = [(5000, 16, "STRIPE po_named0001"), (7000, 17, "STRIPE po_named0002"), (66, 16, "STRIPE 66")];
+    hand_over(&app, "settlement-files", "2026-01-25", "bank_statement", &statement(25, &came)).await;
+    let seen = async |task: &Value| {
+        let summary = app.report(task).await["summary"].clone();
+        let codes = summary["reasons"].as_array().unwrap().iter();
+        let codes: Vec<String> = codes.map(|reason| reason["code"].as_str().unwrap().to_owned()).collect();
+        (
+            task["verdict"].as_str().unwrap().to_owned(),
+            task["payout_diff_count"].as_i64().unwrap(),
+            codes.join(" "),
+        )
+    };
+    let not_stated = ("not_provable".to_owned(), 0, "three_way_not_provable payouts_not_stated".to_owned());
+    let earlier = app.reconcile(EARLIER).await;
+    assert_eq!(seen(&earlier).await, not_stated);
+    let day = app.reconcile(DAY).await;
+    assert_eq!(seen(&day).await, not_stated);
+
+    // The payouts of the day are stated, and what else came on it may be one of the day before.
+    let head = "payout_id,effective_at_utc,currency,gross,fee,net,reporting_category\n";
+    let stated = format!("{head}po_named0002,2026-01-16 22:00:00,usd,70.00,0.00,70.00,payout\n");
+    hand_over(&app, "settlement-files", DAY, "payouts", stated.as_bytes()).await;
+    app.idle().await;
+    let task = async |task: &Value| {
+        app.get(&format!("/api/v1/reconciliation/tasks/{}", task["id"].as_str().unwrap())).await.data()
+    };
+    let by_now = task(&day).await;
+    assert_eq!(seen(&by_now).await, not_stated, "{by_now}");
+    assert_eq!(seen(&task(&earlier).await).await, not_stated);
+
+    // With that one's report, all is judged.
+    let stated = format!("{head}po_named0001,2026-01-15 22:00:00,usd,50.00,0.00,50.00,payout\n");
+    hand_over(&app, "settlement-files", EARLIER, "payouts", stated.as_bytes()).await;
+    app.idle().await;
+    let by_now = task(&day).await;
+    assert_eq!(
+        (&by_now["verdict"], &by_now["payout_diff_count"]),
+        (&json!("differences"), &json!(1)),
+        "{by_now}"
+    );
+    let records = app.records(day["id"].as_str().unwrap()).await;
+    assert_eq!(
+        (&records[0]["diff_type"], &records[0]["platform_amount"]),
+        (&json!("payout_unknown"), &json!(66))
+    );
+    assert_eq!(task(&earlier).await["payout_diff_count"], 0);
 }
 
 /// What comes, in whatever order: the runs of two days, the statement that has the payout's deposit, one that takes it back, one between

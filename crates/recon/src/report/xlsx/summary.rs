@@ -368,7 +368,7 @@ impl Writer<'_, '_> {
             self.row += 1;
         }
         for (currency, tie) in &payouts.currencies {
-            if let Some(told) = cover.words.unlisted_payouts(tie, |minor| cover.money(*currency, minor)) {
+            if let Some(told) = cover.words.named_payouts(tie, |minor| cover.money(*currency, minor)) {
                 self.texts(&[&format!("{currency}: {told}")])?;
             }
         }

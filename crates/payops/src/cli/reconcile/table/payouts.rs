@@ -99,7 +99,7 @@ impl Page<'_> {
         if tie.unknown != 0 {
             parts.push(format!("; {} {}", outcome(PayoutOutcome::PayoutUnknown), amount(tie.unknown)));
         }
-        parts.extend(self.language.unlisted_payouts(tie, amount).map(|told| format!("; {told}")));
+        parts.extend(self.language.named_payouts(tie, amount).map(|told| format!("; {told}")));
         parts.concat()
     }
 }
