@@ -259,7 +259,7 @@ pub fn payout_facts(app: &Reconciliation, file: &StoredFile) -> Result<Option<Ve
     let report = read_rows(plain.open().map_err(disk)?, &format_of(file)?, &options, &mut rejects);
     let facts = match file.role {
         _ if rejects.0 > 0 => None,
-        FileRole::PayoutRows => Some(facts_of_payout_rows(&report, &options, day.day)),
+        FileRole::PayoutRows => Some(facts_of_payout_rows(&report, &options, Some(day.day))),
         _ => Some(facts_of_payout_report(&report, &options)),
     };
     Ok(facts)

@@ -43,12 +43,16 @@ pub(crate) struct ReconcileArgs {
     /// The channel's balance summary, which proves that the settlement file is complete.
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
-    /// A statement of the bank that payouts arrive at (camt.053, MT940 or BAI2): payouts are matched to its entries.
+    /// A statement of the bank that payouts arrive at (camt.053, MT940 or BAI2): payouts are matched to its entries. Give it
+    /// once for each file; where two tell of the same days of an account, the later one counts.
     #[arg(long, value_name = "FILE")]
-    bank: Option<PathBuf>,
+    bank: Vec<PathBuf>,
     /// Stripe's report of payouts (payouts.itemized), where the settlement file has no rows of payouts.
     #[arg(long, value_name = "FILE", requires = "bank")]
     payouts: Option<PathBuf>,
+    /// Stripe's report of the rows that these payouts carry, of whatever days (`payout_reconciliation.itemized`).
+    #[arg(long, value_name = "FILE", requires = "bank")]
+    payout_rows: Option<PathBuf>,
     /// How many days after its own date a payout may be booked before it is missing.
     #[arg(
         long,
@@ -234,7 +238,8 @@ fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> 
         .map_err(|error| engine_failure(args, &error))?;
 
     if let Some(bank) = inputs.bank {
-        let lists = args.payouts.is_some().then(|| PayoutLists::of_report(&inputs.payouts));
+        let is_reported = args.payouts.is_some() || args.payout_rows.is_some();
+        let lists = is_reported.then(|| PayoutLists::of_report(&inputs.payouts));
         let side = BankSide { other_payouts: inputs.payouts, lists, ..BankSide::of(bank) };
         outcome.tie_to_bank(side, &payout_rules(args));
     }

@@ -256,6 +256,64 @@ fn what_nothing_states_is_neither_missing_nor_short() {
 }
 
 #[test]
+fn statements_of_several_files_are_one_and_the_later_one_counts() {
+    let all = ALL.replace("--bank bank.xml", "");
+    let folder = folder(&[(2353, 3, "po_rows")], &[(-9900, 6, "rent")]);
+    let dollars = statement(&[(2353, 5, "STRIPE po_rows")]);
+    folder.write("dollars.xml", dollars.replace(">1234<", ">5678<"));
+    let figures = |more: &str| -> Value {
+        let ran = folder.run(&format!("{all} --json {more}"));
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+    };
+    for both in ["--bank bank.xml --bank dollars.xml", "--bank dollars.xml --bank bank.xml"] {
+        let found = figures(both);
+        assert_eq!(
+            (&found["verdict"], &found["payouts"]["bank"]["entries"]),
+            (&json!("reconciled"), &json!(2))
+        );
+    }
+    assert_eq!(figures("--bank bank.xml")["payouts"]["types"]["payout_missing"]["count"], 1);
+    // Of one account and the same days, what is given later takes the place of what is given before.
+    folder.write("corrected.xml", statement(&[(2353, 5, "STRIPE po_rows"), (-9900, 6, "rent")]));
+    assert_eq!(figures("--bank bank.xml --bank corrected.xml")["payouts"]["bank"]["entries"], 2);
+    assert_eq!(figures("--bank corrected.xml --bank bank.xml")["payouts"]["bank"]["entries"], 1);
+    let ran = folder.run(&format!("{all} --bank bank.xml --bank dollars.xml --certificate c.json"));
+    assert!(ran.stdout.contains("bank.xml, dollars.xml: 2 entries"), "{}", ran.stdout);
+    assert_eq!(folder.read("c.json").matches("\"bank\"").count(), 2);
+    let ran = folder.run(&format!("{all} --bank bank.xml --bank dollars.xml --diffs dollars.xml"));
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+}
+
+#[test]
+fn the_rows_of_payouts_are_of_whatever_days() {
+    // The payout carries the rows of this day, and one of the day before.
+    let folder = folder(&[], &[(3353, 5, "STRIPE po_rows")]);
+    let head = "payout_id,effective_at_utc,currency,gross,fee,net,reporting_category";
+    folder.write("payouts.csv", format!("{head}\npo_rows,2026-03-04 00:00:00,usd,33.53,,,payout\n"));
+    let (_, stated) = figures(&folder, "--payouts payouts.csv");
+    assert_eq!(
+        (&stated["verdict"], codes(&stated)),
+        (&json!("not_provable"), vec!["three_way_not_provable"])
+    );
+    let paid = folder.read("paid.csv");
+    let before = "txn_0,2026-03-01 08:00:00,usd,10.00,0.00,10.00,charge,ch_0,ch_0,pi_0,po_rows\n";
+    folder.write("rows.csv", format!("{}\n{before}", paid.trim_end()));
+    let (code, whole) = figures(&folder, "--payouts payouts.csv --payout-rows rows.csv --certificate c.json");
+    assert_eq!((code, &whole["verdict"]), (0, &json!("reconciled")), "{whole}");
+    let tie = &whole["payouts"]["currencies"]["USD"];
+    assert_eq!((&tie["rows"], &tie["payouts"], &tie["deposits"]), (&json!(3353), &json!(3353), &json!(3353)));
+    assert!(folder.read("c.json").contains("\"payout_rows\""));
+    // Without the report of payouts, their rows say how large they are, and nothing states it.
+    let (_, rows_alone) = figures(&folder, "--payout-rows rows.csv");
+    assert_eq!(codes(&rows_alone), ["three_way_not_provable"]);
+    assert_eq!(rows_alone["payouts"]["types"]["matched"]["count"], 1);
+    folder.edit("rows.csv", "10.00", "10.00x");
+    let ran = folder.run(&format!("{ALL} --payouts payouts.csv --payout-rows rows.csv"));
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("rows.csv: line"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_payout_without_rows_of_its_own_is_matched_and_not_proven() {
     let folder =
         folder(&[(2353, 3, "po_rows"), (600, 3, "po_manual")], &[(2353, 5, "STRIPE"), (600, 5, "STRIPE")]);

@@ -53,12 +53,14 @@ pub fn facts_of_payout_report(report: &FileReport, options: &ReadOptions) -> Vec
     facts.map(|fact| PayoutFact { own_sum: fact.own_sum.map(|sum| -sum), ..fact }).collect()
 }
 
-/// What a report says that lists all rows of the payouts that left on one day: the rows may be of any day.
-pub fn facts_of_payout_rows(report: &FileReport, options: &ReadOptions, day: NaiveDate) -> Vec<PayoutFact> {
+/// What a report says that lists all rows of the payouts that left on a day, or on days that nobody names: the rows may be of any day.
+pub fn facts_of_payout_rows(
+    report: &FileReport,
+    options: &ReadOptions,
+    day: Option<NaiveDate>,
+) -> Vec<PayoutFact> {
     let facts = facts_of(report, options).into_iter();
-    facts
-        .map(|fact| PayoutFact { date: Some(day), is_asked_about: true, rows_are_all: true, ..fact })
-        .collect()
+    facts.map(|fact| PayoutFact { date: day, is_asked_about: true, rows_are_all: true, ..fact }).collect()
 }
 
 /// What files say together, one fact for a payout and currency, ordered by payout.

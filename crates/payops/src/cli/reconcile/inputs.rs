@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use payops_channels::Mapping;
@@ -10,12 +10,13 @@ use payops_channels::bank::read_bank_file;
 use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_channels::read::{Format, read_rows};
+use payops_channels::report::FileReport;
 use payops_channels::row::{Position, Reject, Row, RowSink};
 use payops_channels::stripe::balance_summary::read_balance_summary;
 use payops_core::time::Zone;
 use payops_recon::engine::{Input, RuleSet, StatedBalances, Tolerance};
 
-use payops_recon::payouts::{Bank, PayoutFact, facts_of_payout_report};
+use payops_recon::payouts::{Bank, PayoutFact, ReadStatements, facts_of_payout_report, facts_of_payout_rows};
 
 use payops_recon::report::exponents;
 
@@ -47,6 +48,7 @@ impl Inputs {
             .chain(&args.summary)
             .chain(&args.bank)
             .chain(&args.payouts)
+            .chain(&args.payout_rows)
         {
             check_readable(path)?;
         }
@@ -65,14 +67,11 @@ impl Inputs {
             Some(path) => Some(read_summary(path, temp_dir, &options)?),
             None => None,
         };
-        let bank = match &args.bank {
-            Some(path) => Some(read_bank(path, args.channel, temp_dir, &options)?),
-            None => None,
+        let bank = match &args.bank[..] {
+            [] => None,
+            paths => Some(read_bank(paths, args.channel, temp_dir, &options)?),
         };
-        let payouts = match &args.payouts {
-            Some(path) => read_payouts(path, args.channel, temp_dir, &options)?,
-            None => Vec::new(),
-        };
+        let payouts = read_payouts(args, temp_dir, &options)?;
         Ok(Self {
             platform: input(&platform, platform_format, &options),
             channel: input(&settlement, channel_format, &options),
@@ -162,31 +161,63 @@ fn read_summary(path: &Path, temp_dir: &Path, options: &ReadOptions) -> Result<S
     Ok(StatedBalances::of(read_balance_summary(file, options), &plain.damage))
 }
 
-fn read_bank(path: &Path, channel: Channel, temp_dir: &Path, options: &ReadOptions) -> Result<Bank, Failure> {
-    let plain = open_plain(path, temp_dir)?;
-    let file = plain.open().map_err(|error| unreadable(path, error))?;
-    Ok(Bank::of(read_bank_file(file, options), &plain.damage, exponents(channel.as_str())))
-}
-
-/// Reads a report of payouts. It is small and says little: one that cannot be read whole is of no use.
-fn read_payouts(
-    path: &Path,
+/// Reads bank statements, of which a later one is newer.
+fn read_bank(
+    paths: &[PathBuf],
     channel: Channel,
     temp_dir: &Path,
     options: &ReadOptions,
-) -> Result<Vec<PayoutFact>, Failure> {
-    if channel != Channel::Stripe {
-        let message =
-            "--payouts: only stripe's report of payouts is read; others have payouts in the settlement file";
-        return Err(Failure::Usage(message.to_owned()));
+) -> Result<Bank, Failure> {
+    let mut read = Vec::with_capacity(paths.len());
+    for path in paths.iter().rev() {
+        let plain = open_plain(path, temp_dir)?;
+        let file = plain.open().map_err(|error| unreadable(path, error))?;
+        let file = read_bank_file(file, options);
+        read.push(ReadStatements { file, damage: plain.damage.clone(), is_elsewhere: false });
     }
+    Ok(Bank::joined(read, exponents(channel.as_str())))
+}
+
+/// What the reports of payouts and of their rows say.
+fn read_payouts(
+    args: &ReconcileArgs,
+    temp_dir: &Path,
+    options: &ReadOptions,
+) -> Result<Vec<PayoutFact>, Failure> {
+    let mut facts = Vec::new();
+    let reports = [("--payouts", &args.payouts), ("--payout-rows", &args.payout_rows)];
+    for (flag, _) in reports.into_iter().filter(|(_, path)| path.is_some()) {
+        if args.channel != Channel::Stripe {
+            return Err(Failure::Usage(format!(
+                "{flag}: only stripe's reports of payouts are read; others have payouts in the settlement file"
+            )));
+        }
+    }
+    if let Some(path) = &args.payouts {
+        let report = read_whole(path, &Format::Mapped(Mapping::stripe_payouts()), temp_dir, options)?;
+        facts.extend(facts_of_payout_report(&report, options));
+    }
+    if let Some(path) = &args.payout_rows {
+        let report = read_whole(path, &Format::StripeItemized, temp_dir, options)?;
+        facts.extend(facts_of_payout_rows(&report, options, args.date));
+    }
+    Ok(facts)
+}
+
+/// Reads a report about payouts: of what one lacks that cannot be read whole nobody knows how much it is.
+fn read_whole(
+    path: &Path,
+    format: &Format,
+    temp_dir: &Path,
+    options: &ReadOptions,
+) -> Result<FileReport, Failure> {
     let plain = open_plain(path, temp_dir)?;
     let file = plain.open().map_err(|error| unreadable(path, error))?;
     let mut first = FirstReject(plain.damage.first().cloned());
-    let report = read_rows(file, &Format::Mapped(Mapping::stripe_payouts()), options, &mut first);
+    let report = read_rows(file, format, options, &mut first);
     match first.0 {
         Some(reject) => Err(unreadable(path, format!("line {}: {}", reject.line, reject.message))),
-        None => Ok(facts_of_payout_report(&report, options)),
+        None => Ok(report),
     }
 }
 

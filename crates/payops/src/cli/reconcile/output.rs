@@ -204,8 +204,8 @@ fn check_apart(args: &ReconcileArgs) -> Result<(), Failure> {
         ("--platform", Some(&args.platform)),
         ("--settlement", Some(&args.settlement)),
         ("--summary", args.summary.as_ref()),
-        ("--bank", args.bank.as_ref()),
         ("--payouts", args.payouts.as_ref()),
+        ("--payout-rows", args.payout_rows.as_ref()),
         ("--mapping", args.mapping.as_ref()),
         ("--platform-mapping", args.platform_mapping.as_ref()),
         ("--rules", args.rules.as_ref()),
@@ -220,8 +220,10 @@ fn check_apart(args: &ReconcileArgs) -> Result<(), Failure> {
         there.map(|(flag, path)| (flag, resolved(path))).collect()
     };
     let outputs = named(&outputs);
+    let mut inputs = named(&inputs);
+    inputs.extend(args.bank.iter().map(|path| ("--bank", resolved(path))));
     for (index, (flag, path)) in outputs.iter().enumerate() {
-        let others = named(&inputs).into_iter().chain(outputs[..index].iter().cloned());
+        let others = inputs.iter().chain(&outputs[..index]);
         if let Some((other, _)) = others.into_iter().find(|(_, other)| other == path && !is_device(path)) {
             let message = format!("{flag} and {other} name the same file: {}", path.display());
             return Err(Failure::Usage(message));
@@ -314,18 +316,21 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// The files that were compared, by what they are.
+fn files(args: &ReconcileArgs) -> Vec<(&'static str, &PathBuf)> {
+    let mut files = vec![("platform", &args.platform), ("channel", &args.settlement)];
+    files.extend(args.summary.iter().map(|path| ("balance_summary", path)));
+    files.extend(args.bank.iter().map(|path| ("bank", path)));
+    files.extend(args.payouts.iter().map(|path| ("payouts", path)));
+    files.extend(args.payout_rows.iter().map(|path| ("payout_rows", path)));
+    files
+}
+
 /// What a report for people says besides the rows.
 fn cover(args: &ReconcileArgs, outcome: &Outcome, words: Words) -> Cover {
-    let files = [
-        ("platform", Some(&args.platform)),
-        ("channel", Some(&args.settlement)),
-        ("balance_summary", args.summary.as_ref()),
-        ("bank", args.bank.as_ref()),
-    ];
-    let files = files.into_iter().filter_map(|(role, path)| {
-        let path = path?;
+    let files = files(args).into_iter().map(|(role, path)| {
         let name = path.file_name().unwrap_or(path.as_os_str());
-        Some((role.to_owned(), name.to_string_lossy().into_owned()))
+        (role.to_owned(), name.to_string_lossy().into_owned())
     });
     let zone = args.timezone.as_ref().map_or("Etc/UTC", |zone| zone.name());
     let channel = args.channel.as_str();
@@ -351,18 +356,14 @@ fn cover(args: &ReconcileArgs, outcome: &Outcome, words: Words) -> Cover {
 }
 
 fn certify(args: &ReconcileArgs, output_sha256: String) -> Result<Certificate, Failure> {
-    let files = [
-        ("platform", Some(&args.platform)),
-        ("channel", Some(&args.settlement)),
-        ("balance_summary", args.summary.as_ref()),
-        ("bank", args.bank.as_ref()),
-        ("payouts", args.payouts.as_ref()),
+    let others = [
         ("mapping", args.mapping.as_ref()),
         ("platform_mapping", args.platform_mapping.as_ref()),
         ("rules", args.rules.as_ref()),
     ];
+    let others = others.into_iter().filter_map(|(role, path)| Some((role, path?)));
     let mut inputs = Vec::new();
-    for (role, path) in files.into_iter().filter_map(|(role, path)| Some((role, path?))) {
+    for (role, path) in files(args).into_iter().chain(others) {
         let hashed = File::open(path).and_then(|file| CertifiedInput::read(role, file));
         inputs.push(hashed.map_err(|error| Failure::File(format!("{}: {error}", path.display())))?);
     }
@@ -378,7 +379,7 @@ fn certify(args: &ReconcileArgs, output_sha256: String) -> Result<Certificate, F
     if args.net_by_payment {
         parameters.push(("net_by_payment".to_owned(), "true".to_owned()));
     }
-    if args.bank.is_some() {
+    if !args.bank.is_empty() {
         let rules = super::payout_rules(args);
         parameters.push(("payout_window".to_owned(), rules.days_after.to_string()));
         parameters.push(("payout_words".to_owned(), rules.words.join(",")));

@@ -55,7 +55,8 @@ impl Page<'_> {
 
     fn three_way(&self, payouts: &PayoutSummary) -> Vec<String> {
         let bank = &payouts.bank;
-        let file = self.args.bank.as_deref().map(name).unwrap_or_default();
+        let names: Vec<String> = self.args.bank.iter().map(|path| name(path)).collect();
+        let file = names.join(", ");
         let days = bank.days.map_or_else(String::new, |days| format!(", {} – {}", days.first, days.last));
         let words = self.language.pick(["entries", "bank", "three-way tie"], ["笔", "银行", "三方核对"]);
         let proof = self.language.proof(bank.proof);
