@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::bank::write_bank_statement;
 use crate::days::{Day, PlatformRow};
 use crate::report::{Alteration, Report, ReportType};
 
@@ -18,6 +19,10 @@ pub struct DayFiles {
     pub balance_summary: PathBuf,
     /// The channel's payouts.
     pub payouts: PathBuf,
+    /// The rows that these payouts carry, of whatever days.
+    pub payout_rows: PathBuf,
+    /// What the bank received of them.
+    pub bank: PathBuf,
     /// The exact expected result.
     pub truth: PathBuf,
 }
@@ -42,8 +47,8 @@ const SETTLEMENT_COLUMNS: [&str; 16] = [
     "payment_method_type",
 ];
 
-/// Writes a day as `platform.csv`, `settlement.csv`, `balance_summary.csv`, `payouts.csv` and `truth.json`
-/// into `folder`, which is made if it is not there. Files of these names are replaced.
+/// Writes a day as `platform.csv`, `settlement.csv`, `balance_summary.csv`, `payouts.csv`, `payout_rows.csv`, `bank.xml` and
+/// `truth.json` into `folder`, which is made if it is not there. Files of these names are replaced.
 ///
 /// The rows are streamed: a day of a million payments needs no more memory than a small one.
 pub fn write_files(day: &Day, folder: &Path) -> io::Result<DayFiles> {
@@ -53,12 +58,16 @@ pub fn write_files(day: &Day, folder: &Path) -> io::Result<DayFiles> {
         settlement: folder.join("settlement.csv"),
         balance_summary: folder.join("balance_summary.csv"),
         payouts: folder.join("payouts.csv"),
+        payout_rows: folder.join("payout_rows.csv"),
+        bank: folder.join("bank.xml"),
         truth: folder.join("truth.json"),
     };
     write_file(&files.platform, |out| write_platform_csv(day, out))?;
     write_file(&files.settlement, |out| write_settlement_csv(day, out))?;
     write_file(&files.balance_summary, |out| write_balance_summary_csv(day, out))?;
     write_file(&files.payouts, |out| write_payouts_csv(day, out))?;
+    write_file(&files.payout_rows, |out| write_payout_rows_csv(day, out))?;
+    write_file(&files.bank, |out| write_bank_statement(day, out))?;
     write_file(&files.truth, |out| {
         serde_json::to_writer_pretty(&mut *out, &day.truth())?;
         out.write_all(b"\n")
@@ -113,6 +122,11 @@ pub fn write_balance_summary_csv(day: &Day, out: &mut dyn Write) -> io::Result<(
 /// Writes the channel's payouts as `payouts.itemized.3` shows them.
 pub fn write_payouts_csv(day: &Day, out: &mut dyn Write) -> io::Result<()> {
     write_report(day, "payouts.itemized.3", &[], out)
+}
+
+/// Writes the rows that the day's payouts carry as `payout_reconciliation.itemized.5` shows them.
+pub fn write_payout_rows_csv(day: &Day, out: &mut dyn Write) -> io::Result<()> {
+    write_report(day, "payout_reconciliation.itemized.5", &[], out)
 }
 
 fn write_report(day: &Day, report_type: &str, columns: &[&str], out: &mut dyn Write) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! [`Sandbox::start`] serves both from one listener. [`days`] makes the days, also without a server;
 //! [`write_files`] puts one on disk. The sandbox knows nothing of the services that it is there to test.
 
+mod bank;
 mod clock;
 mod control;
 pub mod days;
@@ -20,12 +21,13 @@ mod stripe;
 #[cfg(test)]
 mod tests;
 
+pub use bank::write_bank_statement;
 pub use clock::VirtualClock;
 pub use disputes::DisputeOrder;
 pub use faults::{ActiveFault, CorruptMode, Fault, FaultKind, FaultTarget, InvalidFault, SummaryAbsence};
 pub use files::{
-    DayFiles, write_balance_summary_csv, write_files, write_payouts_csv, write_platform_csv,
-    write_settlement_csv,
+    DayFiles, write_balance_summary_csv, write_files, write_payout_rows_csv, write_payouts_csv,
+    write_platform_csv, write_settlement_csv,
 };
 pub use gateway::known::KnownPayment;
 pub use gateway::payments::Charge;

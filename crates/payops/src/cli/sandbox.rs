@@ -53,7 +53,7 @@ enum Action {
     Files(FilesArgs),
 }
 
-/// Write a day as its files: both sides, balance summary, payouts, and the truth.
+/// Write a day as its files: both sides, balance summary, payouts with their rows, bank statement, and the truth.
 #[derive(Debug, Args)]
 struct FilesArgs {
     /// The business day
@@ -87,9 +87,10 @@ fn write_day(args: &SandboxArgs, files: &FilesArgs) -> Result<ExitCode> {
     let day = world.day(files.date, Channel::Stripe, &zone)?;
     let written = write_files(&day, &files.out)
         .with_context(|| format!("{} cannot be written", files.out.display()))?;
-    for path in
-        [written.platform, written.settlement, written.balance_summary, written.payouts, written.truth]
-    {
+    let (channel, bank) = ([written.settlement, written.balance_summary], written.bank);
+    let payouts = [written.payouts, written.payout_rows];
+    let files = [written.platform].into_iter().chain(channel).chain(payouts).chain([bank, written.truth]);
+    for path in files {
         println!("{}", path.display());
     }
     Ok(ExitCode::SUCCESS)

@@ -285,6 +285,44 @@ fn statements_of_several_files_are_one_and_the_later_one_counts() {
 }
 
 #[test]
+fn a_day_of_the_sandbox_ties_three_ways() {
+    let folder = Folder::new();
+    for (date, zone) in
+        [("2026-01-15", "Etc/UTC"), ("2026-01-16", "Asia/Shanghai"), ("2026-01-18", "Etc/UTC")]
+    {
+        let written = folder.run(&format!("sandbox files --date {date} --timezone {zone} --out day"));
+        assert_eq!(written.stdout.lines().count(), 7, "{written:?}");
+        let ran = folder.run(&format!(
+            "reconcile --json --channel stripe --date {date} --timezone {zone} --platform day/platform.csv \
+             --settlement day/settlement.csv --summary day/balance_summary.csv --payouts day/payouts.csv \
+             --payout-rows day/payout_rows.csv --bank day/bank.xml"
+        ));
+        let figures: Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        let payouts = &figures["payouts"];
+        assert_eq!(
+            (&payouts["proof"], &payouts["matched_by"]),
+            (&json!("ties"), &json!({ "reference": 4 })),
+            "{payouts}"
+        );
+        assert_eq!(payouts["types"]["other_movement"]["deposits"], 8);
+        let truth: Value = serde_json::from_str(&folder.read("day/truth.json")).unwrap();
+        assert_eq!(figures["verdict"], truth["verdict"]);
+        // Without the report of payouts nothing is told that is not so.
+        let ran = folder.run(&format!(
+            "reconcile --json --channel stripe --date {date} --timezone {zone} --platform day/platform.csv \
+             --settlement day/settlement.csv --summary day/balance_summary.csv --bank day/bank.xml"
+        ));
+        let named: Value =
+            serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        assert!(
+            codes(&named).contains(&"payouts_not_stated") && !codes(&named).contains(&"payout_differences"),
+            "{named}"
+        );
+    }
+}
+
+#[test]
 fn the_rows_of_payouts_are_of_whatever_days() {
     // The payout carries the rows of this day, and one of the day before.
     let folder = folder(&[], &[(3353, 5, "STRIPE po_rows")]);

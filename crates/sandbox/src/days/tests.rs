@@ -235,6 +235,8 @@ fn a_seed_fixes_every_byte_and_another_gives_another_day() {
         crate::write_settlement_csv(day, &mut out).unwrap();
         crate::write_balance_summary_csv(day, &mut out).unwrap();
         crate::write_payouts_csv(day, &mut out).unwrap();
+        crate::write_payout_rows_csv(day, &mut out).unwrap();
+        crate::write_bank_statement(day, &mut out).unwrap();
         out
     };
     let day = |seed, day| Day::new(seed, date(day), Channel::Stripe, &Zone::utc(), 200).unwrap();

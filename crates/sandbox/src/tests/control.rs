@@ -163,4 +163,9 @@ async fn a_day_is_written_to_files() {
     assert_eq!(lines(&files.platform) - 1, truth.platform_totals.rows);
     assert_eq!(lines(&files.settlement) - 1, truth.channel_totals.rows);
     assert_eq!((lines(&files.balance_summary), lines(&files.payouts)), (17, 5));
+    assert_eq!(lines(&files.payout_rows) - 1, truth.payouts.iter().map(|payout| payout.rows).sum::<u64>());
+    let bank = std::fs::read_to_string(&files.bank).unwrap();
+    for payout in &truth.payouts {
+        assert_eq!(bank.matches(&format!("<EndToEndId>{}<", payout.payout_id)).count(), 1, "{bank}");
+    }
 }
