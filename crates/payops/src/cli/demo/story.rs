@@ -30,7 +30,27 @@ pub(super) async fn tell(api: &Api, sandbox: &RunningSandbox) -> Result<bool> {
     }
     let report = api.get(&format!("/reports/{id}")).await?;
     let truth = sandbox.handle().truth(DAY, Channel::Stripe, &Zone::utc())?;
-    Ok(print(&task, &report["summary"], &serde_json::to_value(truth)?))
+    let equal = print(&task, &report["summary"], &serde_json::to_value(truth)?);
+    if !equal {
+        println!("         {}", why(&task));
+    }
+    Ok(equal)
+}
+
+/// Why the result may differ from what was seeded, and what to do.
+fn why(task: &Value) -> String {
+    let over = "delete the demo's folder (--data) to start over";
+    match task["rule_set_version"].as_i64() {
+        Some(version) => format!(
+            "Version {version} of the rules is in force, and may take for a match what was seeded as a difference. To see the seeded \
+             result, make a version without rules (POST /api/v1/reconciliation/rule-sets with {{\"note\": \"none\", \"tolerance\": \
+             []}}) and activate it, or {over}."
+        ),
+        None => format!(
+            "Something in the demo's folder is not as in a fresh one: settings of the channel, a file that was handed over, or a \
+             changed day of the sandbox. Undo it, or {over}."
+        ),
+    }
 }
 
 /// The day's task: a new one, or the one of an earlier demo in the same folder.
