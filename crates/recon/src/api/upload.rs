@@ -38,8 +38,9 @@ pub(super) struct UploadForm {
     account: Option<String>,
     /// The IANA zone that defines the day; Etc/UTC when absent.
     timezone: Option<String>,
-    /// `settlement` (default), `balance_summary` or `bank_statement`; not on platform-files. A bank statement is handed
-    /// over for the last day that it tells of; days whose payouts may stand in it are reconciled again.
+    /// `settlement` (default), `balance_summary`, `payouts` or `payout_rows` (Stripe's reports of the payouts that left on the day,
+    /// and of the rows that they carry), or `bank_statement`; not on platform-files. A bank statement is handed over for the last
+    /// day that it tells of; days whose payouts may stand in it are reconciled again.
     role: Option<FileRole>,
     /// The TOML mapping, for a CSV that no built-in reader reads.
     mapping: Option<String>,

@@ -40,12 +40,23 @@ fn plain(value: &Value) -> String {
 fn label(words: Words, name: &str) -> String {
     let known = match name {
         "engine_version" => words.pick("Engine version", "引擎版本"),
-        "rules_version" => words.pick("Version of the rules", "规则版本"),
+        "rules_version" => words.pick("Version of the matching rules", "匹配规则版本"),
+        "rule_set_version" => words.pick("Version of the rules of tolerance", "容差规则版本"),
         "output_sha256" => words.pick("SHA-256 of the output", "输出的 SHA-256"),
         "platform" => words.pick("Platform file", "平台文件"),
         "channel" => words.pick("Channel", "渠道"),
         "balance_summary" => words.pick("Balance summary", "余额汇总"),
         "bank" => words.pick("Bank statement", "银行对账单"),
+        "bank_reversals" => words.pick("Bank statement (reversals)", "银行对账单（冲回）"),
+        "payouts" => words.pick("Report of payouts", "打款报告"),
+        "payout_rows" => words.pick("Rows of payouts", "打款明细"),
+        "payouts_of_other_days_sha256" => {
+            words.pick("SHA-256 of other days' payouts", "其他日期打款的 SHA-256")
+        }
+        "carried" => words.pick("Rows of earlier days", "以前日期的待查明细"),
+        "lookback_days" => words.pick("Days that rows are looked for", "待查天数"),
+        "cut_off" => words.pick("Cut-off", "截单时间"),
+        "net_by_payment" => words.pick("Netted by payment", "按支付轧差"),
         "payout_window" => words.pick("Days that payouts may take", "打款到账天数"),
         "payout_words" => words.pick("Words of the bank for the channel", "银行摘要中的渠道用词"),
         "mapping" => words.pick("Mapping", "映射"),

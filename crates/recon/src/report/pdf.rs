@@ -271,13 +271,16 @@ impl<'a> PdfReport<'a> {
             }
         }
         for (currency, amount) in &cover.summary.money_at_risk {
-            let name = words.pick("money at risk", "风险金额").to_owned();
+            let name = words.pick("taken, not paid here", "渠道已收、我方未成功").to_owned();
             rows.push([name, currency.to_string(), String::new(), cover.money(*currency, *amount)]);
         }
         if rows.is_empty() {
             return;
         }
-        self.heading("Adjustments and money at risk", "容差调整与风险金额");
+        self.heading(
+            "Adjustments, and what was taken though not paid here",
+            "容差调整与渠道已收而我方未成功的金额",
+        );
         let head = self.pick(["", "currency", "rows", "amount"], ["", "币种", "笔数", "金额"]);
         let columns = columns([263.0, 50.0, 60.0, 110.0], 2);
         let table = Table { columns: &columns, head: &head, size: SMALL };

@@ -167,7 +167,7 @@ fn a_report_says_everything_in_english() {
             "not_expected, not in all 5 5.00",
             "1,234,567",
             "NOT PROVABLE: without a balance summary",
-            "money at risk JPY 1,500",
+            "taken, not paid here JPY 1,500",
             "ch_1",
             "PAY1",
             "Certificate",

@@ -166,7 +166,7 @@ impl Page<'_> {
         ]
     }
 
-    /// Match rate, money at risk, tie and payouts.
+    /// Match rate, adjustments, what the channel took though it failed here, tie and payouts.
     fn proofs(&self) -> Vec<String> {
         let mut rows = Vec::new();
         let mut row = |name: &str, text: String| rows.push(vec![name.to_owned(), text]);
@@ -190,7 +190,7 @@ impl Page<'_> {
         }
         for (currency, amount) in &self.summary.money_at_risk {
             let text = format!("{} {currency}", self.amount(*currency, *amount));
-            row(language.pick("money at risk", "风险金额"), text);
+            row(language.pick("taken, not paid here", "渠道已收、我方未成功"), text);
         }
         let tie = &self.summary.tie;
         if tie.currencies.is_empty() {

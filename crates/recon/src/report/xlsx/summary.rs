@@ -437,8 +437,8 @@ impl Writer<'_, '_> {
             return Ok(());
         }
         let heads = self.pick(
-            ["Adjustments and money at risk", "currency", "rows", "amount"],
-            ["容差调整与风险金额", "币种", "笔数", "金额"],
+            ["Adjustments, and what was taken though not paid here", "currency", "rows", "amount"],
+            ["容差调整与渠道已收而我方未成功的金额", "币种", "笔数", "金额"],
         );
         self.heads(&heads)?;
         for (rule, currencies) in &summary.adjustments {
@@ -451,7 +451,7 @@ impl Writer<'_, '_> {
             }
         }
         for (currency, amount) in &summary.money_at_risk {
-            let name = self.pick("money at risk", "风险金额");
+            let name = self.pick("taken, not paid here", "渠道已收、我方未成功");
             self.sheet.text(self.row, 0, name)?;
             self.sheet.text(self.row, 1, currency.as_str())?;
             self.sheet.major(self.row, 3, *amount, cover.exponents.of(*currency))?;
