@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::Reconciliation;
 use crate::alerts::Destination;
 use crate::alerts::event::AlertEvent;
-use crate::ops::{back_test_run, bank_reversals, beside, inputs, run, schedules, watch, webhooks};
+use crate::ops::{back_test_run, bank_reversals, beside, catch_up, inputs, run, schedules, watch, webhooks};
 
 /// How often a run is tried before its task has failed. The back-off doubles up to ten minutes, so that is about
 /// a day of a source being away.
@@ -148,6 +148,14 @@ impl Job for WatchFiles {
     const NAME: &'static str = "reconciliation.watch_files";
 }
 
+/// Reads bank statements and days again that an earlier release has read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CatchUp {}
+
+impl Job for CatchUp {
+    const NAME: &'static str = "reconciliation.catch_up";
+}
+
 /// Sends an alert to one destination.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SendAlert {
@@ -171,7 +179,9 @@ pub async fn schedule(context: &ServiceContext) -> Result<()> {
             async move {
                 let every_minute = Timetable::new("* * * * *", Zone::utc()).map_err(Error::internal)?;
                 let watch = NewSchedule { name: WatchFiles::NAME, timetable: &every_minute, enabled: true };
-                schedule::ensure(tx, &context, &watch, &WatchFiles {}).await
+                schedule::ensure(tx, &context, &watch, &WatchFiles {}).await?;
+                let catch_up = NewSchedule { name: CatchUp::NAME, ..watch };
+                schedule::ensure(tx, &context, &catch_up, &CatchUp {}).await
             }
             .boxed()
         })
@@ -195,6 +205,7 @@ pub fn register(app: &Reconciliation, runner: Runner) -> Runner {
         .register::<RemoveBackTest>(Works(app.clone()))
         .register::<MakeTasks>(Works(app.clone()))
         .register::<WatchFiles>(Works(app.clone()))
+        .register::<CatchUp>(Works(app.clone()))
         .register::<SendAlert>(Works(app.clone()))
 }
 
@@ -273,6 +284,12 @@ impl Worker<MakeTasks> for Works {
 impl Worker<WatchFiles> for Works {
     async fn run(&self, _: WatchFiles, lease: Lease) -> Result<(), JobError> {
         watch::look_at_all(&self.0, &lease).await
+    }
+}
+
+impl Worker<CatchUp> for Works {
+    async fn run(&self, _: CatchUp, lease: Lease) -> Result<(), JobError> {
+        catch_up::catch_up(&self.0, &lease).await
     }
 }
 

@@ -86,6 +86,10 @@ pub const MIGRATIONS: &[Migration] = &[
     ),
     Migration::portable("0024_bank_accounts", include_str!("../migrations/0024_bank_accounts.sql")),
     Migration::portable("0025_stated_payouts", include_str!("../migrations/0025_stated_payouts.sql")),
+    Migration::portable(
+        "0026_what_was_read_before",
+        include_str!("../migrations/0026_what_was_read_before.sql"),
+    ),
 ];
 
 /// What the service is told at its start.

@@ -25,8 +25,8 @@ use crate::store::file::{self, Model as StoredFile};
 use crate::store::task::{self, Model as Task};
 
 /// The bank statements in force, besides those of a task's `window`, that may take these deposits back, those first that came
-/// last. Where only its amount ties a reversal to a deposit, the statements between them belong to it: they may have
-/// another deposit that it is about. So do those before a reversal of the window's own: one of them may have what it names.
+/// last. Where only its amount ties a reversal to a deposit, the statements before it belong to it: one of them may have what
+/// it names, or another deposit that it is about. So do those before a reversal of the window's own.
 pub async fn statements(
     conn: &impl ConnectionTrait,
     task: &Task,
@@ -34,23 +34,24 @@ pub async fn statements(
     deposits: &[Trace],
 ) -> Result<Vec<StoredFile>> {
     let like = task.subject(FileRole::BankStatement);
-    let (mut wanted, mut between) = (BTreeSet::new(), BTreeSet::new());
+    let (mut wanted, mut nameless) = (BTreeSet::new(), BTreeSet::new());
     for row in bank_reversal::alike(conn, &like, deposits).await? {
         let reversal = row.trace()?;
         for deposit in deposits {
             let Some(by) = reversal.takes_back(deposit) else { continue };
             wanted.insert(row.file_id);
             if by == TakenBackBy::Amount {
-                between.insert((deposit.booked_on, reversal.booked_on));
+                nameless.insert(reversal.booked_on);
             }
         }
     }
     let ids: Vec<Uuid> = window.iter().map(|file| file.id).collect();
     for row in bank_reversal::of_files(conn, &ids).await?.into_iter().filter(|row| row.is_reversal) {
-        between.insert((Trace::nameless_since(row.booked_on), row.booked_on));
+        nameless.insert(row.booked_on);
     }
-    for (first, last) in between {
-        wanted.extend(file::covering(conn, &like, first..=last).await?.into_iter().map(|file| file.id));
+    for day in nameless {
+        let before = file::covering(conn, &like, Trace::nameless_since(day)..=day).await?;
+        wanted.extend(before.into_iter().map(|file| file.id));
     }
     for file in window {
         wanted.remove(&file.id);
@@ -71,7 +72,8 @@ pub async fn look_later(
     Ok(())
 }
 
-/// Starts the days again that would be compared with other statements now. A run under way looks when it ends.
+/// Starts the days again that would be compared with other statements now, and those that rest on what these files take back and
+/// whose last run has failed. A run under way looks when it ends.
 pub async fn look(app: &Reconciliation, job: &LookForReversals) -> Result<()> {
     let (db, files) = (app.context.db.clone(), [Some(job.file_id), job.replaced]);
     let shared = Arc::new((app.clone(), files.into_iter().flatten().collect::<Vec<Uuid>>()));
@@ -79,9 +81,14 @@ pub async fn look(app: &Reconciliation, job: &LookForReversals) -> Result<()> {
         let shared = Arc::clone(&shared);
         async move {
             let (app, files) = &*shared;
-            for seen in concerned(tx, files).await? {
-                let task = task::lock(tx, seen.id).await?;
-                if task.status == TaskStatus::Completed && days::banks_have_changed(tx, &task).await? {
+            for (seen, rests_on_it) in concerned(tx, files).await? {
+                let task = task::lock(tx, seen).await?;
+                let is_wanted = match task.status {
+                    TaskStatus::Completed => days::banks_have_changed(tx, &task).await?,
+                    TaskStatus::Failed => rests_on_it,
+                    TaskStatus::Pending | TaskStatus::Processing | TaskStatus::Cancelled => false,
+                };
+                if is_wanted {
                     tasks::execute(app, tx, &system(), task.id).await?;
                 }
             }
@@ -92,8 +99,8 @@ pub async fn look(app: &Reconciliation, job: &LookForReversals) -> Result<()> {
     .await
 }
 
-/// The tasks that may rest on what these files take back, or that are about to, the first day first.
-async fn concerned(tx: &Tx, files: &[Uuid]) -> Result<Vec<Task>> {
+/// The ids of the tasks that may rest on what these files take back, which is true, or that are about to, the first day first.
+async fn concerned(tx: &Tx, files: &[Uuid]) -> Result<Vec<(Uuid, bool)>> {
     let mut reversals = bank_reversal::of_files(tx.conn(), files).await?;
     let files = file::named(tx.conn(), files.iter().copied()).await?;
     let Some(like) = files.first().map(StoredFile::subject) else { return Ok(Vec::new()) };
@@ -105,12 +112,15 @@ async fn concerned(tx: &Tx, files: &[Uuid]) -> Result<Vec<Task>> {
         }
     }
     let reversals = reversals.iter().map(BankReversal::trace).collect::<Result<Vec<Trace>>>()?;
-    let mut concerned: BTreeSet<Uuid> = task::processing(tx.conn(), &like).await?.into_iter().collect();
+    let mut resting = BTreeSet::new();
     for row in deposit::alike(tx.conn(), &like, &reversals).await? {
         let deposit = row.trace()?;
         if reversals.iter().any(|reversal| reversal.takes_back(&deposit).is_some()) {
-            concerned.insert(row.task_id);
+            resting.insert(row.task_id);
         }
     }
-    task::named(tx.conn(), &concerned.into_iter().collect::<Vec<Uuid>>()).await
+    let mut concerned: Vec<Uuid> = resting.iter().copied().collect();
+    concerned.extend(task::processing(tx.conn(), &like).await?);
+    let tasks = task::named(tx.conn(), &concerned).await?;
+    Ok(tasks.into_iter().map(|task| (task.id, resting.contains(&task.id))).collect())
 }

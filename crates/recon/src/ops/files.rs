@@ -19,8 +19,8 @@ use crate::error;
 use crate::formats::{Holds, Inspection};
 use crate::jobs::{FetchFile, MOST_ATTEMPTS};
 use crate::model::{FileFormat, FileRole, FileSource, FileStatus};
-use crate::ops::inputs;
 use crate::ops::tasks::retry_unique;
+use crate::ops::{catch_up, inputs};
 use crate::store::bank_reversal;
 use crate::store::file::{self, Model as StoredFile, Subject};
 
@@ -156,6 +156,8 @@ pub async fn announce(
         covers_from: None,
         covers_to: None,
         bank_accounts: subject.bank_accounts.clone(),
+        read_version: 0,
+        read_after: None,
     };
     file::insert(tx, row).await.map_err(retry_unique)
 }
@@ -210,22 +212,81 @@ pub async fn take_in(
         file.file_hash = Set(Some(contents.sha256.to_owned()));
         file.file_size = Set(i64::try_from(contents.size).ok());
         if let Some(inspection) = contents.inspection {
-            file.record_count = Set(Some(inspection.rows));
-            file.day_record_count = Set(Some(inspection.rows_of_day));
-            file.reject_count = Set(Some(inspection.rejects));
-            file.rejects = Set(Some(inspection.first_rejects.clone()));
-            file.covers_from = Set(inspection.covers.map(|days| days.first));
-            file.covers_to = Set(inspection.covers.map(|days| days.last));
+            note(file, inspection);
         }
         file.downloaded_at = Set(Some(now));
     })
     .await
     .map_err(retry_unique)?;
-    let reversals = contents.inspection.map_or(&[][..], |inspection| &inspection.reversals);
-    bank_reversal::insert_all(tx, stored.id, reversals).await?;
+    if let Some(inspection) = contents.inspection {
+        bank_reversal::replace(tx, stored.id, &inspection.reversals).await?;
+    }
     let detail = json!({ "sha256": contents.sha256, "correction": outcome == Outcome::Correction });
     record(app, tx, actor, "settlement_file.stored", &stored, detail).await?;
     Ok(Taken { file: stored, outcome })
+}
+
+/// Notes what a reading has found, and that it is this release's.
+fn note(file: &mut file::ActiveModel, found: &Inspection) {
+    file.record_count = Set(Some(found.rows));
+    file.day_record_count = Set(Some(found.rows_of_day));
+    file.reject_count = Set(Some(found.rejects));
+    file.rejects = Set(Some(found.first_rejects.clone()));
+    file.covers_from = Set(found.covers.map(|days| days.first));
+    file.covers_to = Set(found.covers.map(|days| days.last));
+    file.read_version = Set(catch_up::READING);
+    file.read_after = Set(None);
+    file.error_message = Set(None);
+}
+
+/// What became of a file in force that was read again.
+#[derive(Debug)]
+pub struct ReadAgain {
+    /// The file as it is now.
+    pub file: StoredFile,
+    /// The one whose place it took, of the same bank accounts as are known now.
+    pub replaced: Option<StoredFile>,
+}
+
+/// Keeps what a reading finds in a bank statement in force, locked, that an earlier release has read. That may not have known which
+/// bank accounts it is about: of two files of the same ones that which came last is in force, and the same bytes are one file.
+pub async fn read_again(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    row: StoredFile,
+    found: &Inspection,
+) -> Result<ReadAgain> {
+    let subject = Subject { bank_accounts: found.bank_accounts.clone(), ..row.subject() };
+    let (mut same_as, mut superseded_by, mut replaced) = (None, None, None);
+    if subject != row.subject() {
+        file::lock_subject(tx, &subject).await?;
+        let hash = row.file_hash.as_deref().unwrap_or_default();
+        same_as = file::with_content(tx.conn(), &subject, hash, &row.reading_hash).await?.map(|file| file.id);
+        match file::current(tx.conn(), &subject).await?.filter(|_| same_as.is_none()) {
+            Some(other) if other.downloaded_at > row.downloaded_at => superseded_by = Some(other.id),
+            Some(other) => replaced = Some(supersede(app, tx, other, row.id).await?),
+            None => {}
+        }
+    }
+    let status = match (same_as, superseded_by) {
+        (Some(_), _) => FileStatus::Duplicate,
+        (None, Some(_)) => FileStatus::Superseded,
+        (None, None) => FileStatus::Stored,
+    };
+    let file = file::update(tx, row, app.context.now(), |file| {
+        note(file, found);
+        file.bank_accounts = Set(subject.bank_accounts);
+        file.status = Set(status);
+        file.same_as = Set(same_as);
+        file.superseded_by = Set(superseded_by);
+    })
+    .await
+    .map_err(retry_unique)?;
+    bank_reversal::replace(tx, file.id, &found.reversals).await?;
+    let detail = json!({ "status": status, "bank_accounts": file.bank_accounts });
+    record(app, tx, actor, "settlement_file.read_again", &file, detail).await?;
+    Ok(ReadAgain { file, replaced })
 }
 
 /// Another fetch of the same row was first. What it brought is in force, or what that stepped back for.
@@ -293,6 +354,10 @@ pub async fn hand_over_again(
             record(app, tx, actor, "settlement_file.handed_over", &file, json!({})).await?;
             file
         }
+        // Its bytes may have been lost, and are in their place again.
+        (FileStatus::Stored, FileSource::Upload) if known.read_after.is_some() => {
+            file::update(tx, known, app.context.now(), |file| file.read_after = Set(None)).await?
+        }
         _ => known,
     };
     Ok(Taken { file, outcome: Outcome::AlreadyKnown })
@@ -316,8 +381,14 @@ async fn restore(
         file.status = Set(FileStatus::Stored);
         file.superseded_by = Set(None);
         file.source = Set(by);
+        if let Some(inspection) = contents.inspection {
+            note(file, inspection);
+        }
     })
     .await?;
+    if let Some(inspection) = contents.inspection {
+        bank_reversal::replace(tx, file.id, &inspection.reversals).await?;
+    }
     record(app, tx, actor, "settlement_file.restored", &file, json!({ "source": by })).await?;
     Ok(Taken { file, outcome: Outcome::Correction })
 }
@@ -333,13 +404,12 @@ async fn record(
     audit::record(tx, &app.context, actor, action, "settlement_file", &file.id.to_string(), detail).await
 }
 
-async fn supersede(app: &Reconciliation, tx: &Tx, old: StoredFile, by: Uuid) -> Result<()> {
+async fn supersede(app: &Reconciliation, tx: &Tx, old: StoredFile, by: Uuid) -> Result<StoredFile> {
     file::update(tx, old, app.context.now(), |file| {
         file.status = Set(FileStatus::Superseded);
         file.superseded_by = Set(Some(by));
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 /// Notes that a file could not be fetched, and why. A file that another fetch of the same row has brought meanwhile

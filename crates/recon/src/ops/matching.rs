@@ -1,6 +1,5 @@
 //! Comparing the files of a run: on threads that may block, with the run's progress shown as it goes.
 
-use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write, sink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +7,6 @@ use std::time::Duration;
 
 use payops_channels::decode::{PlainFile, spool};
 use payops_channels::options::{Limits, ReadOptions};
-use payops_core::currency::Exponents;
 use payops_platform::error::{Error, Result};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +19,8 @@ use crate::engine::{
 use crate::error;
 use crate::file_store::disk;
 use crate::formats::{self, Inspection};
-use crate::model::{Channel, FileRole, Phase};
-use crate::ops::bank_reversals;
+use crate::model::{FileRole, Phase};
+use crate::ops::at_bank::{self, Said};
 use crate::ops::beside::Beside;
 use crate::ops::carry::{self, CarriedIn};
 use crate::ops::channel_settings::Matching;
@@ -30,7 +28,7 @@ use crate::ops::inputs::Inputs;
 use crate::ops::rule_sets::{self, Followed};
 use crate::ops::run::{Running, Stop};
 use crate::ops::save::Findings;
-use crate::payouts::{BankSide, Days, PayoutFact, ThirdLeg, Trace, facts_together};
+use crate::payouts::{PayoutFact, facts_together};
 use crate::store::channel_settings;
 use crate::store::file::Model as StoredFile;
 use crate::store::task::Model as Task;
@@ -111,28 +109,24 @@ fn compare(
     };
     let mut outcome = day.reconcile(balance.as_ref(), observer)?;
     let mut payouts = outcome.payouts().to_vec();
-    let (mut beside, mut deposits, mut payouts_are_stated) = (None, BTreeSet::new(), false);
+    let (mut beside, mut deposits, mut payouts_are_stated) = (None, Vec::new(), false);
     if !files.bank.is_empty() {
-        files.bank.iter().chain(&files.payouts).try_for_each(|file| verify(app, file))?;
+        files.payouts.iter().try_for_each(|file| verify(app, file))?;
         let reports = PayoutReports::read(app, &files.payouts)?;
         payouts = facts_together(payouts.iter().chain(&reports.facts));
         payouts_are_stated = reports.are_stated;
         let conn = app.context.db.read();
         let own = payouts_are_stated.then_some(payouts.as_slice());
         let others = beside.insert(runtime.block_on(Beside::of(conn, &task, &by.payouts, own))?);
-        let third_leg = loop {
-            let side = bank_side(app, &task, &files, &reports, others)?;
-            let third_leg = ThirdLeg::of(outcome.payouts(), side, &by.payouts);
-            deposits.extend(third_leg.0.arrivals());
-            let known: Vec<Trace> = deposits.iter().copied().collect();
-            let found = runtime.block_on(bank_reversals::statements(conn, &task, &files.bank, &known))?;
-            if found == files.bank_reversals {
-                break third_leg;
-            }
-            found.iter().try_for_each(|file| verify(app, file))?;
-            files.bank_reversals = found;
+        let said = Said {
+            own: outcome.payouts(),
+            reported: &reports.facts,
+            are_stated: reports.are_stated,
+            beside: others,
         };
-        outcome.add_third_leg(third_leg);
+        let at_bank = at_bank::compare(app, &task, &files.bank, said, &by.payouts, runtime)?;
+        (files.bank_reversals, deposits) = (at_bank.bank_reversals, at_bank.deposits);
+        outcome.add_third_leg(at_bank.third_leg);
     }
     let open_payouts_hash = beside.map(|beside| beside.hash()).transpose()?;
     let certificate = certify(&task, (&files, rules, &carried, &by), open_payouts_hash.as_ref(), &outcome)?;
@@ -141,7 +135,6 @@ fn compare(
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
     ];
     let bank_files = files.bank.iter().chain(&files.bank_reversals).map(|file| file.id).collect();
-    let deposits = deposits.into_iter().collect();
     Ok(Findings {
         task,
         outcome,
@@ -177,32 +170,6 @@ impl PayoutReports {
         }
         Ok(reports)
     }
-}
-
-/// The bank statements, and the payouts of the days around: a deposit of the task's day must be explained by one of them.
-fn bank_side(
-    app: &Reconciliation,
-    task: &Task,
-    files: &Inputs,
-    reports: &PayoutReports,
-    beside: &Beside,
-) -> Result<BankSide> {
-    let exponents = match task.channel {
-        Channel::Stripe => Exponents::Stripe,
-        Channel::Paypal => Exponents::PayPal,
-        Channel::Alipay | Channel::Wechat | Channel::Adyen => Exponents::Iso4217,
-    };
-    Ok(BankSide {
-        bank: formats::bank(app, &files.bank, &files.bank_reversals, exponents)?,
-        other_payouts: [reports.facts.as_slice(), &beside.facts].concat(),
-        lists: reports.are_stated.then(|| {
-            let mut lists = beside.lists.clone();
-            lists.days.insert(task.task_date);
-            lists
-        }),
-        settlements_state: beside.settlements_state,
-        judged_days: Some(Days { first: task.task_date, last: task.task_date }),
-    })
 }
 
 /// The two files of a task's day, open, and how the day is matched.
@@ -271,7 +238,7 @@ impl Opened {
 }
 
 /// Makes sure that the bytes on disk are the ones that were taken in: the certificate speaks for them.
-fn verify(app: &Reconciliation, file: &StoredFile) -> Result<()> {
+pub fn verify(app: &Reconciliation, file: &StoredFile) -> Result<()> {
     let source = match std::fs::File::open(app.files.path_of(file)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(error::stored_file_missing(file));

@@ -1,10 +1,12 @@
 //! The use cases: the only place where rules and store meet.
 
+pub mod at_bank;
 pub mod back_test_run;
 pub mod back_tests;
 pub mod bank_reversals;
 pub mod beside;
 pub mod carry;
+pub mod catch_up;
 pub mod channel_settings;
 pub mod completeness;
 pub mod days;

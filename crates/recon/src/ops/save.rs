@@ -19,7 +19,7 @@ use crate::lifecycle::{TaskEvent, task_step};
 use crate::model::CarriedEnd;
 use crate::ops::carry::{self, CarriedIn};
 use crate::ops::write::Written;
-use crate::ops::{beside, days, files};
+use crate::ops::{beside, catch_up, days, files};
 use crate::payouts::{PayoutFact, Trace};
 use crate::store::payout::{self, Model as Payout};
 use crate::store::record::{self, event};
@@ -61,6 +61,17 @@ pub struct Findings {
     pub payouts_are_stated: bool,
     /// The hash of what the files of other days say of them, where they were compared with the bank.
     pub open_payouts_hash: Option<String>,
+}
+
+impl Findings {
+    /// Writes down by what it is seen later that the day has to be run again.
+    fn note_what_was_known(&self, row: &mut task::ActiveModel) {
+        row.carried_hash = Set(self.carried.hash.clone());
+        row.payouts_are_stated = Set(self.payouts_are_stated);
+        row.open_payouts_hash = Set(self.open_payouts_hash.clone());
+        row.deposits_version = Set(catch_up::DEPOSITS);
+        row.deposits_after = Set(None);
+    }
 }
 
 /// Shows the records that the run has written, hides those that it no longer has, keeps the resolutions of differences that
@@ -125,10 +136,8 @@ pub async fn save(
         row.certificate = Set(Some(certificate));
         row.completed_at = Set(Some(now));
         row.saving_run = Set(None);
-        row.carried_hash = Set(findings.carried.hash.clone());
         row.payout_diff_count = Set(payout_diff_count);
-        row.payouts_are_stated = Set(findings.payouts_are_stated);
-        row.open_payouts_hash = Set(findings.open_payouts_hash.clone());
+        findings.note_what_was_known(row);
         totals.write(row);
     })
     .await?;

@@ -252,5 +252,7 @@ fn blank() -> Task {
         rule_set_version: None,
         carried_hash: None,
         payout_diff_count: None,
+        deposits_version: 0,
+        deposits_after: None,
     }
 }

@@ -149,8 +149,9 @@ const MOST_NAMED: usize = 100;
 /// that may be of several.
 ///
 /// With the deposits it returns what else may take back a deposit of another statement: what has found none by a reference. A
-/// reversal that found one by its amount is among it, since another statement may have the one with its reference.
-pub(super) fn take_back(deposits: Vec<Deposit>) -> (Vec<Deposit>, Vec<Trace>) {
+/// reversal that found one by its amount is among it, since another statement may have the one with its reference; what it has
+/// taken back may be there again then.
+pub(super) fn take_back(deposits: Vec<Deposit>) -> TakenBack {
     let marks: Vec<Mark> = deposits.iter().map(|deposit| deposit.mark.clone()).collect();
     let mut by_reference: HashMap<&str, Vec<usize>> = HashMap::new();
     let mut by_amount: HashMap<i64, Vec<usize>> = HashMap::new();
@@ -174,7 +175,8 @@ pub(super) fn take_back(deposits: Vec<Deposit>) -> (Vec<Deposit>, Vec<Trace>) {
     };
     let open =
         ledger.deposits.iter().zip(&ledger.gone).filter(|(deposit, gone)| !**gone && may_take_back(deposit));
-    let traces = open.flat_map(|(deposit, _)| Trace::of(deposit)).collect();
+    let reversals = open.flat_map(|(deposit, _)| Trace::of(deposit)).collect();
+    let mut undone_by_amount = Vec::new();
     for place in (0..marks.len()).filter(|place| marks[*place].is_reversal) {
         let opposite = ledger.deposits[place].amount.checked_neg();
         let alike = opposite.and_then(|amount| by_amount.get(&amount)).into_iter().flatten().copied();
@@ -182,7 +184,12 @@ pub(super) fn take_back(deposits: Vec<Deposit>) -> (Vec<Deposit>, Vec<Trace>) {
             alike.filter(|other| ledger.is_opposite(*other, place)).take(MOST_NAMED).collect();
         match undone[..] {
             [] => {}
-            [undone] => ledger.take_off(undone, place),
+            [undone] => {
+                if !marks[undone].is_elsewhere {
+                    undone_by_amount.extend(Trace::of(&ledger.deposits[undone]));
+                }
+                ledger.take_off(undone, place);
+            }
             _ => ledger.name(&undone, place),
         }
     }
@@ -190,7 +197,18 @@ pub(super) fn take_back(deposits: Vec<Deposit>) -> (Vec<Deposit>, Vec<Trace>) {
     let stays = |(deposit, (gone, named)): (Deposit, (bool, bool))| {
         (!gone && (named || !deposit.mark.is_elsewhere)).then_some(deposit)
     };
-    (deposits.into_iter().zip(gone.into_iter().zip(named)).filter_map(stays).collect(), traces)
+    let deposits = deposits.into_iter().zip(gone.into_iter().zip(named)).filter_map(stays).collect();
+    TakenBack { deposits, reversals, undone_by_amount }
+}
+
+/// What is left of deposits when what was taken back is off.
+pub(super) struct TakenBack {
+    /// The deposits.
+    pub deposits: Vec<Deposit>,
+    /// What may take back a deposit of another statement.
+    pub reversals: Vec<Trace>,
+    /// The deposits that a reversal took back by its amount alone.
+    pub undone_by_amount: Vec<Trace>,
 }
 
 /// The deposits, less what was taken back of them.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::coverage::Coverage;
-use super::reversal::{Mark, Trace, take_back};
+use super::reversal::{Mark, TakenBack, Trace, take_back};
 use super::{Days, Deposit};
 use crate::engine::Rejects;
 
@@ -27,6 +27,8 @@ pub struct Bank {
     /// The entries that may take back what another statement has: those that the bank calls reversals, and money that left with
     /// a reference of the bank's. What a file takes back of its own by a reference is settled in it.
     pub reversals: Vec<Trace>,
+    /// What a reversal took back by its amount alone: another statement may have the entry that it names.
+    pub undone_by_amount: Vec<Trace>,
     /// What its statements cover, by their currency.
     pub covered: BTreeMap<Currency, Covered>,
 }
@@ -94,6 +96,7 @@ impl Bank {
             bank: Self {
                 deposits: Vec::new(),
                 reversals: Vec::new(),
+                undone_by_amount: Vec::new(),
                 covered: BTreeMap::new(),
                 summary: BankSummary {
                     proof: Proof::NotProvable,
@@ -311,7 +314,8 @@ impl Joined {
         let mut bank = self.bank;
         let own = bank.deposits.iter().filter(|deposit| !deposit.mark.is_elsewhere);
         bank.summary.entries = own.count() as u64;
-        (bank.deposits, bank.reversals) = take_back(bank.deposits);
+        let TakenBack { deposits, reversals, undone_by_amount } = take_back(bank.deposits);
+        (bank.deposits, bank.reversals, bank.undone_by_amount) = (deposits, reversals, undone_by_amount);
         bank.summary.days = Days::spanning(self.days.values().flatten().copied());
         let mut coverage = self.coverage;
         for (currency, days) in self.days {

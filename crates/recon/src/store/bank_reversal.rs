@@ -63,8 +63,9 @@ impl Model {
     }
 }
 
-/// Notes what a file may take back.
-pub async fn insert_all(tx: &Tx, file_id: Uuid, traces: &[Trace]) -> Result<()> {
+/// Notes what a file may take back, in the place of what was noted before.
+pub async fn replace(tx: &Tx, file_id: Uuid, traces: &[Trace]) -> Result<()> {
+    Entity::delete_many().filter(Column::FileId.eq(file_id)).exec(tx.conn()).await?;
     let rows = (0..).zip(traces).map(|(place, trace)| Model::new(file_id, place, trace));
     let rows: Vec<Model> = rows.collect();
     bulk::insert(tx, rows.into_iter().map(|row| row.into_active_model().reset_all())).await

@@ -8,7 +8,7 @@ use payops_core::time::Timestamp;
 use payops_platform::db::{Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::SelectStatement;
+use sea_orm::sea_query::{ExprTrait, SelectStatement};
 use sea_orm::{ActiveValue, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -52,6 +52,8 @@ pub struct Model {
     pub covers_from: Option<NaiveDate>,
     pub covers_to: Option<NaiveDate>,
     pub bank_accounts: String,
+    pub read_version: i32,
+    pub read_after: Option<Timestamp>,
 }
 
 /// Files stand alone; tasks name them.
@@ -88,6 +90,22 @@ impl Model {
             timezone: self.timezone.clone(),
             bank_accounts: self.bank_accounts.clone(),
         }
+    }
+}
+
+/// Which of an earlier release's readings are due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    /// The version that this release keeps: what is below it is due.
+    pub version: i32,
+    /// The present instant.
+    pub now: Timestamp,
+}
+
+impl Due {
+    /// Whether something of this version, not to be read before that, is due.
+    pub fn is(self, version: i32, not_before: Option<Timestamp>) -> bool {
+        version < self.version && not_before.is_none_or(|instant| instant <= self.now)
     }
 }
 
@@ -315,6 +333,20 @@ pub async fn list(
         rows = rows.filter(Column::Id.lt(id));
     }
     fetch_page(conn, all, rows, request, |file| file.id).await
+}
+
+/// The ids of bank statements in force that are due to be read again, at most so many.
+pub async fn to_read_again(conn: &impl ConnectionTrait, due: Due, most: u64) -> Result<Vec<Uuid>> {
+    let files = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Role.eq(FileRole::BankStatement))
+        .filter(Column::Status.eq(FileStatus::Stored))
+        .filter(Column::ReadVersion.lt(due.version))
+        .filter(Column::ReadAfter.is_null().or(Column::ReadAfter.lte(due.now)))
+        .order_by_asc(Column::ReadVersion)
+        .limit(most);
+    Ok(files.into_tuple().all(conn).await?)
 }
 
 /// Locks all files of a subject against other changes in the database, so that two deliveries of one day

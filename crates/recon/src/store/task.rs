@@ -8,14 +8,14 @@ use payops_core::time::{Timestamp, Zone};
 use payops_platform::db::{Locked, Tx, fetch_page};
 use payops_platform::error::Result;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Cond, SelectStatement};
+use sea_orm::sea_query::{Cond, ExprTrait, SelectStatement};
 use sea_orm::{ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::error;
 use crate::model::{Channel, FileRole, Phase, TaskStatus, TaskType};
-use crate::store::file::Subject;
+use crate::store::file::{Due, Subject};
 
 /// One reconciliation task; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -70,6 +70,8 @@ pub struct Model {
     pub payout_rows_file_id: Option<Uuid>,
     pub open_payouts_hash: Option<String>,
     pub payouts_are_stated: bool,
+    pub deposits_version: i32,
+    pub deposits_after: Option<Timestamp>,
 }
 
 /// Tasks stand alone; their records name them.
@@ -103,6 +105,9 @@ impl Model {
         }
     }
 }
+
+/// The states of tasks whose last completed run still counts, and that have none under way.
+const CAUGHT_UP: [TaskStatus; 2] = [TaskStatus::Completed, TaskStatus::Failed];
 
 /// Which tasks a list shows; fields that are `None` do not filter.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -277,6 +282,49 @@ pub async fn update(
 pub async fn note_saving(tx: &Tx, task: &Locked<Model>, run_no: Option<i64>) -> Result<()> {
     Entity::update_many()
         .col_expr(Column::SavingRun, Expr::value(run_no))
+        .filter(Column::Id.eq(task.id))
+        .exec(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The ids of tasks that were compared with the bank and of which is due to be kept what they rest on there, at most so many.
+pub async fn to_catch_up(conn: &impl ConnectionTrait, due: Due, most: u64) -> Result<Vec<Uuid>> {
+    let tasks = select()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Status.is_in(CAUGHT_UP))
+        .filter(Column::DepositsVersion.lt(due.version))
+        .filter(Column::PayoutDiffCount.is_not_null())
+        .filter(Column::DepositsAfter.is_null().or(Column::DepositsAfter.lte(due.now)))
+        .order_by_asc(Column::DepositsVersion)
+        .limit(most);
+    Ok(tasks.into_tuple().all(conn).await?)
+}
+
+/// The task with this id, locked for the rest of the transaction, if it is one of those that [`to_catch_up`] gives.
+pub async fn lock_to_catch_up(tx: &Tx, id: Uuid, due: Due) -> Result<Option<Locked<Model>>> {
+    let task = select().filter(Column::Id.eq(id)).lock_exclusive().one(tx.conn()).await?;
+    let is_due = |task: &Model| {
+        CAUGHT_UP.contains(&task.status)
+            && task.payout_diff_count.is_some()
+            && due.is(task.deposits_version, task.deposits_after)
+    };
+    Ok(task.filter(is_due).map(Locked::assert_locked))
+}
+
+/// Notes by which reading it is kept what a task rests on at the bank, or when that is read again and why it could not. To
+/// people it is the task that it was: its version stays.
+pub async fn note_deposits(
+    tx: &Tx,
+    task: &Locked<Model>,
+    version: i32,
+    (not_before, message): (Option<Timestamp>, Option<String>),
+) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::DepositsVersion, Expr::value(version))
+        .col_expr(Column::DepositsAfter, Expr::value(not_before))
+        .col_expr(Column::StatusMessage, Expr::value(message))
         .filter(Column::Id.eq(task.id))
         .exec(tx.conn())
         .await?;

@@ -4,6 +4,7 @@
 mod back_tests;
 mod bad_requests;
 mod carry;
+mod catch_up;
 mod channel_settings;
 mod completeness;
 mod expected_files;

@@ -94,7 +94,7 @@ fn bank_file(statements: &[String]) -> Vec<u8> {
     text.into_bytes()
 }
 
-async fn hand_over(app: &App, kind: &str, date: &str, role: &str, file: &[u8]) -> Value {
+pub async fn hand_over(app: &App, kind: &str, date: &str, role: &str, file: &[u8]) -> Value {
     hand_over_of(app, "", kind, date, role, file).await
 }
 
@@ -196,7 +196,7 @@ async fn hand_over_day_of(
     }
 }
 
-async fn both_days(app: &App) -> (Value, Value) {
+pub async fn both_days(app: &App) -> (Value, Value) {
     hand_over_days(app).await;
     let earlier = app.reconcile(EARLIER).await;
     let day = app.reconcile(DAY).await;
@@ -205,7 +205,7 @@ async fn both_days(app: &App) -> (Value, Value) {
 }
 
 /// The task once the run that follows `before` has ended.
-async fn next_run(app: &App, before: &Value) -> Value {
+pub async fn next_run(app: &App, before: &Value) -> Value {
     let run_no = before["run_no"].as_i64().unwrap();
     let id = before["id"].as_str().unwrap();
     app.until(id, |task| task["status"] == "completed" && task["run_no"].as_i64().unwrap() > run_no).await
@@ -484,7 +484,7 @@ async fn a_day_is_run_again_when_a_day_beside_it_explains_its_deposits(db: TestD
 }
 
 /// A third day with a payout of its own, on which the bank books the one of the second.
-async fn third_day(app: &App) -> Value {
+pub async fn third_day(app: &App) -> Value {
     let rows = "txn_9,2026-01-19 08:00:00,usd,12.00,1.00,11.00,charge,ch_9,ch_9,pi_9,po_third0003\n\
                 txn_10,2026-01-19 10:00:00,usd,-11.00,0.00,-11.00,payout,po_third0003,,,po_third0003\n";
     let ours = "PAY-9,ch_9,1200,USD,success,2026-01-19T08:00:00Z,M-1\n";
@@ -600,10 +600,10 @@ async fn a_statement_without_entries_takes_the_place_of_one_with_entries_only_by
 }
 
 /// An entry of a bank: day of 2026, mark, cents, the bank's reference, text.
-type Wire<'a> = (&'a str, &'a str, i64, &'a str, &'a str);
+pub type Wire<'a> = (&'a str, &'a str, i64, &'a str, &'a str);
 
 /// An MT940 statement of dollars from one day of 2026 to another.
-fn wires((first, last): (&str, &str), entries: &[Wire<'_>]) -> Vec<u8> {
+pub fn wires((first, last): (&str, &str), entries: &[Wire<'_>]) -> Vec<u8> {
     let euros = |cents: i64| format!("{},{:02}", cents / 100, cents % 100);
     let lines = entries.iter().map(|(day, mark, cents, reference, text)| {
         format!(":61:26{day}{day}{mark}{}NTRFNONREF//{reference}\n:86:{text}\n", euros(*cents))
@@ -619,10 +619,10 @@ fn wires((first, last): (&str, &str), entries: &[Wire<'_>]) -> Vec<u8> {
 }
 
 /// The payout of [`DAY`] as it came.
-const CAME: Wire<'_> = ("0119", "C", 941, "B1", "STRIPE PO FIRST 0001");
+pub const CAME: Wire<'_> = ("0119", "C", 941, "B1", "STRIPE PO FIRST 0001");
 
 /// What became of a task's payouts: the types of its records, and the proof.
-async fn told(app: &App, task: &Value) -> (Vec<String>, String) {
+pub async fn told(app: &App, task: &Value) -> (Vec<String>, String) {
     let records = app.records(task["id"].as_str().unwrap()).await;
     let types = records.iter().map(|record| record["diff_type"].as_str().unwrap().to_owned()).collect();
     let proof = app.report(task).await["summary"]["payouts"]["proof"].as_str().unwrap().to_owned();
@@ -783,7 +783,7 @@ async fn a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant(db
 }
 
 /// The number of the task's run as it is now.
-async fn run_no_of(app: &App, task: &Value) -> Value {
+pub async fn run_no_of(app: &App, task: &Value) -> Value {
     let path = format!("/api/v1/reconciliation/tasks/{}", task["id"].as_str().unwrap());
     app.get(&path).await.data()["run_no"].clone()
 }

@@ -82,7 +82,7 @@ pub struct SettlementFile {
     pub same_as: Option<Uuid>,
     /// The file that corrects this one.
     pub superseded_by: Option<Uuid>,
-    /// Why it could not be fetched.
+    /// Why it could not be fetched; of a bank statement in force, why it could not be read again after an upgrade.
     pub error_message: Option<String>,
     /// Who asked for it.
     pub created_by: String,

@@ -57,7 +57,7 @@ pub struct Task {
     pub phase: Option<Phase>,
     /// Percent; only grows within a run.
     pub progress: i32,
-    /// What it waits for.
+    /// What it waits for; of one that has ended, why what it rests on at the bank could not be read again after an upgrade.
     pub status_message: Option<String>,
     /// How often it was started.
     pub run_no: i64,
