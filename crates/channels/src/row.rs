@@ -171,6 +171,56 @@ pub struct Row<'a> {
     pub in_window: bool,
 }
 
+/// How many texts a row has.
+pub const ROW_TEXTS: usize = 8;
+
+impl<'a> Row<'a> {
+    /// All texts of the row, in the order in which [`Row::of_texts`] takes them, for those who keep rows.
+    pub fn texts(&self) -> [&'a [u8]; ROW_TEXTS] {
+        [
+            self.channel_trade_no,
+            self.charge_id,
+            self.payment_intent_id,
+            self.row_id,
+            self.raw_status,
+            self.payout_id,
+            self.merchant_id,
+            self.occurred_at,
+        ]
+    }
+
+    /// A row of the day with the texts that [`Row::texts`] gave, without status, fee and net.
+    pub fn of_texts(kind: Kind, amount: i64, currency: Currency, texts: [&'a [u8]; ROW_TEXTS]) -> Self {
+        let [
+            channel_trade_no,
+            charge_id,
+            payment_intent_id,
+            row_id,
+            raw_status,
+            payout_id,
+            merchant_id,
+            occurred_at,
+        ] = texts;
+        Self {
+            kind,
+            channel_trade_no,
+            charge_id,
+            payment_intent_id,
+            row_id,
+            amount,
+            currency,
+            status: None,
+            raw_status,
+            fee: None,
+            net: None,
+            payout_id,
+            merchant_id,
+            occurred_at,
+            in_window: true,
+        }
+    }
+}
+
 /// Why a row, or a part of a file, could not be read. The word is stable; reports and metrics use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -119,7 +119,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_upload_bytes: 2 << 30,
-            engine_memory_bytes: 1 << 30,
+            engine_memory_bytes: engine::Settings::MEMORY,
             engines: 2,
             stripe_webhook_secrets: Vec::new(),
             settlement_report_type: "balance_change_from_activity.itemized.3".to_owned(),

@@ -102,7 +102,7 @@ pub(crate) struct ReconcileArgs {
     #[arg(long)]
     json: bool,
     /// About how much memory to use; more rows than fit go to a temporary file in $TMPDIR.
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::parse)]
     memory: u64,
     /// How many threads to use, for reading both files and for matching.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -269,7 +269,10 @@ fn engine_failure(args: &ReconcileArgs, error: &EngineError) -> Failure {
     Failure::File(match error {
         EngineError::Input { side, source } => format!("{}: {source}", name(side)),
         EngineError::InputChanged { side } => format!("{}: {error}", name(side)),
-        EngineError::Temporary(source) => format!("{}: {source}", std::env::temp_dir().display()),
+        EngineError::Temporary(source) => format!(
+            "{}: {source}; name a folder with room by TMPDIR, or let all rows stay in memory, as by --memory 1GiB",
+            std::env::temp_dir().display()
+        ),
         EngineError::Cancelled => error.to_string(),
     })
 }

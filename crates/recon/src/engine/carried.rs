@@ -3,7 +3,7 @@
 //! They take part in the matching behind the rows of their side's file. A row of the day that meets one completes it; one
 //! that meets none is told of only when it is due.
 
-use payops_channels::row::{Kind, Position, Row, Status};
+use payops_channels::row::{Kind, Position, ROW_TEXTS, Row, Status};
 use payops_core::currency::Currency;
 
 use super::entry::Side;
@@ -23,22 +23,13 @@ pub struct CarriedRow {
     /// All texts, one behind the other: there may be millions of rows, and eight allocations are more than what they hold.
     texts: Box<[u8]>,
     /// Where each text ends.
-    ends: [u32; 8],
+    ends: [u32; ROW_TEXTS],
 }
 
 impl CarriedRow {
     /// The row as an engine keeps it; it is due where `in_window` says so. Of a row of an earlier day, fee and net do not count.
     pub fn of(row: &Row<'_>) -> Self {
-        let texts = [
-            row.channel_trade_no,
-            row.charge_id,
-            row.payment_intent_id,
-            row.row_id,
-            row.raw_status,
-            row.payout_id,
-            row.merchant_id,
-            row.occurred_at,
-        ];
+        let texts = row.texts();
         let mut end = 0;
         let ends = texts.map(|text| {
             end += text.len();
@@ -69,32 +60,10 @@ impl CarriedRow {
             start = end;
             text
         });
-        let [
-            channel_trade_no,
-            charge_id,
-            payment_intent_id,
-            row_id,
-            raw_status,
-            payout_id,
-            merchant_id,
-            occurred_at,
-        ] = texts;
         Row {
-            kind: self.kind,
-            channel_trade_no,
-            charge_id,
-            payment_intent_id,
-            row_id,
-            amount: self.amount,
-            currency: self.currency,
             status: self.status,
-            raw_status,
-            fee: None,
-            net: None,
-            payout_id,
-            merchant_id,
-            occurred_at,
             in_window: self.is_due,
+            ..Row::of_texts(self.kind, self.amount, self.currency, texts)
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use memchr::memchr;
 use payops_channels::options::ReadOptions;
 use payops_channels::read::{BoundFormat, reread_rows};
-use payops_channels::row::{Kind, Position, Reject, Row, RowSink, Status};
+use payops_channels::row::{Kind, Position, ROW_TEXTS, Reject, Row, RowSink, Status};
 use payops_core::currency::Currency;
 
 use super::row_index::{Block, RowIndex};
@@ -248,8 +248,6 @@ impl RowSink for RunSink<'_> {
     }
 }
 
-const TEXTS: usize = 8;
-
 /// Rows with their text, in file order, all text in one piece of memory.
 #[derive(Debug, Default)]
 pub(super) struct RowTexts {
@@ -261,7 +259,7 @@ pub(super) struct RowTexts {
 struct StoredRow {
     position: Position,
     start: usize,
-    lengths: [u32; TEXTS],
+    lengths: [u32; ROW_TEXTS],
     kind: Kind,
     amount: i64,
     currency: Currency,
@@ -273,16 +271,7 @@ struct StoredRow {
 
 impl RowTexts {
     pub(super) fn push(&mut self, position: Position, row: &Row<'_>) {
-        let texts: [&[u8]; TEXTS] = [
-            row.channel_trade_no,
-            row.charge_id,
-            row.payment_intent_id,
-            row.row_id,
-            row.raw_status,
-            row.payout_id,
-            row.merchant_id,
-            row.occurred_at,
-        ];
+        let texts = row.texts();
         let start = self.bytes.len();
         for text in texts {
             self.bytes.extend_from_slice(text);
@@ -306,36 +295,16 @@ impl RowTexts {
         let index = self.rows.binary_search_by_key(&ordinal, |row| row.position.ordinal).ok()?;
         let stored = self.rows.get(index)?;
         let mut rest = self.bytes.get(stored.start..)?;
-        let mut texts: [&[u8]; TEXTS] = [&[]; TEXTS];
+        let mut texts: [&[u8]; ROW_TEXTS] = [&[]; ROW_TEXTS];
         for (text, length) in texts.iter_mut().zip(stored.lengths) {
             (*text, rest) = rest.split_at_checked(length as usize)?;
         }
-        let [
-            channel_trade_no,
-            charge_id,
-            payment_intent_id,
-            row_id,
-            raw_status,
-            payout_id,
-            merchant_id,
-            occurred_at,
-        ] = texts;
         let row = Row {
-            kind: stored.kind,
-            channel_trade_no,
-            charge_id,
-            payment_intent_id,
-            row_id,
-            amount: stored.amount,
-            currency: stored.currency,
             status: stored.status,
-            raw_status,
             fee: stored.fee,
             net: stored.net,
-            payout_id,
-            merchant_id,
-            occurred_at,
             in_window: stored.in_window,
+            ..Row::of_texts(stored.kind, stored.amount, stored.currency, texts)
         };
         Some((stored.position, row))
     }

@@ -148,10 +148,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// One GiB, both processors, nothing optional.
+    /// The memory that a run has unless it is told otherwise, in bytes. Rows beyond it go through a temporary file at no cost
+    /// of time: that memory is used again and again, where more of it would have to be had from the system first.
+    pub const MEMORY: u64 = 64 << 20;
+
+    /// The usual memory, two threads, nothing optional.
     pub fn new(seed: [u64; 2], temp_dir: impl Into<PathBuf>) -> Self {
         Self {
-            memory: 1 << 30,
+            memory: Self::MEMORY,
             threads: 2,
             seed,
             keep_matched: false,

@@ -60,11 +60,25 @@ impl Budget {
     }
 }
 
-/// Consecutive records of a partition in the temporary file.
-#[derive(Debug, Clone, Copy)]
-struct Run {
+/// What a thread moved to the temporary file at one time: records of each partition, one partition behind the other. There may
+/// be a thousand times of two thousand partitions, so of each partition nothing is kept but a number.
+#[derive(Debug)]
+struct Spilled {
     offset: u64,
-    bytes: usize,
+    /// Where each partition ends, in words behind `offset`.
+    ends: Box<[u32]>,
+}
+
+impl Spilled {
+    const WORD: u64 = size_of::<u64>() as u64;
+
+    /// Where the records of a partition stand in the file, and how many bytes they are.
+    fn of(&self, index: usize) -> Option<(u64, usize)> {
+        let start = index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        let words = self.ends.get(index)?.checked_sub(start)?;
+        let bytes = usize::try_from(u64::from(words) * Self::WORD).ok()?;
+        Some((self.offset + u64::from(start) * Self::WORD, bytes))
+    }
 }
 
 /// Where an extent lies in a writer's memory.
@@ -77,8 +91,6 @@ struct Place {
 /// What one thread has written to one partition.
 #[derive(Debug, Default)]
 struct Part {
-    /// What is in the temporary file, oldest first.
-    runs: Vec<Run>,
     /// What is in memory, oldest first. All but the last are full.
     extents: Vec<Place>,
     /// How many bytes of the last are records.
@@ -91,6 +103,8 @@ struct Written {
     slabs: Vec<Slab>,
     /// One for each partition; none when nothing was written.
     parts: Vec<Part>,
+    /// What is in the temporary file, oldest first.
+    spilled: Vec<Spilled>,
 }
 
 impl Written {
@@ -104,7 +118,7 @@ impl Written {
     }
 }
 
-static NOTHING: Part = Part { runs: Vec::new(), extents: Vec::new(), last: 0 };
+static NOTHING: Part = Part { extents: Vec::new(), last: 0 };
 
 /// A store of records of `N` words that is being filled.
 #[derive(Debug)]
@@ -224,13 +238,14 @@ impl<const N: usize> Writer<'_, N> {
         Ok(place)
     }
 
-    /// Moves every full extent, or everything, to the temporary file, one run of each partition after the other.
+    /// Moves every full extent, or everything, to the temporary file, one partition after the other.
     fn spill(&mut self, everything: bool) -> io::Result<()> {
         let mut spill = lock(&self.store.spill);
+        let offset = spill.length;
+        let mut ends = Vec::with_capacity(self.written.parts.len());
         for (part, open) in self.written.parts.iter_mut().zip(&mut self.open) {
             let is_open = open.next != open.end;
             let count = part.extents.len() - usize::from(is_open && !everything);
-            let offset = spill.length;
             for (number, place) in part.extents.drain(..count).enumerate() {
                 let start = place.offset as usize;
                 let end = if is_open && number + 1 == count && everything {
@@ -241,15 +256,13 @@ impl<const N: usize> Writer<'_, N> {
                 spill.write(&self.written.slabs[place.slab as usize][start..end])?;
                 self.free.push(place);
             }
-            if count > 0 {
-                let bytes = usize::try_from(spill.length - offset).map_err(io::Error::other)?;
-                part.runs.push(Run { offset, bytes });
-            }
+            ends.push(u32::try_from((spill.length - offset) / Spilled::WORD).map_err(io::Error::other)?);
             if part.extents.is_empty() {
                 *open = Open::default();
             }
         }
         spill.flush()?;
+        self.written.spilled.push(Spilled { offset, ends: ends.into() });
         self.store.budget.give_back(self.full * EXTENT_BYTES as u64);
         self.full = 0;
         Ok(())
@@ -257,7 +270,7 @@ impl<const N: usize> Writer<'_, N> {
 
     /// Hands on what was written. Who has used the temporary file leaves nothing in memory.
     pub(super) fn finish(mut self) -> io::Result<()> {
-        if self.written.parts.iter().any(|part| !part.runs.is_empty()) {
+        if !self.written.spilled.is_empty() {
             self.spill(true)?;
             self.written.slabs.clear();
         }
@@ -335,11 +348,10 @@ impl<const N: usize> SealedPartitions<N> {
     ) -> io::Result<()> {
         let mut bytes = Vec::new();
         for written in &self.written {
-            let Some(part) = written.parts.get(index) else { continue };
-            for run in &part.runs {
+            for (offset, length) in written.spilled.iter().filter_map(|spilled| spilled.of(index)) {
                 let file = self.file.as_ref().ok_or_else(|| io::Error::other("no temporary file"))?;
-                bytes.resize(run.bytes, 0);
-                file.read_exact_at(&mut bytes, run.offset)?;
+                bytes.resize(length, 0);
+                file.read_exact_at(&mut bytes, offset)?;
                 out.extend(records(&bytes).map(&decode));
             }
             for extent in written.in_memory(index) {

@@ -56,7 +56,7 @@ pub(super) fn prepare(folder: &Path, with_rivals: bool) -> Result<Vec<Engine>> {
         payops("payops", &[]),
         Engine { name: "read, count lines", kind: Kind::Floor },
         payops("payops, one thread", &["--threads", "1"]),
-        payops("payops, 64 MiB", &["--memory", "64MiB"]),
+        payops("payops, in memory", &["--memory", "8GiB"]),
     ];
     if with_rivals {
         let in_python = IN_PYTHON.map(|(name, package, script)| (name, install(folder, package, script)));
