@@ -331,7 +331,7 @@ fn the_rows_of_payouts_are_of_whatever_days() {
     let (_, stated) = figures(&folder, "--payouts payouts.csv");
     assert_eq!(
         (&stated["verdict"], codes(&stated)),
-        (&json!("not_provable"), vec!["three_way_not_provable"])
+        (&json!("not_provable"), vec!["three_way_not_provable", "payouts_not_itemised"])
     );
     let paid = folder.read("paid.csv");
     let before = "txn_0,2026-03-01 08:00:00,usd,10.00,0.00,10.00,charge,ch_0,ch_0,pi_0,po_rows\n";
@@ -343,7 +343,7 @@ fn the_rows_of_payouts_are_of_whatever_days() {
     assert!(folder.read("c.json").contains("\"payout_rows\""));
     // Without the report of payouts, their rows say how large they are, and nothing states it.
     let (_, rows_alone) = figures(&folder, "--payout-rows rows.csv");
-    assert_eq!(codes(&rows_alone), ["three_way_not_provable"]);
+    assert_eq!(codes(&rows_alone), ["three_way_not_provable", "payouts_not_itemised"]);
     assert_eq!(rows_alone["payouts"]["types"]["matched"]["count"], 1);
     folder.edit("rows.csv", "10.00", "10.00x");
     let ran = folder.run(&format!("{ALL} --payouts payouts.csv --payout-rows rows.csv"));
@@ -357,6 +357,6 @@ fn a_payout_without_rows_of_its_own_is_matched_and_not_proven() {
         folder(&[(2353, 3, "po_rows"), (600, 3, "po_manual")], &[(2353, 5, "STRIPE"), (600, 5, "STRIPE")]);
     let (code, figures) = figures(&folder, "");
     assert_eq!((code, &figures["verdict"]), (1, &json!("not_provable")));
-    assert_eq!(codes(&figures), ["three_way_not_provable"]);
+    assert_eq!(codes(&figures), ["three_way_not_provable", "payouts_not_itemised"]);
     assert_eq!(figures["payouts"]["currencies"]["USD"]["not_itemised"], 1);
 }

@@ -123,6 +123,11 @@ pub enum Reason {
         /// How many.
         count: u64,
     },
+    /// Payouts of which it is not known both how large they are stated to be and what all their rows add up to.
+    PayoutsNotItemised {
+        /// How many.
+        count: u64,
+    },
     /// Payouts that rows name, and of which no file says how large they are.
     PayoutsNotStated {
         /// How many.
@@ -132,6 +137,11 @@ pub enum Reason {
     NothingOnTheDay,
 }
 
+/// What a reason says of payouts behind how many they are.
+const TO_ITEMISE: &str = "cannot be held against all of their rows: hand over the channel's reports of payouts (--payouts) and of their \
+                          rows (--payout-rows; to the service with role=payouts and role=payout_rows); what was paid out by hand has no rows";
+const TO_STATE: &str = "that the rows name: hand over the channel's report of payouts (--payouts; to the service with role=payouts)";
+
 impl Reason {
     /// The verdict that this reason alone leads to.
     pub fn verdict(self) -> Verdict {
@@ -140,6 +150,7 @@ impl Reason {
             Self::SummaryMissing
             | Self::ThreeWayNotProvable
             | Self::PayoutsNotListed { .. }
+            | Self::PayoutsNotItemised { .. }
             | Self::PayoutsNotStated { .. }
             | Self::TrailerMissing
             | Self::TotalsMissing { .. }
@@ -204,13 +215,11 @@ impl fmt::Display for Reason {
                 let payouts = of(count, "payout", "payouts");
                 write!(f, "the rows name {payouts} that no report of payouts lists")
             }
+            Self::PayoutsNotItemised { count } => {
+                write!(f, "{} {TO_ITEMISE}", of(count, "payout", "payouts"))
+            }
             Self::PayoutsNotStated { count } => {
-                let payouts = of(count, "payout is", "payouts are");
-                write!(
-                    f,
-                    "no file states how large {payouts} that the rows name: hand over the channel's report of payouts \
-                     (--payouts; to the service with role=payouts)"
-                )
+                write!(f, "no file states how large {} {TO_STATE}", of(count, "payout is", "payouts are"))
             }
             Self::NothingOnTheDay => f.write_str("no row of either file lies on the day asked about"),
         }
@@ -281,6 +290,7 @@ pub(super) fn of_payouts(payouts: &PayoutSummary, known: &[Reason]) -> Vec<Reaso
     let statements = pages.len() as u64;
     let totals_failed = payouts.bank.proof == Proof::Failed && (pages.is_empty() || !totals.is_empty());
     let contradicted: u64 = payouts.currencies.values().map(|tie| tie.contradicted).sum();
+    let not_itemised: u64 = payouts.currencies.values().map(|tie| tie.not_itemised).sum();
     let not_stated: u64 = payouts.currencies.values().map(|tie| tie.not_stated).sum();
     let unlisted: u64 = payouts.currencies.values().map(|tie| tie.unlisted).sum();
     let reasons = [
@@ -291,6 +301,11 @@ pub(super) fn of_payouts(payouts: &PayoutSummary, known: &[Reason]) -> Vec<Reaso
         (differences > 0, Reason::PayoutDifferences { count: differences }),
         (payouts.proof == ThreeWayProof::NotProvable, Reason::ThreeWayNotProvable),
         (unlisted > 0, Reason::PayoutsNotListed { count: unlisted }),
+        // Where nothing states payouts, that is the first thing to hand over; where something differs, that is the work.
+        (
+            not_itemised > 0 && not_stated == 0 && payouts.proof == ThreeWayProof::NotProvable,
+            Reason::PayoutsNotItemised { count: not_itemised },
+        ),
         (not_stated > 0, Reason::PayoutsNotStated { count: not_stated }),
     ];
     reasons.into_iter().filter_map(|(holds, reason)| holds.then_some(reason)).collect()

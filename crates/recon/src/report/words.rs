@@ -170,6 +170,9 @@ impl Words {
             Reason::PayoutDifferences { count } => format!("打款与银行入账有 {count} 笔差异"),
             Reason::ThreeWayNotProvable => "无法证明明细、打款与银行入账为同一笔资金".to_owned(),
             Reason::PayoutsNotListed { count } => format!("明细所列的 {count} 笔打款未见于任何打款报告"),
+            Reason::PayoutsNotItemised { count } => format!(
+                "{count} 笔打款无法与其全部明细核对：请提供渠道的打款报告（--payouts）与打款明细报告（--payout-rows；提交给服务时为 role=payouts 与 role=payout_rows）；手动打款没有明细"
+            ),
             Reason::PayoutsNotStated { count } => format!(
                 "没有文件载明明细所列的 {count} 笔打款的金额：请提供渠道的打款报告（--payouts；提交给服务时为 role=payouts）"
             ),

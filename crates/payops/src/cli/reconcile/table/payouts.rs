@@ -80,7 +80,7 @@ impl Page<'_> {
         let words = self.language.pick(["rows", "payouts", "bank"], ["明细", "打款", "银行"]);
         let equal = |holds: bool| if holds { "=" } else { "≠" };
         let outcome = |outcome| self.language.payout_outcome(outcome);
-        let without = self.language.pick("payouts without rows of their own", "笔打款无明细");
+        let without = self.language.pick("payouts without rows of their own:", "无明细的打款笔数：");
         let itemised = equal(tie.rows == tie.itemised && tie.not_itemised == 0);
         let gaps = [
             (self.language.pick("short", "不足"), tie.short),
@@ -91,7 +91,7 @@ impl Page<'_> {
         ];
         let mut parts = vec![format!("{currency} {}: ", self.language.three_way(tie.proof))];
         if tie.not_itemised > 0 {
-            parts.push(format!("{} {without}, ", tie.not_itemised));
+            parts.push(format!("{without} {}; ", tie.not_itemised));
         }
         parts.push(format!("{} {} {itemised} ", words[0], amount(tie.rows)));
         parts.push(format!("{} {} = {} {}", words[1], amount(tie.payouts), words[2], amount(tie.deposits)));
