@@ -383,6 +383,26 @@ pub(crate) fn webhook_secret_missing() -> Error {
     )
 }
 
+/// Every other file of a day is replaced by the right one, or fetched anew.
+pub(crate) fn file_not_withdrawable(file: &file::Model) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "FILE_NOT_WITHDRAWABLE",
+        format!("{} is no bank statement; hand the right file over in its place", file.file_no),
+        format!("{} 不是银行对账单；请上传正确的文件来替换它", file.file_no),
+    )
+}
+
+pub(crate) fn file_not_in_force(file: &file::Model) -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "FILE_NOT_IN_FORCE",
+        format!("{} is not in force: there is nothing to withdraw", file.file_no),
+        format!("{} 当前未生效，无需撤回", file.file_no),
+    )
+    .with_data(json!({ "file_no": file.file_no, "status": file.status, "superseded_by": file.superseded_by }))
+}
+
 pub(crate) fn empty_replacement(in_force: &file::Model) -> Error {
     let (stays, stays_zh) = stays_in_force(in_force);
     refused_replacement(

@@ -8,10 +8,10 @@ use payops_platform::error::Result;
 use payops_platform::http::{Answer, Command, PageParams, PageQuery, PathParams};
 use uuid::Uuid;
 
-use super::wire::{DownloadFile, SettlementFile};
-use super::{check_account, check_dates, write};
+use super::wire::{DownloadFile, SettlementFile, WithdrawFile, Withdrawn};
+use super::{check_account, check_dates, check_text, write};
 use crate::Reconciliation;
-use crate::ops::{files, tasks};
+use crate::ops::{files, tasks, uploads};
 use crate::store::file::{self, Subject};
 
 /// Fetches a channel's file of a day, now, whether or not a task needs it.
@@ -45,6 +45,41 @@ pub(super) async fn download_settlement_file(
             };
             let file = files::request_download(scope.app, scope.tx, scope.actor, &subject).await?;
             Ok(Answer::accepted(SettlementFile::from(file)))
+        }
+        .boxed()
+    })
+    .await
+}
+
+/// Takes a bank statement out of force that is none of the day's. Days that rest on it are reconciled again without it. The
+/// same bytes, handed over with `restore=true`, put it in force again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/reconciliation/settlement-files/{file_no}/withdraw",
+    tag = "files",
+    params(("file_no" = String, Path, description = "The file's number, such as BANK-stripe-20241024-1234")),
+    request_body = WithdrawFile,
+    responses(
+        (status = 200, description = "Withdrawn: superseded by no other file", body = Withdrawn),
+        (status = 400, description = "INVALID_REQUEST: the note is missing or too long"),
+        (status = 404, description = "FILE_NOT_FOUND"),
+        (status = 409, description = "FILE_NOT_IN_FORCE: it was superseded or withdrawn; data says so"),
+        (status = 422, description = "FILE_NOT_WITHDRAWABLE: it is no bank statement"),
+    )
+)]
+pub(super) async fn withdraw_settlement_file(
+    State(app): State<Reconciliation>,
+    caller: Authorized<OperatorOnly>,
+    PathParams(file_no): PathParams<String>,
+    command: Command<WithdrawFile>,
+) -> Result<Answer<Withdrawn>> {
+    check_text("note", &command.body.note, 1, 2000)?;
+    write(&app, "reconciliation.withdraw_file", caller.actor(), command, move |scope| {
+        let file_no = file_no.clone();
+        async move {
+            let which = (file_no.as_str(), scope.body.note.trim());
+            let (file, rerun_task_ids) = uploads::withdraw(scope.app, scope.tx, scope.actor, which).await?;
+            Ok(Answer::ok(Withdrawn { file: SettlementFile::from(file), rerun_task_ids }))
         }
         .boxed()
     })

@@ -63,6 +63,7 @@ fn documented_routes(form_limit: DefaultBodyLimit) -> OpenApiRouter<Reconciliati
         .routes(routes!(files::download_settlement_file))
         .routes(routes!(files::list_settlement_files))
         .routes(routes!(files::get_settlement_file))
+        .routes(routes!(files::withdraw_settlement_file))
         .routes(routes!(reports::get_report))
         .routes(routes!(reports::download_report))
         .routes(routes!(overview::get_summary))

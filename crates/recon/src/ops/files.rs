@@ -412,6 +412,27 @@ async fn supersede(app: &Reconciliation, tx: &Tx, old: StoredFile, by: Uuid) -> 
     .await
 }
 
+/// Takes a file out of force without another one in its place; 409 when it is not in force.
+pub async fn withdraw(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    id: Uuid,
+    why: &str,
+) -> Result<StoredFile> {
+    let row = file::lock(tx, id).await?.ok_or_else(|| error::file_not_found(&id.to_string()))?;
+    if row.status != FileStatus::Stored {
+        return Err(error::file_not_in_force(&row));
+    }
+    let file = file::update(tx, row, app.context.now(), |file| {
+        file.status = Set(FileStatus::Superseded);
+        file.error_message = Set(Some(format!("withdrawn by {}: {why}", actor.id)));
+    })
+    .await?;
+    record(app, tx, actor, "settlement_file.withdrawn", &file, json!({ "note": why })).await?;
+    Ok(file)
+}
+
 /// Notes that a file could not be fetched, and why. A file that another fetch of the same row has brought meanwhile
 /// is left as it is.
 pub async fn mark_failed(app: &Reconciliation, tx: &Tx, id: Uuid, why: &str) -> Result<()> {

@@ -6,6 +6,7 @@ use futures::FutureExt;
 use payops_channels::Mapping;
 use payops_channels::read::Format;
 use payops_platform::auth::Actor;
+use payops_platform::db::Tx;
 use payops_platform::error::{Error, Result};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use crate::formats::{self, Holds, Inspection, Look};
 use crate::model::{FileFormat, FileRole};
 use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
 use crate::ops::{bank_reversals, days};
+use crate::payouts::Days;
 use crate::store::file::{self, Model as StoredFile};
 
 /// Takes a received file in: reads it once, refuses it when nothing of it can be read, and reconciles the day
@@ -105,6 +107,25 @@ async fn store(app: &Reconciliation, delivery: Delivery, received: &Received) ->
             .boxed()
         })
         .await
+}
+
+/// Takes a bank statement out of force, since it is none of the day's: days that rest on it are started again, as if it had never
+/// come. The same bytes put it in force again where they are handed over to be restored. Returns the tasks that were started.
+pub async fn withdraw(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    (file_no, note): (&str, &str),
+) -> Result<(StoredFile, Vec<Uuid>)> {
+    let file = file::by_number(tx.conn(), file_no).await?;
+    if file.role != FileRole::BankStatement {
+        return Err(error::file_not_withdrawable(&file));
+    }
+    let covers = Days::spanning(file.covers_from.into_iter().chain(file.covers_to));
+    let waiting = days::lock(tx, &file.subject(), covers).await?;
+    let file = files::withdraw(app, tx, actor, file.id, note).await?;
+    bank_reversals::look_later(app, tx, &file, None).await?;
+    Ok((file, days::file_has_come(app, tx, actor, waiting).await?))
 }
 
 /// An upload on its way into the database.

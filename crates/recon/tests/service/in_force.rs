@@ -2,12 +2,14 @@
 
 use payops_platform::both_databases;
 use payops_platform::db::testing::TestDb;
+use payops_platform::http::testing::As;
 use payops_sandbox::days::Variant;
 use payops_sandbox::{Fault, FaultKind, FaultTarget, SummaryAbsence};
 use serde_json::{Value, json};
 
 use crate::files::{DATE, about, fetched_as, header, text, upload_day};
 use crate::harness::{App, Gateway};
+use crate::payouts::{CAME, both_days, hand_over, next_run, told, wires};
 
 both_databases!(payops_recon::MIGRATIONS;
     a_fetch_that_is_refused_leaves_alone_what_another_fetch_of_the_same_row_brought,
@@ -25,6 +27,7 @@ both_databases!(payops_recon::MIGRATIONS;
     what_was_restored_is_not_undone_by_the_next_download,
     downloaded_bytes_that_are_handed_over_stay_in_force,
     an_empty_file_is_restored_only_on_purpose,
+    a_bank_statement_that_is_none_of_the_days_is_withdrawn_and_restored,
     whatever_comes_at_once_the_day_ends_with_what_is_in_force,
 );
 
@@ -357,4 +360,74 @@ async fn whatever_comes_at_once_the_day_ends_with_what_is_in_force(db: TestDb) {
     for file in used {
         assert_eq!(in_force(&app, text(&file["role"])).await["id"], file["id"]);
     }
+}
+
+async fn a_bank_statement_that_is_none_of_the_days_is_withdrawn_and_restored(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let (ties, missing) = ((vec![], "ties"), (vec!["payout_missing"], "broken"));
+    let is = async |day: &Value, wanted: &(Vec<&str>, &str)| {
+        let (types, proof) = told(&app, day).await;
+        assert_eq!(
+            (&types, proof.as_str()),
+            (&wanted.0.iter().map(|&name| name.to_owned()).collect(), wanted.1)
+        );
+    };
+    let came = wires(("0116", "0131"), &[CAME]);
+    let own = hand_over(&app, "settlement-files", "2026-01-31", "bank_statement", &came).await;
+    let day = next_run(&app, &day).await;
+    is(&day, &ties).await;
+    let returned = wires(("0220", "0220"), &[("0220", "D", 941, "B1", "RETURN")]);
+    let later = hand_over(&app, "settlement-files", "2026-02-20", "bank_statement", &returned).await;
+    let day = next_run(&app, &day).await;
+    is(&day, &missing).await;
+
+    let path = |number: &Value| format!("/api/v1/reconciliation/settlement-files/{}/withdraw", text(number));
+    let note = json!({ "note": "another company's" });
+    let number = &later["file"]["file_no"];
+    assert_eq!(app.post(&path(number), &json!({ "note": "" })).await.status, 400);
+    assert_eq!(
+        app.client.post(&path(number), &note).by(As::Merchant(uuid::Uuid::from_u128(7))).send().await.status,
+        403
+    );
+    let withdrawn = app.post(&path(number), &note).await;
+    assert_eq!(withdrawn.status, 200, "{:?}", withdrawn.json());
+    let gone = withdrawn.data()["file"].clone();
+    assert_eq!((&gone["status"], &gone["superseded_by"]), (&json!("superseded"), &Value::Null));
+    assert!(text(&gone["error_message"]).ends_with(": another company's"), "{gone}");
+    let day = next_run(&app, &day).await;
+    is(&day, &ties).await;
+    let again = app.post(&path(number), &note).await;
+    assert_eq!((again.status, again.code()), (409, "FILE_NOT_IN_FORCE".to_owned()));
+
+    // Without its own statement the day follows no payouts.
+    let withdrawn = app.post(&path(&own["file"]["file_no"]), &note).await.data();
+    let started = withdrawn["rerun_task_ids"].as_array().unwrap();
+    assert!(started.contains(&day["id"]), "{withdrawn}");
+    let day = next_run(&app, &day).await;
+    assert_eq!((&day["verdict"], &day["payout_diff_count"]), (&json!("reconciled"), &Value::Null), "{day}");
+
+    for (date, file) in [("2026-02-20", &returned), ("2026-01-31", &came)] {
+        let parts = [("channel", "stripe"), ("settlement_date", date), ("role", "bank_statement")];
+        let known = app.upload("settlement-files", &parts, file).await;
+        assert_eq!((known.status, &known.data()["file"]["status"]), (200, &json!("superseded")));
+        let restored =
+            app.upload("settlement-files", &[&parts[..], &[("restore", "true")]].concat(), file).await;
+        assert_eq!((restored.status, &restored.data()["file"]["error_message"]), (201, &Value::Null));
+    }
+    let day = next_run(&app, &day).await;
+    is(&day, &missing).await;
+    let settlement = in_force_of(&app, &day).await;
+    let refused = app.post(&path(&settlement), &note).await;
+    assert_eq!((refused.status, refused.code()), (422, "FILE_NOT_WITHDRAWABLE".to_owned()));
+    assert_eq!(app.post(&path(&json!("BANK-stripe-20260101-0000")), &note).await.status, 404);
+}
+
+/// The number of a file of a task's day that is no bank statement.
+async fn in_force_of(app: &App, task: &Value) -> Value {
+    let path = format!(
+        "/api/v1/reconciliation/settlement-files?role=settlement&settlement_date={}",
+        text(&task["task_date"])
+    );
+    app.get(&path).await.data()["items"][0]["file_no"].clone()
 }

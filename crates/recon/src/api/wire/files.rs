@@ -30,6 +30,25 @@ pub struct DownloadFile {
     pub role: FileRole,
 }
 
+/// Takes a bank statement out of force.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "note": "the statement of another company" }))]
+pub struct WithdrawFile {
+    /// Why.
+    #[schema(min_length = 1, max_length = 2000)]
+    pub note: String,
+}
+
+/// What became of a withdrawn file.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Withdrawn {
+    /// The file's row.
+    pub file: SettlementFile,
+    /// The tasks that reconcile days again without it. Others, of days whose payouts it took back, may follow.
+    pub rerun_task_ids: Vec<Uuid>,
+}
+
 /// A file that reconciliation reads.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SettlementFile {
@@ -80,9 +99,10 @@ pub struct SettlementFile {
     pub rejects: Option<serde_json::Value>,
     /// The row that had these bytes before.
     pub same_as: Option<Uuid>,
-    /// The file that corrects this one.
+    /// The file that corrects this one; of one that was withdrawn, none.
     pub superseded_by: Option<Uuid>,
-    /// Why it could not be fetched; of a bank statement in force, why it could not be read again after an upgrade.
+    /// Why it could not be fetched, or by whom it was withdrawn and why; of a bank statement in force, why it could not be read
+    /// again after an upgrade.
     pub error_message: Option<String>,
     /// Who asked for it.
     pub created_by: String,
