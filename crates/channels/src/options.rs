@@ -25,7 +25,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_row_bytes: 1 << 20,
-            max_id_bytes: 512,
+            max_id_bytes: 255,
             max_file_bytes: 64 << 30,
             max_unpack_ratio: 250,
             max_payout_groups: 100_000,

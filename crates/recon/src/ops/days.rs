@@ -4,6 +4,7 @@
 //! second of them starts the day again. The same holds for the rows that a day looks for: what an earlier day has carried
 //! forward or no longer does. Tasks are locked by their days, the oldest first.
 
+use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 
 use chrono::{NaiveDate, TimeDelta};
@@ -33,9 +34,7 @@ pub async fn lock(tx: &Tx, subject: &Subject, covers: Option<Days>) -> Result<Ve
         match Days::spanning(dates) {
             Some(days) => {
                 let rules = channel_settings::payout_rules_of(tx.conn(), subject).await?;
-                // What a gap before it has left open, it ends.
-                let told = file::told_before(tx.conn(), subject, days.first).await?;
-                let first = told.map_or(days.first, |last| last.succ_opt().unwrap_or(last));
+                let first = first_left_open(tx, subject, days.first).await?;
                 task::holding_days(tx.conn(), subject, payout_days(Days { first, ..days }, &rules)).await?
             }
             None => Vec::new(),
@@ -50,6 +49,19 @@ pub async fn lock(tx: &Tx, subject: &Subject, covers: Option<Days>) -> Result<Ve
         tasks.push(task::lock(tx, id).await?);
     }
     Ok(tasks)
+}
+
+/// The first day that a gap before a statement that begins on this day has left open: what comes for a bank account ends its gap.
+async fn first_left_open(tx: &Tx, subject: &Subject, begins: NaiveDate) -> Result<NaiveDate> {
+    let mut first = begins;
+    for (account, about) in file::by_bank_account(tx.conn(), subject).await? {
+        if subject.may_be_about(&account)
+            && let Some(last) = file::told_before(tx.conn(), subject, &about, begins).await?
+        {
+            first = first.min(last.succ_opt().unwrap_or(last));
+        }
+    }
+    Ok(first)
 }
 
 fn covered(file: &StoredFile) -> Option<Days> {
@@ -172,8 +184,9 @@ pub async fn banks_have_changed(tx: &Tx, task: &Task) -> Result<bool> {
     Ok(in_force.into_iter().map(|file| file.id).collect::<Vec<Uuid>>() != used.unwrap_or_default())
 }
 
-/// The bank statements in force in which payouts of a task's day may stand, the newest first. Where they end before the
-/// payouts are due, the next one behind them is the last: it ends the window of what has not arrived, and shows the gap.
+/// The bank statements in force in which payouts of a task's day may stand, the newest first. Where those of a bank account end
+/// before the payouts are due, the next one of it behind them is among the last: it ends the window of what has not arrived,
+/// and shows the gap. One of another bank account tells nothing of this one.
 pub async fn bank_statements(
     conn: &impl ConnectionTrait,
     task: &Task,
@@ -181,12 +194,21 @@ pub async fn bank_statements(
 ) -> Result<Vec<StoredFile>> {
     let (subject, days) = (task.subject(FileRole::BankStatement), statement_days(task.task_date, rules));
     let mut files = file::covering(conn, &subject, days.clone()).await?;
-    if files.iter().any(|file| file.covers_to.is_some_and(|last| last >= *days.end())) {
-        return Ok(files);
+    let mut behind: Vec<StoredFile> = Vec::new();
+    for about in file::by_bank_account(conn, &subject).await?.into_values() {
+        let covering = || files.iter().filter(|file| about.has(file));
+        if covering().any(|file| file.covers_to.is_some_and(|last| last >= *days.end())) {
+            continue;
+        }
+        // A day before the first statement, or behind the last, does not ask for one.
+        if covering().next().is_some()
+            || file::told_before(conn, &subject, &about, *days.start()).await?.is_some()
+        {
+            behind.extend(file::first_behind(conn, &subject, &about, *days.end()).await?);
+        }
     }
-    // A day before the first statement, or behind the last, does not ask for one.
-    if !files.is_empty() || file::told_before(conn, &subject, *days.start()).await?.is_some() {
-        files.extend(file::first_behind(conn, &subject, *days.end()).await?);
-    }
+    behind.sort_by_key(|file| Reverse((file.downloaded_at, file.id)));
+    behind.dedup_by_key(|file| file.id);
+    files.extend(behind);
     Ok(files)
 }

@@ -53,7 +53,7 @@ pub use channel::{
 pub use listing::PayoutLists;
 pub use reversal::{Mark, TakenBackBy, Trace};
 pub use solver::MOST_SOLUTIONS;
-pub use statement::{Bank, BankSummary, Covered, ReadStatements, bank_accounts};
+pub use statement::{Bank, BankSummary, Covered, ReadStatements, accounts_named, bank_accounts};
 pub use third_leg::{BankSide, PayoutDetail, PayoutDifference, ThirdLeg};
 pub use tie::{PayoutSummary, PayoutTypeTotals, ThreeWayProof, ThreeWayTie};
 

@@ -188,13 +188,20 @@ impl fmt::Display for AccountKey {
 
 /// The most letters of account numbers that are kept.
 const MOST_LETTERS: usize = 500;
+const BETWEEN_ACCOUNTS: &str = ", ";
 
 /// The bank accounts that statements are about, in the same words for the same accounts. Beyond 500 letters it is only their hash.
 pub fn bank_accounts(file: &BankFile) -> String {
     let keys: BTreeSet<AccountKey> = file.statements.iter().map(AccountKey::of).collect();
     let names: Vec<String> = keys.iter().map(AccountKey::to_string).collect();
-    let names = names.join(", ");
+    let names = names.join(BETWEEN_ACCOUNTS);
     if names.len() <= MOST_LETTERS { names } else { hex::encode(Sha256::digest(names)) }
+}
+
+/// The accounts that are named in what [`bank_accounts`] gave: none in a hash.
+pub fn accounts_named(bank_accounts: &str) -> impl Iterator<Item = &str> {
+    // Of each account the currency stands behind a blank.
+    bank_accounts.split(BETWEEN_ACCOUNTS).filter(|account| account.contains(' '))
 }
 
 /// Two letters for the country and two digits, as in ISO 13616.

@@ -1,5 +1,6 @@
 //! `channel_settlement_files`: every file that a reconciliation reads.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use chrono::NaiveDate;
@@ -15,6 +16,7 @@ use utoipa::IntoParams;
 
 use crate::error;
 use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus};
+use crate::payouts::accounts_named;
 
 /// One file; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -77,6 +79,14 @@ pub struct Subject {
     pub timezone: String,
     /// The bank's accounts; empty for every other role, and where files of a day are meant whatever accounts they have.
     pub bank_accounts: String,
+}
+
+impl Subject {
+    /// Whether it may be about this bank account: it is when it does not say which. The account without a name is any.
+    pub fn may_be_about(&self, bank_account: &str) -> bool {
+        let mut named = accounts_named(&self.bank_accounts).peekable();
+        bank_account.is_empty() || named.peek().is_none() || named.any(|account| account == bank_account)
+    }
 }
 
 impl Model {
@@ -286,13 +296,53 @@ pub(super) fn in_force(like: &Subject) -> SelectStatement {
     files.select_only().column(Column::Id).into_query()
 }
 
-/// The last day before this one of which a file in force of the role, channel, account and zone of `like` tells.
+/// The `bank_accounts` of the files in force that may be about one bank account.
+#[derive(Debug, Default)]
+pub struct AboutAccount(BTreeSet<String>);
+
+impl AboutAccount {
+    /// Whether this file may be about it.
+    pub fn has(&self, file: &Model) -> bool {
+        self.0.contains(&file.bank_accounts)
+    }
+}
+
+/// Which files in force of the role, channel, account and zone of `like` may be about each bank account that any of them is
+/// about. Files that do not name theirs, since they are of an earlier release or of too many, may be about any.
+pub async fn by_bank_account(
+    conn: &impl ConnectionTrait,
+    like: &Subject,
+) -> Result<BTreeMap<String, AboutAccount>> {
+    let in_force = of_account(like).filter(Column::Status.eq(FileStatus::Stored));
+    let in_force = in_force.select_only().column(Column::BankAccounts).distinct();
+    let all: Vec<String> = in_force.into_tuple().all(conn).await?;
+    let (named, unnamed): (Vec<String>, Vec<String>) =
+        all.into_iter().partition(|one| accounts_named(one).next().is_some());
+    let mut accounts: BTreeMap<String, AboutAccount> = BTreeMap::new();
+    for one in &named {
+        for account in accounts_named(one) {
+            accounts.entry(account.to_owned()).or_default().0.insert(one.clone());
+        }
+    }
+    if accounts.is_empty() && !unnamed.is_empty() {
+        accounts.insert(String::new(), AboutAccount::default());
+    }
+    for about in accounts.values_mut() {
+        about.0.extend(unnamed.iter().cloned());
+    }
+    Ok(accounts)
+}
+
+/// The last day before this one of which a file in force of the role, channel, account and zone of `like` tells that may be
+/// about this bank account.
 pub async fn told_before(
     conn: &impl ConnectionTrait,
     like: &Subject,
+    about: &AboutAccount,
     day: NaiveDate,
 ) -> Result<Option<NaiveDate>> {
     let last = of_account(like)
+        .filter(Column::BankAccounts.is_in(&about.0))
         .filter(Column::Status.eq(FileStatus::Stored))
         .filter(Column::CoversTo.lt(day))
         .order_by_desc(Column::CoversTo)
@@ -301,13 +351,16 @@ pub async fn told_before(
     Ok(last.and_then(|file| file.covers_to))
 }
 
-/// The file in force of the role, channel, account and zone of `like` that is the first to tell of days behind this one alone.
+/// The file in force of the role, channel, account and zone of `like` that is the first to tell of days behind this one alone,
+/// of those that may be about this bank account.
 pub async fn first_behind(
     conn: &impl ConnectionTrait,
     like: &Subject,
+    about: &AboutAccount,
     day: NaiveDate,
 ) -> Result<Option<Model>> {
     let first = of_account(like)
+        .filter(Column::BankAccounts.is_in(&about.0))
         .filter(Column::Status.eq(FileStatus::Stored))
         .filter(Column::CoversFrom.gt(day))
         .order_by_asc(Column::CoversFrom)

@@ -13,6 +13,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_truncated_feed_is_incomplete,
     a_wrong_trailer_is_incomplete,
     one_reject_is_incomplete,
+    an_id_is_stored_whole_or_rejected,
     a_truncated_settlement_file_is_incomplete,
     a_truncated_download_is_fetched_again,
     a_broken_balance_summary_is_incomplete,
@@ -60,6 +61,24 @@ async fn one_reject_is_incomplete(db: TestDb) {
     let (verdict, reasons) = verdict_with(db, fault.for_report("balance_change")).await;
     assert_eq!(verdict, "incomplete");
     assert!(reasons.contains(&"rejects".to_owned()), "{reasons:?}");
+}
+
+async fn an_id_is_stored_whole_or_rejected(db: TestDb) {
+    let app = App::start(db).await;
+    for (day, length, is_taken) in [(CLEAN, 255, true), ("2026-01-25", 256, false)] {
+        let (_, settlement) = app.day_files(day, Variant::Clean);
+        let settlement = String::from_utf8(settlement).unwrap();
+        let start = settlement.find(",ch_").unwrap() + 1;
+        let old = &settlement[start..start + settlement[start..].find(',').unwrap()];
+        let changed = settlement.replacen(old, &format!("ch_{}", "9".repeat(length - 3)), 1);
+        let about = [("channel", "stripe"), ("settlement_date", day)];
+        assert_eq!(app.upload("settlement-files", &about, changed.as_bytes()).await.status, 201);
+        let task = app.reconcile(day).await;
+        let summary = app.report(&task).await["summary"].clone();
+        let reasons = summary["reasons"].as_array().unwrap().iter();
+        let is_rejected = reasons.map(|reason| &reason["code"]).any(|code| code == "rejects");
+        assert_eq!((&task["status"], is_rejected), (&json!("completed"), !is_taken), "{length}: {summary}");
+    }
 }
 
 async fn a_truncated_settlement_file_is_incomplete(db: TestDb) {

@@ -555,6 +555,11 @@ async fn a_later_statement_ends_the_window_of_a_payout_and_a_gap_proves_nothing(
     let [matched, open] = ["matched", "in_transit"].map(|outcome| vec![outcome.to_owned()]);
     let told = |verdict: &str, proof: &str| (verdict.to_owned(), proof.to_owned());
 
+    // What another bank account tells of these days says nothing of this one.
+    let euros = bank_file(&[account("EUR", 2, "2026-01", (15, 24), &[(700, 19, "rent")])]);
+    hand_over(&app, "settlement-files", "2026-01-24", "bank_statement", &euros).await;
+    let day = next_run(&app, &day).await;
+
     hand_over(&app, "settlement-files", "2026-01-17", "bank_statement", &of((15, 17), &[])).await;
     let day = next_run(&app, &day).await;
     let (verdict, proof) = told("reconciled", "ties");

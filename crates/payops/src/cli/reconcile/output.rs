@@ -1,8 +1,8 @@
 //! The files that the command writes. Each appears under its name only when it is complete.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use payops_recon::engine::{Certificate, CertifiedInput, EngineError, Hashed, Outcome, export};
@@ -19,6 +19,28 @@ pub(super) struct Outputs {
     diffs: Option<NewFile>,
     report: Option<(NewFile, ReportFormat)>,
     certificate: Option<NewFile>,
+    /// The files that a certificate names, as they were before any was read. One that cannot be looked at cannot be read either.
+    before: Vec<Option<Stamp>>,
+}
+
+/// What tells a file under a name from another one that took its place, and from itself when it was written to.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +75,9 @@ impl Outputs {
             diffs: open(&args.diffs)?,
             report: open(&args.report)?.zip(report_format),
             certificate: open(&args.certificate)?,
+            before: certified_files(args)
+                .map(|(_, path)| fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata)))
+                .collect(),
         })
     }
 
@@ -70,7 +95,7 @@ impl Outputs {
         let mut paper = self.begin_paper(&cover)?;
         let hash = self.write_differences(args, outcome, paper.as_mut())?;
         if self.certificate.is_some() || paper.is_some() {
-            let stated = certify(args, hash)?;
+            let stated = certify(args, &self.before, hash)?;
             self.write_certificate(&stated)?;
             if let (Some(paper), Some((file, _))) = (paper, &mut self.report) {
                 // Integers and texts always become JSON.
@@ -355,16 +380,34 @@ fn cover(args: &ReconcileArgs, outcome: &Outcome, words: Words) -> Cover {
     }
 }
 
-fn certify(args: &ReconcileArgs, output_sha256: String) -> Result<Certificate, Failure> {
+/// The files that were compared, and those that say how.
+fn certified_files(args: &ReconcileArgs) -> impl Iterator<Item = (&'static str, &PathBuf)> {
     let others = [
         ("mapping", args.mapping.as_ref()),
         ("platform_mapping", args.platform_mapping.as_ref()),
         ("rules", args.rules.as_ref()),
     ];
-    let others = others.into_iter().filter_map(|(role, path)| Some((role, path?)));
+    files(args).into_iter().chain(others.into_iter().filter_map(|(role, path)| Some((role, path?))))
+}
+
+/// The hash of a file, unless it is not the one that was there before or is written to.
+fn hashed(role: &str, path: &Path, before: Option<&Stamp>) -> io::Result<CertifiedInput> {
+    let mut file = File::open(path)?;
+    let input = CertifiedInput::read(role, &mut file)?;
+    if before != Some(&Stamp::of(&file.metadata()?)) {
+        return Err(io::Error::other("the file changed while it was being reconciled"));
+    }
+    Ok(input)
+}
+
+fn certify(
+    args: &ReconcileArgs,
+    before: &[Option<Stamp>],
+    output_sha256: String,
+) -> Result<Certificate, Failure> {
     let mut inputs = Vec::new();
-    for (role, path) in files(args).into_iter().chain(others) {
-        let hashed = File::open(path).and_then(|file| CertifiedInput::read(role, file));
+    for ((role, path), before) in certified_files(args).zip(before) {
+        let hashed = hashed(role, path, before.as_ref());
         inputs.push(hashed.map_err(|error| Failure::File(format!("{}: {error}", path.display())))?);
     }
     let mut parameters = vec![("channel".to_owned(), args.channel.as_str().to_owned())];
