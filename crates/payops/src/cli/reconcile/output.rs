@@ -429,3 +429,21 @@ fn certify(
     }
     Ok(Certificate::new(inputs, parameters, output_sha256))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_took_the_place_of_another_is_not_certified() {
+        let folder = tempfile::tempdir().unwrap();
+        let [compared, other] = ["compared.csv", "other.csv"].map(|name| folder.path().join(name));
+        fs::write(&compared, "id\n").unwrap();
+        let before = Stamp::of(&fs::metadata(&compared).unwrap());
+        assert_eq!(hashed("channel", &compared, Some(&before)).unwrap().bytes, 3);
+        fs::write(&other, "ID\n").unwrap();
+        fs::rename(&other, &compared).unwrap();
+        let error = hashed("channel", &compared, Some(&before)).unwrap_err();
+        assert_eq!(error.to_string(), "the file changed while it was being reconciled");
+    }
+}
