@@ -1,6 +1,6 @@
 //! Payouts that the bank's texts name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -52,6 +52,18 @@ pub(super) fn links(payouts: &[(usize, &Payout)], deposits: &[(usize, &Deposit)]
     links.sort_unstable();
     links.dedup();
     links
+}
+
+/// The ids in the texts of a deposit that stand in those of another entry too, bare: words that tell something and have a digit.
+pub(super) fn ids_in_common(deposit: &[String], other: &[String]) -> BTreeSet<String> {
+    let words = |texts: &[String]| -> BTreeSet<String> {
+        let words = texts.iter().flat_map(|text| text.split(is_no_part_of_a_word)).map(bare);
+        words.filter(|word| is_telling(word) && word.bytes().any(|letter| letter.is_ascii_digit())).collect()
+    };
+    let (others, texts) = (words(other), other.iter().map(|text| bare(text)).collect::<Vec<String>>());
+    let mut ids = words(deposit);
+    ids.retain(|id| others.contains(id) || (is_long(id) && texts.iter().any(|text| text.contains(id))));
+    ids
 }
 
 fn is_number(id: &str) -> bool {

@@ -27,8 +27,9 @@ pub struct Bank {
     /// The entries that may take back what another statement has: those that the bank calls reversals, and money that left with
     /// a reference of the bank's. What a file takes back of its own by a reference is settled in it.
     pub reversals: Vec<Trace>,
-    /// What a reversal took back by its amount alone: another statement may have the entry that it names.
-    pub undone_by_amount: Vec<Trace>,
+    /// What a reversal took back by its amount alone: another statement may have the entry that it names. The reversals that took
+    /// something back too: another one may undo them.
+    pub rests_on: Vec<Trace>,
     /// What its statements cover, by their currency.
     pub covered: BTreeMap<Currency, Covered>,
 }
@@ -96,7 +97,7 @@ impl Bank {
             bank: Self {
                 deposits: Vec::new(),
                 reversals: Vec::new(),
-                undone_by_amount: Vec::new(),
+                rests_on: Vec::new(),
                 covered: BTreeMap::new(),
                 summary: BankSummary {
                     proof: Proof::NotProvable,
@@ -321,8 +322,8 @@ impl Joined {
         let mut bank = self.bank;
         let own = bank.deposits.iter().filter(|deposit| !deposit.mark.is_elsewhere);
         bank.summary.entries = own.count() as u64;
-        let TakenBack { deposits, reversals, undone_by_amount } = take_back(bank.deposits);
-        (bank.deposits, bank.reversals, bank.undone_by_amount) = (deposits, reversals, undone_by_amount);
+        let TakenBack { deposits, reversals, rests_on } = take_back(bank.deposits);
+        (bank.deposits, bank.reversals, bank.rests_on) = (deposits, reversals, rests_on);
         bank.summary.days = Days::spanning(self.days.values().flatten().copied());
         let mut coverage = self.coverage;
         for (currency, days) in self.days {

@@ -35,7 +35,7 @@ impl BankSide {
 pub struct ThirdLeg {
     payouts: Vec<Payout>,
     deposits: Vec<Deposit>,
-    undone_by_amount: Vec<Trace>,
+    rests_on: Vec<Trace>,
     groups: Vec<Group>,
 }
 
@@ -84,12 +84,12 @@ impl ThirdLeg {
             }
         });
         let summary = PayoutSummary::new(&groups, &payouts, &bank.deposits, &unlisted, bank.summary);
-        let Bank { deposits, undone_by_amount, .. } = bank;
-        (Self { payouts, deposits, undone_by_amount, groups }, summary)
+        let Bank { deposits, rests_on, .. } = bank;
+        (Self { payouts, deposits, rests_on, groups }, summary)
     }
 
     /// What arrived that the outcome rests on: a reversal of it, in whatever statement, is news. So is, of what a reversal took
-    /// back by its amount alone, a statement with the entry that the reversal names.
+    /// back by its amount alone, a statement with the entry that the reversal names, and a reversal of a reversal.
     pub fn arrivals(&self) -> impl Iterator<Item = Trace> {
         let is_ours = |group: &&Group| {
             !matches!(group.outcome, PayoutOutcome::OtherMovement | PayoutOutcome::NotCovered)
@@ -97,7 +97,7 @@ impl ThirdLeg {
         let places = self.groups.iter().filter(is_ours).flat_map(|group| &group.deposits);
         let deposits = places.filter_map(|index| self.deposits.get(*index));
         let own = deposits.filter(|deposit| !deposit.mark.is_reversal && !deposit.mark.is_elsewhere);
-        own.flat_map(Trace::of).chain(self.undone_by_amount.iter().copied())
+        own.flat_map(Trace::of).chain(self.rests_on.iter().copied())
     }
 
     /// Everything that somebody has to explain: payouts by day and id, then what only the bank has.

@@ -22,6 +22,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_statement_that_came_live_and_was_searched_starts_no_day_again,
     a_statement_with_what_a_reversal_names_starts_the_day_again_that_took_it_for_its_own,
     a_day_whose_run_failed_is_started_again_by_a_reversal_of_weeks_later,
+    a_reversal_takes_back_once_and_what_undoes_it_brings_the_payout_back,
 );
 
 /// The statement of the days around [`crate::payouts::DAY`].
@@ -296,4 +297,33 @@ async fn a_day_whose_run_failed_is_started_again_by_a_reversal_of_weeks_later(db
     hand_over_statement(&app, "2026-02-20", &wires(("0220", "0220"), &[RETURNED])).await;
     let day = next_run(&app, &failed).await;
     assert_eq!(told(&app, &day).await, missing());
+}
+
+async fn a_reversal_takes_back_once_and_what_undoes_it_brings_the_payout_back(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let third = third_day(&app).await;
+    // Two reversals of one entry, and another entry of the same amount.
+    let came =
+        [CAME, ("0120", "C", 1100, "B2", "STRIPE PO THIRD 0003"), ("0121", "C", 941, "B3", "customer")];
+    hand_over_statement(&app, "2026-01-31", &wires(("0116", "0131"), &came)).await;
+    let returned = ("0220", "RC", 1100, "B2", "storno");
+    hand_over_statement(&app, "2026-02-20", &wires(("0220", "0220"), &[returned])).await;
+    app.idle().await;
+    let again = [("0225", "RC", 1100, "B2", "storno"), ("0225", "RC", 941, "B3", "storno")];
+    hand_over_statement(&app, "2026-02-25", &wires(("0225", "0225"), &again)).await;
+    hand_over_statement(&app, "2026-02-27", &wires(("0227", "0227"), &[("0227", "RC", 941, "B3", "storno")]))
+        .await;
+    app.idle().await;
+    let (day, third) = (next_run(&app, &day).await, next_run(&app, &third).await);
+    assert_eq!((told(&app, &day).await, told(&app, &third).await), (ties(), missing()));
+    // The second was wrong, and then the first was too.
+    for date in ["0301", "0302"] {
+        let undone = [(date, "RD", 1100, "B2", "storno of the storno")];
+        let of = format!("2026-03-{}", &date[2..]);
+        hand_over_statement(&app, &of, &wires((date, date), &undone)).await;
+        app.idle().await;
+    }
+    let third = next_run(&app, &third).await;
+    assert_eq!(told(&app, &third).await, ties());
 }
