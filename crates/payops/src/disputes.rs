@@ -64,8 +64,10 @@ pub(crate) async fn open(
         checks,
         ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
     };
+    let db = context.db.clone();
     let runner = Runner::new(context).with_options(settings.jobs.clone());
-    Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
+    let runner = jobs::register(&app, runner);
+    Ok(OpenService { service, router: service_router(http), runner, metrics, db })
 }
 
 /// What the keys of personal data are wrapped under.

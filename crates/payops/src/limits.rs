@@ -39,8 +39,10 @@ pub(crate) async fn open(
         merchant_budgets: Some(app.merchant_budgets()),
         ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
     };
+    let db = context.db.clone();
     let runner = Runner::new(context).with_options(settings.jobs.clone());
-    Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
+    let runner = jobs::register(&app, runner);
+    Ok(OpenService { service, router: service_router(http), runner, metrics, db })
 }
 
 /// The keys of the usage log's seals.

@@ -48,8 +48,10 @@ pub(crate) async fn open(
         checks: probes.stripe(settings).into_iter().chain(probes.gateway(settings)).collect(),
         ..ServiceHttp::new(context.clone(), authenticator, routes(app.clone()))
     };
+    let db = context.db.clone();
     let runner = Runner::new(context).with_options(settings.jobs.clone());
-    Ok(OpenService { service, router: service_router(http), runner: jobs::register(&app, runner), metrics })
+    let runner = jobs::register(&app, runner);
+    Ok(OpenService { service, router: service_router(http), runner, metrics, db })
 }
 
 fn sources(settings: &Settings) -> Result<Sources> {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use payops_platform::auth::Authenticator;
 use payops_platform::config::{GatewaySettings, Service, Settings};
+use payops_platform::db::Db;
 use payops_platform::error::Error;
 use payops_platform::http::{HealthCheck, Limiter, ServeOptions, serve_with};
 use payops_platform::jobs::Runner;
@@ -22,6 +23,8 @@ use crate::{disputes, limits, reconciliation};
 
 /// How long a dependency may take to answer a health check.
 const PROBE_TIME: Duration = Duration::from_secs(2);
+/// How long transactions may take to end that nobody waits for any more.
+const CLOSING_TIME: Duration = Duration::from_secs(5);
 
 /// The services that this binary has.
 pub(crate) const BUILT: [Service; 3] = [Service::Reconciliation, Service::Disputes, Service::Limits];
@@ -32,6 +35,7 @@ pub(crate) struct OpenService {
     pub(crate) router: Router,
     pub(crate) runner: Runner,
     pub(crate) metrics: Metrics,
+    pub(crate) db: Db,
 }
 
 impl OpenService {
@@ -50,11 +54,12 @@ impl OpenService {
         }
     }
 
-    /// Listens and works until `stop`.
+    /// Listens and works until `stop`, then closes the database: SQLite leaves all of it in one file.
     pub(crate) async fn run(self, listener: TcpListener, stop: CancellationToken, options: ServeOptions) {
         let working = self.runner.run(stop.clone());
         let serving = serve_with(listener, self.router, stop, options);
         tokio::join!(working, serving);
+        self.db.close(CLOSING_TIME).await;
     }
 }
 

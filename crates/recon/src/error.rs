@@ -329,6 +329,16 @@ pub(crate) fn file_unreadable(rejects: &serde_json::Value) -> Error {
     .with_data(json!({ "rejects": rejects }))
 }
 
+pub(crate) fn file_cut_off(rejects: &serde_json::Value) -> Error {
+    Error::new(
+        ErrorKind::Unprocessable,
+        "FILE_CUT_OFF",
+        "the bank's file ends in the middle; nothing was stored. Hand the whole file over",
+        "银行文件不完整，中途截断；未保存任何内容。请上传完整的文件",
+    )
+    .with_data(json!({ "rejects": rejects }))
+}
+
 /// `parts` are not none.
 pub(crate) fn bank_pages_missing(parts: &[PartOfStatement]) -> Error {
     let (en, zh) = parts.first().map_or_else(Default::default, |part| {

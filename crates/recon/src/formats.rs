@@ -8,7 +8,7 @@ use payops_channels::bank::{BankFile, BankStatement, read_bank_file};
 use payops_channels::decode::{PlainFile, SpoolError, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_channels::read::{Format, read_rows};
-use payops_channels::row::{Position, Reject, Row, RowSink};
+use payops_channels::row::{Position, Reject, RejectReason, Row, RowSink};
 use payops_channels::stripe::balance_summary::read_balance_summary;
 use payops_channels::{Mapping, MappingError};
 use payops_core::currency::Exponents;
@@ -49,6 +49,8 @@ pub struct Inspection {
     pub reversals: Vec<Trace>,
     /// The statements of a bank of which pages are missing.
     pub parts: Vec<PartOfStatement>,
+    /// Whether it is a bank's file that ends in the middle: then what it is about, and whose place it takes, is not all known.
+    pub is_cut_off: bool,
 }
 
 /// A statement of which a bank's file has only some of the pages.
@@ -108,6 +110,7 @@ impl Inspection {
             reversals: Vec::new(),
             bank_accounts: String::new(),
             parts: Vec::new(),
+            is_cut_off: false,
         }
     }
 }
@@ -187,6 +190,7 @@ pub fn inspect(app: &Reconciliation, path: &Path, look: &Look, day: Window) -> R
         reversals: counts.reversals,
         bank_accounts: counts.bank_accounts,
         parts: counts.parts,
+        is_cut_off: counts.is_cut_off,
     };
     Ok((inspection, holds))
 }
@@ -218,6 +222,8 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
         }
         Look::Bank => {
             let file = read_bank_file(source, &ReadOptions::default());
+            let mut rejects = plain.damage.iter().chain(&file.rejects);
+            counts.is_cut_off = rejects.any(|reject| reject.reason == RejectReason::Truncated);
             counts.parts = PartOfStatement::all_of(&file);
             counts.bank_accounts = bank_accounts(&file);
             let bank = Bank::of(file, &[], Exponents::Iso4217);
@@ -328,6 +334,7 @@ struct Counts {
     reversals: Vec<Trace>,
     bank_accounts: String,
     parts: Vec<PartOfStatement>,
+    is_cut_off: bool,
     only_to_first: bool,
 }
 

@@ -1,6 +1,7 @@
 //! `payops migrate`: brings databases up to date and says so.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -26,6 +27,7 @@ pub(crate) fn run(args: MigrateArgs) -> Result<ExitCode> {
         ] {
             let db = Db::open(&settings.service(service).database, migrations).await?;
             db.ping().await?;
+            db.close(Duration::ZERO).await;
             println!("{}: up to date", service.name());
         }
         Ok(ExitCode::SUCCESS)

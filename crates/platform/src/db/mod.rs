@@ -131,7 +131,8 @@ impl Db {
                 "closing the database over running transactions"
             );
         }
-        for pool in self.0.writer.iter().chain([&self.0.reader]) {
+        // The last connection to SQLite writes the log back into the file, which one that only reads cannot.
+        for pool in std::iter::once(&self.0.reader).chain(&self.0.writer) {
             if let Err(error) = pool.close_by_ref().await {
                 tracing::debug!(%error, "closing a pool");
             }

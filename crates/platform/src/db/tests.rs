@@ -399,6 +399,17 @@ async fn a_second_serving_process_on_a_sqlite_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_closed_database_is_one_file() {
+    let place = testing::sqlite_place();
+    let DatabaseTarget::Sqlite { path } = &place.target else { panic!("{:?}", place.target) };
+    let log = path.with_extension("db-wal");
+    let db = Db::open(&place.target, COUNTERS).await.unwrap();
+    assert!(log.exists(), "{}", log.display());
+    db.close(Duration::from_secs(5)).await;
+    assert!(!log.exists(), "what was written stands in the log alone");
+}
+
+#[tokio::test]
 async fn reading_needs_a_database_of_this_version() {
     let place = testing::sqlite_place();
     let error = Db::open_read_only(&place.target, COUNTERS).await.unwrap_err();

@@ -73,7 +73,7 @@ pub(super) struct UploadForm {
         (status = 200, description = "These bytes were there already; nothing is compared anew", body = Uploaded),
         (status = 400, description = "INVALID_REQUEST: a part of the form is missing or invalid"),
         (status = 413, description = "FILE_TOO_LARGE"),
-        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; EMPTY_REPLACEMENT or FILE_OF_ANOTHER_DAY: data names the file that stays in force; BANK_PAGES_MISSING: data lists the statements"),
+        (status = 422, description = "FILE_UNREADABLE or FILE_CUT_OFF: data lists the rejects; EMPTY_REPLACEMENT or FILE_OF_ANOTHER_DAY: data names the file that stays in force; BANK_PAGES_MISSING: data lists the statements"),
     )
 )]
 pub(super) async fn upload_settlement_file(
@@ -96,7 +96,7 @@ pub(super) async fn upload_settlement_file(
         (status = 200, description = "These bytes were there already; nothing is compared anew", body = Uploaded),
         (status = 400, description = "INVALID_REQUEST: a part of the form is missing or invalid"),
         (status = 413, description = "FILE_TOO_LARGE"),
-        (status = 422, description = "FILE_UNREADABLE: data lists the rejects; EMPTY_REPLACEMENT or FILE_OF_ANOTHER_DAY: data names the file that stays in force"),
+        (status = 422, description = "FILE_UNREADABLE or FILE_CUT_OFF: data lists the rejects; EMPTY_REPLACEMENT or FILE_OF_ANOTHER_DAY: data names the file that stays in force"),
     )
 )]
 pub(super) async fn upload_platform_file(
@@ -340,7 +340,11 @@ fn yes_or_no(name: &str, text: &str) -> Result<bool> {
 }
 
 fn missing(part: &'static str) -> Error {
-    Error::invalid_field(part, "this part of the form is missing", "缺少表单的此部分")
+    Error::invalid_field(
+        part,
+        "this part of the form is missing, or stands behind the file: the file is the last part",
+        "缺少表单的此部分，或其位于文件之后：文件必须是最后一部分",
+    )
 }
 
 /// A form that breaks off or is none.

@@ -170,6 +170,8 @@ async fn keep_statement(app: &Reconciliation, file: &StoredFile, found: Inspecti
                 let covers = |file: &StoredFile| (file.covers_from, file.covers_to, file.status);
                 if replaced.is_some() || covers(&file) != covers(&row) {
                     days::file_has_come(app, tx, &system(), waiting).await?;
+                } else if file.bank_accounts != row.bank_accounts {
+                    days::banks_are_known(app, tx, &waiting).await?;
                 }
                 bank_reversals::look_later(app, tx, &file, replaced.as_ref()).await
             }

@@ -184,6 +184,17 @@ pub async fn banks_have_changed(tx: &Tx, task: &Task) -> Result<bool> {
     Ok(in_force.into_iter().map(|file| file.id).collect::<Vec<Uuid>>() != used.unwrap_or_default())
 }
 
+/// It has come to be known which bank accounts a statement is about, on which it depends in which days' windows it is: those of
+/// these days, all locked, are started again that were compared with others.
+pub async fn banks_are_known(app: &Reconciliation, tx: &Tx, tasks: &[Locked<Task>]) -> Result<()> {
+    for task in tasks {
+        if task.status == TaskStatus::Completed && banks_have_changed(tx, task).await? {
+            tasks::execute(app, tx, &system(), task.id).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The bank statements in force in which payouts of a task's day may stand, the newest first. Where those of a bank account end
 /// before the payouts are due, the next one of it behind them is among the last: it ends the window of what has not arrived,
 /// and shows the gap. One of another bank account tells nothing of this one.

@@ -33,6 +33,9 @@ pub async fn take(
     if inspection.rows == 0 && inspection.rejects > 0 {
         return Err(error::file_unreadable(&inspection.first_rejects));
     }
+    if inspection.is_cut_off {
+        return Err(error::file_cut_off(&inspection.first_rejects));
+    }
     let (size, sha256) = (received.size, received.sha256.clone());
     store(app, Delivery { actor, announced, size, sha256, inspection, holds }, &received).await
 }

@@ -12,7 +12,9 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use crate::harness::{App, HeldFile};
-use crate::payouts::{CAME, Wire, both_days, hand_over, next_run, run_no_of, third_day, told, wires};
+use crate::payouts::{
+    CAME, Wire, account, bank_file, both_days, hand_over, next_run, run_no_of, third_day, told, wires,
+};
 
 both_databases!(payops_recon::MIGRATIONS;
     what_an_earlier_release_has_read_is_searched_once,
@@ -23,6 +25,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_statement_with_what_a_reversal_names_starts_the_day_again_that_took_it_for_its_own,
     a_day_whose_run_failed_is_started_again_by_a_reversal_of_weeks_later,
     a_reversal_takes_back_once_and_what_undoes_it_brings_the_payout_back,
+    a_gap_of_one_account_is_seen_once_it_is_known_whose_statements_they_are,
 );
 
 /// The statement of the days around [`crate::payouts::DAY`].
@@ -326,4 +329,29 @@ async fn a_reversal_takes_back_once_and_what_undoes_it_brings_the_payout_back(db
     }
     let third = next_run(&app, &third).await;
     assert_eq!(told(&app, &third).await, ties());
+}
+
+async fn a_gap_of_one_account_is_seen_once_it_is_known_whose_statements_they_are(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, mut day) = both_days(&app).await;
+    for (date, currency, days) in
+        [("2026-01-24", "EUR", (15, 24)), ("2026-01-17", "USD", (15, 17)), ("2026-01-27", "USD", (25, 27))]
+    {
+        let file = bank_file(&[account(currency, 2, "2026-01", days, &[(5, days.1, "rent")])]);
+        hand_over_statement(&app, date, &file).await;
+        day = next_run(&app, &day).await;
+    }
+    assert_eq!(day["verdict"], "not_provable", "{day}");
+
+    // As long as it is not known, the euros tell of the days that the dollars lack.
+    app.stop_jobs().await;
+    as_before_the_migrations(&app).await;
+    app.run_jobs();
+    let id = day["id"].as_str().unwrap();
+    app.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await;
+    let day = next_run(&app, &day).await;
+    assert_eq!(day["verdict"], "reconciled", "{day}");
+    app.idle().await;
+    catch_up_at_once(&app).await;
+    assert_eq!(next_run(&app, &day).await["verdict"], "not_provable");
 }

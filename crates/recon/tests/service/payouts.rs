@@ -46,7 +46,7 @@ fn statement(last: u32, entries: &[(i64, u32, &str)]) -> Vec<u8> {
 }
 
 /// A statement of one account, over days of one month.
-fn account(
+pub fn account(
     currency: &str,
     decimals: u32,
     month: &str,
@@ -85,7 +85,7 @@ fn account(
     )
 }
 
-fn bank_file(statements: &[String]) -> Vec<u8> {
+pub fn bank_file(statements: &[String]) -> Vec<u8> {
     let text = format!(
         "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02\"><BkToCstmrStmt><GrpHdr><MsgId>m</MsgId>\
          <CreDtTm>2026-01-31T00:00:00</CreDtTm></GrpHdr>{}</BkToCstmrStmt></Document>",
@@ -309,6 +309,12 @@ async fn what_is_no_statement_is_refused(db: TestDb) {
     let parts = [("channel", "stripe"), ("settlement_date", DAY), ("role", "bank_statement")];
     let refused = app.upload("settlement-files", &parts, b"a,b\n1,2\n").await;
     assert_eq!((refused.status, refused.code()), (422, "FILE_UNREADABLE".to_owned()));
+    // It could be about more accounts, and the whole file would not take its place.
+    let whole =
+        ["USD", "EUR"].map(|currency| account(currency, 2, "2026-01", (16, 20), &[(941, 19, "rent")]));
+    let whole = bank_file(&whole);
+    let refused = app.upload("settlement-files", &parts, &whole[..whole.len() - 40]).await;
+    assert_eq!((refused.status, refused.code()), (422, "FILE_CUT_OFF".to_owned()));
     let body = json!({ "channel": "stripe", "settlement_date": DAY, "role": "bank_statement" });
     let refused = app.post("/api/v1/reconciliation/settlement-files/download", &body).await;
     assert_eq!(refused.status, 422, "{:?}", refused.json());
