@@ -211,6 +211,8 @@ async fn what_the_channel_refuses_can_be_answered_again(db: TestDb) {
     let (stripes, id) = app.answerable("PAY-1", DisputeStatus::NeedsResponse).await;
     app.ordered(&id, &json!({ "hold": "until_deadline" })).await;
     app.until_submission(&id, |last| last["staged_at"].is_string()).await;
+    // A clock that jumps ends leases, and what is called without one is asked for again.
+    app.work_is_through().await;
     let refusal = FaultKind::Status { status: 400, retry_after: None };
     app.sandbox.handle().add_fault(Fault::once(FaultTarget::StripeDisputeUpdate, refusal)).unwrap();
     app.to_deadline(&stripes, TimeDelta::hours(5));
