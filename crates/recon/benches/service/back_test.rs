@@ -33,7 +33,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the task without tolerance and with a rule that allows any gap, again and again.
+/// Compares the task without tolerance and with a rule that allows nearly any gap, again and again.
 async fn of_task(service: &Service, task: &Value) -> anyhow::Result<()> {
     let rules = json!({ "tolerance": [{ "name": "any", "priority": 1, "max_basis_points": 9_999 }] });
     let rules = service.as_admin("/api/v1/reconciliation/rule-sets", &rules).await?;
