@@ -228,8 +228,10 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
             counts.bank_accounts = bank_accounts(&file);
             let bank = Bank::of(file, &[], Exponents::Iso4217);
             counts.rows = bank.summary.entries + bank.summary.not_booked;
-            counts.rows_of_day = counts.rows;
             counts.covers = bank.summary.days;
+            // Its entries stand for the days that it tells of, of which the day that it is handed over for should be one.
+            let is_told = counts.covers.is_none_or(|days| days.first <= day.day && day.day <= days.last);
+            counts.rows_of_day = if is_told { counts.rows } else { 0 };
             counts.reversals = bank.reversals;
             counts.rejects += bank.summary.rejects.count;
             counts.first.extend(bank.summary.rejects.first);
@@ -313,7 +315,7 @@ fn open_plain(app: &Reconciliation, path: &Path) -> Result<PlainFile> {
 
 /// A file that cannot be unpacked at all.
 pub fn unreadable(error: SpoolError) -> Error {
-    if matches!(error, SpoolError::Io(_)) {
+    if matches!(error, SpoolError::Io(_) | SpoolError::Copy(_)) {
         return Error::unavailable(error, std::time::Duration::from_secs(10));
     }
     let why = error.to_string();

@@ -90,7 +90,12 @@ impl Builder {
         self.checks.extend(check);
     }
 
+    /// What was read, in the order of the file. A file without any statement, of which nothing was refused either, is refused itself: no
+    /// bank says nothing of any account, and a day would count as told of.
     pub(super) fn finish(mut self, format: Option<BankFormat>) -> BankFile {
+        if self.statements.is_empty() && self.rejects.is_empty() {
+            self.reject(no_statement());
+        }
         // A statement of several pages is known when its last one is.
         self.statements.sort_by_key(|(ordinal, _)| *ordinal);
         let statements = without_repeats(self.statements.into_iter().map(|(_, statement)| statement));
@@ -153,6 +158,11 @@ fn is_repeat(known: &BankStatement, statement: &BankStatement) -> bool {
     !known.entries.is_empty()
         && (is_named || references.any(|reference| reference.kind == ReferenceKind::Bank))
         && known.entries.iter().zip(&statement.entries).all(|(known, entry)| alike(known, entry))
+}
+
+fn no_statement() -> Reject {
+    let message = "it has no statement: of no account a balance or an entry".to_owned();
+    Reject { line: 0, column: None, reason: RejectReason::BadRecord, message }
 }
 
 fn too_many(what: &str, most: u64, line: u64) -> Reject {

@@ -78,9 +78,12 @@ impl Packing {
 /// Why a file cannot be brought into plain text at all.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The disk.
+    /// The file cannot be read.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The plain copy of it cannot be written.
+    #[error("its plain copy cannot be written: {0}")]
+    Copy(io::Error),
     /// A zip archive whose directory cannot be read.
     #[error("the zip archive cannot be read: {0}")]
     Archive(String),
@@ -183,9 +186,10 @@ pub fn spool(path: &Path, directory: &Path, limits: &Limits) -> Result<PlainFile
             _temporary: None,
         });
     }
-    let mut copy = tempfile::Builder::new().prefix("spool-").tempfile_in(directory)?;
+    let made = tempfile::Builder::new().prefix("spool-").tempfile_in(directory);
+    let mut copy = made.map_err(SpoolError::Copy)?;
     let unpacked = unpack(file, bytes, copy.as_file_mut(), limits)?;
-    copy.as_file().set_len(unpacked.bytes)?;
+    copy.as_file().set_len(unpacked.bytes).map_err(SpoolError::Copy)?;
     let temporary = copy.into_temp_path();
     Ok(PlainFile {
         path: temporary.to_path_buf(),

@@ -59,7 +59,7 @@ pub(super) fn pump<R: Read, W: Write>(mut source: R, sink: W, limit: u64) -> Res
     let mark = usize::try_from(encoding.mark_length()).unwrap_or(0);
     let mut transcoder = Transcoder::new(encoding);
     let mut taken = filled as u64;
-    transcoder.feed(&chunk[mark..filled], &mut output)?;
+    transcoder.feed(&chunk[mark..filled], &mut output).map_err(SpoolError::Copy)?;
     while broken.is_none() {
         match read(&mut source, &mut chunk) {
             Ok(0) => break,
@@ -73,7 +73,7 @@ pub(super) fn pump<R: Read, W: Write>(mut source: R, sink: W, limit: u64) -> Res
                         message: format!("the file unpacks to more than {limit} bytes; the rest is left out"),
                     });
                 } else {
-                    transcoder.feed(&chunk[..count], &mut output)?;
+                    transcoder.feed(&chunk[..count], &mut output).map_err(SpoolError::Copy)?;
                 }
             }
             Err(error) => broken = Some(error),
@@ -83,7 +83,7 @@ pub(super) fn pump<R: Read, W: Write>(mut source: R, sink: W, limit: u64) -> Res
         damage.push(reject);
         output.whole_lines
     } else {
-        if transcoder.finish(&mut output)? {
+        if transcoder.finish(&mut output).map_err(SpoolError::Copy)? {
             damage.push(Reject {
                 line: 0,
                 column: None,
@@ -93,7 +93,7 @@ pub(super) fn pump<R: Read, W: Write>(mut source: R, sink: W, limit: u64) -> Res
         }
         output.written
     };
-    output.inner.flush()?;
+    output.inner.flush().map_err(SpoolError::Copy)?;
     Ok(Pumped { encoding, bytes, damage })
 }
 

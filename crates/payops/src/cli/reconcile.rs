@@ -134,7 +134,7 @@ impl Channel {
 }
 
 fn parse_date(text: &str) -> Result<NaiveDate, String> {
-    let date = text.parse().map_err(|error: chrono::ParseError| error.to_string())?;
+    let date = text.parse().map_err(|_| "a date is expected, as 2026-01-30".to_owned())?;
     business_date(date).map_err(|error| error.to_string())
 }
 
@@ -237,6 +237,10 @@ fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> 
         })
         .map_err(|error| engine_failure(args, &error))?;
 
+    let summary = &outcome.summary;
+    for (path, side) in [(&args.platform, &summary.platform), (&args.settlement, &summary.channel)] {
+        inputs::check_read(path, side.rows > 0, side.rejects.first.first())?;
+    }
     if let Some(bank) = inputs.bank {
         let is_reported = args.payouts.is_some() || args.payout_rows.is_some();
         let lists = is_reported.then(|| PayoutLists::of_report(&inputs.payouts));

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use payops_core::time::Timestamp;
 use payops_platform::auth::{Authenticator, Caller, Role, TokenRequest};
 use payops_platform::config::{Scope, Settings};
 use uuid::Uuid;
 
-use crate::startup::{SettingFlags, Surroundings};
+use crate::startup::{self, SettingFlags, Surroundings};
 
 /// Mint a token from the configured secret, or in development from the generated one.
 #[derive(Debug, Args)]
@@ -43,7 +43,15 @@ enum TokenRole {
 }
 
 pub(crate) fn run(args: TokenArgs) -> Result<ExitCode> {
-    let settings = args.settings.load(Scope::None)?;
+    let settings = Settings::load(&args.settings.gather()?, Scope::None)?;
+    if settings.lacks_token_secret() {
+        bail!(
+            "no service has been started with the data folder {} yet, so none would know the token; name the folder that is \
+             served (--data), or start the service first",
+            settings.data_dir.display()
+        );
+    }
+    let settings = startup::complete(settings)?;
     let subject = args.subject.as_str().into();
     let caller = match args.role {
         TokenRole::Operator => Caller::Person { subject, role: Role::Operator },

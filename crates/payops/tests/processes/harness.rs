@@ -152,18 +152,18 @@ impl Site {
         let output = std::fs::File::create(&log).unwrap();
         serve.env("PORT", port.to_string()).stdout(output.try_clone().unwrap()).stderr(output);
         let child = serve.spawn().unwrap();
-        let token = self.token("--role operator").await;
         let plain = || reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let scheme = if self.tls_client.is_some() { "https" } else { "http" };
         let http = self.tls_client.clone().unwrap_or_else(plain);
         let base_url = format!("{scheme}://127.0.0.1:{port}");
-        let mut instance = Instance { child, log, base_url, token, http, progress: 0 };
+        let mut instance = Instance { child, log, base_url, token: String::new(), http, progress: 0 };
         until("the instance is ready", async || {
             assert!(instance.child.try_wait().unwrap().is_none(), "it ended: {}", instance.log());
             let ready = instance.http.get(format!("{}/readyz", instance.base_url)).send().await;
             ready.is_ok_and(|answer| answer.status() == StatusCode::OK)
         })
         .await;
+        instance.token = self.token("--role operator").await;
         instance
     }
 

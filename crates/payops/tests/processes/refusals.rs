@@ -61,9 +61,21 @@ async fn bad_settings_are_refused_by_name() {
         assert!(!folder.path().join("data").exists(), "{environment:?} left something behind");
     }
     // A token is of no service: where only one of them has its settings, it is minted all the same.
-    let minted =
-        bare(&folder, &["token"], &[("PORT", "40021"), ("DB_HOST", "db"), ("DB_NAME", "disputes")]).await;
+    let other = [("PORT", "40021"), ("DB_HOST", "db"), ("DB_NAME", "disputes"), ("PAYOPS_JWT_SECRET", LONG)];
+    let minted = bare(&folder, &["token"], &other).await;
     assert_eq!((minted.code, minted.stdout.trim().split('.').count()), (0, 3), "{minted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_token_is_minted_that_no_service_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = bare(&folder, &["token", "--data", "elsewhere"], &[]).await;
+    assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
+    assert!(refused.stderr.contains("data folder elsewhere"), "{refused:?}");
+    assert!(!folder.path().join("elsewhere").exists(), "it made secrets");
+    let migrated = bare(&folder, &["migrate", "--data", "here"], &[]).await;
+    assert_eq!(migrated.code, 0, "{migrated:?}");
+    assert_eq!(bare(&folder, &["token", "--data", "here"], &[]).await.code, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

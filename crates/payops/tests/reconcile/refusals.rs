@@ -8,7 +8,7 @@ use crate::harness::Folder;
 const BOTH: &str = "--platform platform.csv --settlement settlement.csv";
 
 /// Each: the arguments after `reconcile`, the exit code, a part of what stderr says.
-const REFUSED: [(&str, i32, &str); 38] = [
+const REFUSED: [(&str, i32, &str); 40] = [
     ("", 2, "--channel <CHANNEL>"),
     ("--channel stripe --platform platform.csv", 2, "--settlement <FILE>"),
     ("--channel stripe --settlement settlement.csv", 2, "--platform <FILE>"),
@@ -45,7 +45,7 @@ const REFUSED: [(&str, i32, &str); 38] = [
     ("--channel stripe {BOTH} --date 2026-02-30", 2, "invalid value '2026-02-30'"),
     ("--channel stripe {BOTH} --date 20260-02-28", 2, "invalid value '20260-02-28'"),
     ("--channel stripe {BOTH} --date 9999-12-31", 2, "1970 to 2200 are accepted"),
-    ("--channel stripe {BOTH} --date yesterday", 2, "invalid value 'yesterday'"),
+    ("--channel stripe {BOTH} --date 15.01.2026", 2, "a date is expected, as 2026-01-30"),
     ("--channel stripe {BOTH} --timezone Asia/Shanghai", 2, "--date <DATE>"),
     (
         "--channel stripe {BOTH} --date 2026-03-02 --timezone Mars/Olympus",
@@ -73,7 +73,21 @@ const REFUSED: [(&str, i32, &str); 38] = [
         3,
         "broken.zip: the zip archive cannot be read",
     ),
-    ("--channel stripe {BOTH} --diffs nowhere/out.csv", 3, "nowhere/out.csv: No such file"),
+    (
+        "--channel stripe {BOTH} --diffs nowhere/out.csv",
+        3,
+        "nowhere/out.csv: there is no folder nowhere; make it first",
+    ),
+    (
+        "--channel stripe --platform platform.csv --settlement no_unit.toml",
+        3,
+        "no_unit.toml: nothing of it can be read: line 1: ",
+    ),
+    (
+        "--channel stripe {BOTH} --bank no_statement.xml",
+        3,
+        "no_statement.xml: nothing of it can be read: it has no statement",
+    ),
     ("--channel stripe {BOTH} --diffs folder", 3, "folder: is a folder"),
 ];
 
@@ -84,6 +98,10 @@ fn folder() -> Folder {
     folder.write("bad_rule.toml", "[[tolerance]]\nname = \"x\"\npriority = 1\nmax_amount = 2\n");
     folder.write("rules.toml", "");
     folder.write("no_unit.toml", "name = \"x\"\n[columns]\n");
+    folder.write(
+        "no_statement.xml",
+        "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02\"><BkToCstmrStmt/></Document>",
+    );
     folder.write("array.json", "[{\"payment_no\":\"PAY-1\"}]");
     folder.write("broken.zip", b"PK\x03\x04 and then nothing that an archive has");
     std::fs::create_dir(folder.path("folder")).expect("a folder");

@@ -79,8 +79,8 @@ impl<P: Permission, S: Sync> FromRequestParts<S> for Authorized<P> {
             Some(Known::Caller(caller)) => Err(Error::new(
                 ErrorKind::Forbidden,
                 "FORBIDDEN",
-                "The caller may not do this.",
-                "无权执行此操作。",
+                format!("The caller may not do this. It is for: {}.", P::NAME),
+                format!("无权执行此操作，仅限：{}。", P::NAME),
             )
             .with_internal(format!("{} is not {}", caller.actor(), P::NAME))),
         }

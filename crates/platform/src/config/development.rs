@@ -75,6 +75,12 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether nobody gave a token secret and none was made up in the data folder yet: then no service runs there whose tokens could be
+    /// minted.
+    pub fn lacks_token_secret(&self) -> bool {
+        self.identity.tokens.is_none() && !self.data_dir.join(FILE).exists()
+    }
+
     fn generate_secrets_of_callers(&mut self, random: &dyn Random) -> io::Result<()> {
         let (tokens, services) = (
             self.identity.tokens.is_none(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::Plan;
 use crate::service::{SandboxProcess, Service, database, databases, forget_peak, peak_mib};
-use crate::task::watched;
+use crate::task::{UTC, watched};
 
 /// How often a back-test is looked at.
 const LOOK: Duration = Duration::from_millis(40);
@@ -25,7 +25,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
             let db = database(name).await;
             let service = Service::start(&db, &sandbox, &sandbox).await?;
             println!("\nback-test ({name}, {} payments a side)", plan.rows);
-            let task = watched(&service, DATE).await?;
+            let task = watched(&service, DATE, UTC).await?;
             println!("  the task itself: {}", task.text());
             of_task(&service, &task.task).await
         })?;

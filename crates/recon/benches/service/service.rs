@@ -105,11 +105,10 @@ impl Service {
         Ok(Self { address, operator, files, client, context, stop })
     }
 
-    /// Creates the task of a day and starts it.
-    pub async fn begin(&self, date: &str) -> anyhow::Result<String> {
-        let created = self
-            .post("/api/v1/reconciliation/tasks", &json!({ "task_date": date, "channel": "stripe" }))
-            .await?;
+    /// Creates the task of a day of a zone and starts it. Days of one zone carry rows into each other, and are run again for them.
+    pub async fn begin(&self, date: &str, timezone: &str) -> anyhow::Result<String> {
+        let day = json!({ "task_date": date, "channel": "stripe", "timezone": timezone });
+        let created = self.post("/api/v1/reconciliation/tasks", &day).await?;
         let id = created["id"].as_str().context("a task without an id")?.to_owned();
         self.post(&format!("/api/v1/reconciliation/tasks/{id}/execute"), &json!({})).await?;
         Ok(id)

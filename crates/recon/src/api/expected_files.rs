@@ -155,7 +155,6 @@ pub(super) async fn remove_expected_file(
 
 fn plan(body: &NewExpectedFile) -> Result<Plan> {
     check_account(&body.account)?;
-    check_text("due_time", &body.due_time, 5, 5)?;
     if let Some(pattern) = &body.name_pattern {
         check_text("name_pattern", pattern, 1, LONGEST_PATTERN)?;
     }

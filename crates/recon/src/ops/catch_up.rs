@@ -4,7 +4,8 @@
 //! Each statement and each day bears the version of the reading by which its findings are kept. Whatever bears a lower one is due:
 //! it is taken (nobody else takes it for an hour, also when this process dies), read, and its findings are stored in one transaction
 //! with the new version and with what they start. So a reading that finds more needs a higher version here, and nothing else.
-//! What cannot be read says so and is due again a day later; nothing waits for it.
+//! What cannot be read says so and is due again a day later; nothing waits for it. A statement of whose day another one comes is read
+//! before that is taken in.
 //!
 //! Statements go first: when a day is read, all that may take back what it rests on is known, and it is started again once.
 
@@ -29,7 +30,7 @@ use crate::ops::beside::Beside;
 use crate::ops::files::{self, ReadAgain};
 use crate::ops::{bank_reversals, channel_settings, days, matching, tasks};
 use crate::payouts::{Days, Trace};
-use crate::store::file::{self, Due, Model as StoredFile};
+use crate::store::file::{self, Due, Model as StoredFile, Subject};
 use crate::store::task::{self, Model as Task};
 use crate::store::{deposit, payout};
 
@@ -63,13 +64,22 @@ pub(crate) async fn catch_up(app: &Reconciliation, lease: &Lease) -> Result<(), 
         }
         for id in files {
             let Some(_engine) = app.engines.try_acquire().ok().filter(|_| may_go_on()) else { return Ok(()) };
-            statement(app, id).await?;
+            statement(app, id, due(app, READING)).await?;
         }
         for id in tasks {
             let Some(_engine) = app.engines.try_acquire().ok().filter(|_| may_go_on()) else { return Ok(()) };
             day(app, id).await?;
         }
     }
+}
+
+/// Reads at once which bank accounts the statements in force of a day are about, also those that somebody else is reading: a
+/// statement that comes for the day may be the correction of one of them, and they would stand beside each other.
+pub(crate) async fn statements_of_day(app: &Reconciliation, of: &Subject) -> Result<()> {
+    for id in file::of_day_to_read_again(app.context.db.read(), of, taken(READING)).await? {
+        statement(app, id, taken(READING)).await?;
+    }
+    Ok(())
 }
 
 fn due(app: &Reconciliation, version: i32) -> Due {
@@ -81,9 +91,9 @@ fn taken(version: i32) -> Due {
     Due { version, now: Timestamp::MAX_UTC }
 }
 
-/// Reads one statement, unless somebody else does. That it cannot be read is no error of this.
-async fn statement(app: &Reconciliation, id: Uuid) -> Result<()> {
-    let Some(file) = take_statement(app, id).await? else { return Ok(()) };
+/// Reads one statement that is due. That it cannot be read is no error of this.
+async fn statement(app: &Reconciliation, id: Uuid, due: Due) -> Result<()> {
+    let Some(file) = take_statement(app, id, due).await? else { return Ok(()) };
     let kept = match read(app, &file).await {
         Ok(found) => keep_statement(app, &file, found).await,
         Err(error) => Err(error),
@@ -114,14 +124,14 @@ async fn statement(app: &Reconciliation, id: Uuid) -> Result<()> {
         .await
 }
 
-async fn take_statement(app: &Reconciliation, id: Uuid) -> Result<Option<StoredFile>> {
+async fn take_statement(app: &Reconciliation, id: Uuid, due: Due) -> Result<Option<StoredFile>> {
     let shared = Arc::new(app.clone());
     app.context
         .db
         .write("reconciliation.take_statement", move |tx| {
             let app = Arc::clone(&shared);
             async move {
-                let Some(row) = lock_statement(tx, id, due(&app, READING)).await? else { return Ok(None) };
+                let Some(row) = lock_statement(tx, id, due).await? else { return Ok(None) };
                 let now = app.context.now();
                 let taken = file::update(tx, row, now, |file| file.read_after = Set(Some(now + TAKEN_FOR)));
                 Ok(Some(taken.await?))

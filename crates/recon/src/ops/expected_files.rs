@@ -165,7 +165,8 @@ fn planned(plan: &Plan) -> Result<ExpectedFile> {
     if !(1..=720).contains(&plan.escalate_after_hours) {
         return Err(field("escalate_after_hours", "1 to 720 are accepted", "允许 1 到 720"));
     }
-    let due_time = NaiveTime::parse_from_str(&plan.due_time, TIME).map_err(|_| {
+    let whole = Some(plan.due_time.as_str()).filter(|time| time.len() == 5);
+    let due_time = whole.and_then(|time| NaiveTime::parse_from_str(time, TIME).ok()).ok_or_else(|| {
         field("due_time", "a time of the day is expected, such as 09:30", "应为一天中的时间，例如 09:30")
     })?;
     for day in &plan.holidays {

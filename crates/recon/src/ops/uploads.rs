@@ -17,7 +17,7 @@ use crate::file_store::Received;
 use crate::formats::{self, Holds, Inspection, Look};
 use crate::model::{FileFormat, FileRole};
 use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
-use crate::ops::{bank_reversals, days};
+use crate::ops::{bank_reversals, catch_up, days};
 use crate::payouts::Days;
 use crate::store::file::{self, Model as StoredFile};
 
@@ -35,6 +35,9 @@ pub async fn take(
     }
     if inspection.is_cut_off {
         return Err(error::file_cut_off(&inspection.first_rejects));
+    }
+    if announced.subject.role == FileRole::BankStatement {
+        catch_up::statements_of_day(app, &announced.subject).await?;
     }
     let (size, sha256) = (received.size, received.sha256.clone());
     store(app, Delivery { actor, announced, size, sha256, inspection, holds }, &received).await

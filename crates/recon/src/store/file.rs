@@ -390,7 +390,21 @@ pub async fn list(
 
 /// The ids of bank statements in force that are due to be read again, at most so many.
 pub async fn to_read_again(conn: &impl ConnectionTrait, due: Due, most: u64) -> Result<Vec<Uuid>> {
-    let files = Entity::find()
+    Ok(ids_of_due(Entity::find(), due).limit(most).into_tuple().all(conn).await?)
+}
+
+/// The same of the day, channel, account and zone of `like`, whatever bank accounts they are about.
+pub async fn of_day_to_read_again(
+    conn: &impl ConnectionTrait,
+    like: &Subject,
+    due: Due,
+) -> Result<Vec<Uuid>> {
+    let of_day = of_account(like).filter(Column::SettlementDate.eq(like.date));
+    Ok(ids_of_due(of_day, due).into_tuple().all(conn).await?)
+}
+
+fn ids_of_due(files: Select<Entity>, due: Due) -> Select<Entity> {
+    files
         .select_only()
         .column(Column::Id)
         .filter(Column::Role.eq(FileRole::BankStatement))
@@ -398,8 +412,6 @@ pub async fn to_read_again(conn: &impl ConnectionTrait, due: Due, most: u64) -> 
         .filter(Column::ReadVersion.lt(due.version))
         .filter(Column::ReadAfter.is_null().or(Column::ReadAfter.lte(due.now)))
         .order_by_asc(Column::ReadVersion)
-        .limit(most);
-    Ok(files.into_tuple().all(conn).await?)
 }
 
 /// Locks all files of a subject against other changes in the database, so that two deliveries of one day

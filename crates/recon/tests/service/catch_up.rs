@@ -21,6 +21,7 @@ both_databases!(payops_recon::MIGRATIONS;
     what_a_killed_process_was_reading_is_read_by_another,
     a_statement_that_is_gone_says_so_and_keeps_nothing_else_from_being_read,
     an_earlier_statement_of_an_account_gives_way_to_the_later_one,
+    a_statement_takes_the_place_at_once_of_one_that_an_earlier_release_has_read,
     a_statement_that_came_live_and_was_searched_starts_no_day_again,
     a_statement_with_what_a_reversal_names_starts_the_day_again_that_took_it_for_its_own,
     a_day_whose_run_failed_is_started_again_by_a_reversal_of_weeks_later,
@@ -233,9 +234,11 @@ async fn an_earlier_statement_of_an_account_gives_way_to_the_later_one(db: TestD
     let other = hand_over_statement(&app, "2026-02-20", &wires(("0220", "0220"), &[RETURNED])).await;
     app.idle().await;
     as_before_the_migrations(&app).await;
-    // Of the first a correction comes, the second once more: this release knows neither of them by its account yet.
+    // A release that did not know them by their accounts put a correction of the first beside it, and the second once more.
+    execute(&app, "UPDATE channel_settlement_files SET read_version = 1").await;
     let right = hand_over_statement(&app, "2026-01-31", &window()).await;
     let again = hand_over_statement(&app, "2026-02-20", &wires(("0220", "0220"), &[RETURNED])).await;
+    execute(&app, "UPDATE channel_settlement_files SET read_version = 0").await;
     app.keep_schedules().await;
     a_minute_later(&app).await;
     let (wrong, other) = (file_now(&app, &wrong).await, file_now(&app, &other).await);
@@ -244,6 +247,27 @@ async fn an_earlier_statement_of_an_account_gives_way_to_the_later_one(db: TestD
     for file in [&right, &again] {
         assert_eq!(file_now(&app, file).await["status"], "stored");
     }
+}
+
+async fn a_statement_takes_the_place_at_once_of_one_that_an_earlier_release_has_read(db: TestDb) {
+    let app = App::start(db).await;
+    let wrong = hand_over_statement(&app, "2026-01-31", &wires(("0116", "0131"), &[])).await;
+    let window = hand_over_statement(&app, "2026-01-31", &window()).await;
+    let other = hand_over_statement(&app, "2026-02-20", &wires(("0220", "0220"), &[RETURNED])).await;
+    app.idle().await;
+    as_before_the_migrations(&app).await;
+    let parts = |date| [("channel", "stripe"), ("settlement_date", date), ("role", "bank_statement")];
+    let refused = app.upload("settlement-files", &parts("2026-01-31"), &wires(("0117", "0131"), &[])).await;
+    assert_eq!((refused.status, refused.code().as_str()), (422, "EMPTY_REPLACEMENT"), "{refused:?}");
+    assert_eq!(refused.data()["file_no"], window["file_no"]);
+    let corrected = wires(("0116", "0131"), &[CAME, ("0120", "C", 5, "B7", "x")]);
+    let right = hand_over_statement(&app, "2026-01-31", &corrected).await;
+    let returned = wires(("0220", "0220"), &[RETURNED]);
+    let again = app.upload("settlement-files", &parts("2026-02-20"), &returned).await.data();
+    let window = file_now(&app, &window).await;
+    assert_eq!((&window["status"], &window["superseded_by"]), (&json!("superseded"), &right["id"]));
+    assert_eq!((&again["outcome"], &again["file"]["id"]), (&json!("already_known"), &other["id"]), "{again}");
+    assert_eq!(file_now(&app, &wrong).await["status"], "superseded");
 }
 
 async fn a_statement_that_came_live_and_was_searched_starts_no_day_again(db: TestDb) {

@@ -15,6 +15,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_fetch_that_is_refused_leaves_alone_what_another_fetch_of_the_same_row_brought,
     a_download_that_cannot_be_read_does_not_replace_one_with_rows,
     a_file_of_another_day_does_not_replace_one_of_the_day,
+    a_statement_of_other_days_does_not_replace_one_that_tells_of_its_day,
     a_download_of_another_day_does_not_replace_one_of_the_day,
     a_balance_summary_that_comes_during_a_run_starts_the_day_again,
     a_balance_summary_that_is_fetched_during_a_run_starts_the_day_again,
@@ -146,6 +147,24 @@ async fn a_file_of_another_day_does_not_replace_one_of_the_day(db: TestDb) {
     assert_eq!(app.upload("settlement-files", &about(DATE), &next).await.data()["outcome"], "correction");
     let rerun = app.until(text(&task["id"]), |task| task["status"] == "completed").await;
     assert!(rerun["run_no"].as_i64().unwrap() > 1);
+}
+
+async fn a_statement_of_other_days_does_not_replace_one_that_tells_of_its_day(db: TestDb) {
+    let app = App::start(db).await;
+    let parts = [("channel", "stripe"), ("settlement_date", "2026-01-31"), ("role", "bank_statement")];
+    let january = app.upload("settlement-files", &parts, &wires(("0116", "0131"), &[CAME])).await.data();
+    assert_eq!(january["file"]["day_record_count"], 1, "{january}");
+    let february = wires(("0201", "0228"), &[("0203", "C", 5, "B4", "x")]);
+    let refused = app.upload("settlement-files", &parts, &february).await;
+    assert_eq!((refused.status, refused.code().as_str()), (422, "FILE_OF_ANOTHER_DAY"), "{refused:?}");
+    assert_eq!(refused.data()["file_no"], january["file"]["file_no"]);
+    let on_purpose = [&parts[..], &[("allow_other_day", "true")]].concat();
+    let taken = app.upload("settlement-files", &on_purpose, &february).await.data();
+    assert_eq!(
+        (&taken["outcome"], &taken["file"]["day_record_count"]),
+        (&json!("correction"), &json!(0)),
+        "{taken}"
+    );
 }
 
 async fn a_download_of_another_day_does_not_replace_one_of_the_day(db: TestDb) {

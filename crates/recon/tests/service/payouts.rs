@@ -315,6 +315,10 @@ async fn what_is_no_statement_is_refused(db: TestDb) {
     let whole = bank_file(&whole);
     let refused = app.upload("settlement-files", &parts, &whole[..whole.len() - 40]).await;
     assert_eq!((refused.status, refused.code()), (422, "FILE_CUT_OFF".to_owned()));
+    // A quiet account has a statement too. Nothing at all is no word of anybody, and would count as a file that is there.
+    let refused = app.upload("settlement-files", &parts, &bank_file(&[])).await;
+    assert_eq!((refused.status, refused.code()), (422, "FILE_UNREADABLE".to_owned()));
+    assert_eq!(refused.data()["rejects"][0]["reason"], "bad_record", "{refused:?}");
     let body = json!({ "channel": "stripe", "settlement_date": DAY, "role": "bank_statement" });
     let refused = app.post("/api/v1/reconciliation/settlement-files/download", &body).await;
     assert_eq!(refused.status, 422, "{:?}", refused.json());

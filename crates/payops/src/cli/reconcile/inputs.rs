@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use payops_channels::Mapping;
 use payops_channels::bank::read_bank_file;
-use payops_channels::decode::{PlainFile, spool};
+use payops_channels::decode::{PlainFile, SpoolError, spool};
 use payops_channels::options::{Limits, ReadOptions, Window};
 use payops_channels::read::{Format, read_rows};
 use payops_channels::report::FileReport;
@@ -137,7 +137,14 @@ fn same_file(first: &Path, second: &Path) -> bool {
 }
 
 fn open_plain(path: &Path, temp_dir: &Path) -> Result<PlainFile, Failure> {
-    spool(path, temp_dir, &Limits::default()).map_err(|error| unreadable(path, error))
+    spool(path, temp_dir, &Limits::default()).map_err(|error| match error {
+        SpoolError::Copy(error) => Failure::File(format!(
+            "{}: {} cannot be unpacked to there: {error}; name a folder with room by TMPDIR",
+            temp_dir.display(),
+            path.display()
+        )),
+        error => unreadable(path, error),
+    })
 }
 
 /// NDJSON or CSV, by the first byte that is no blank.
@@ -173,6 +180,8 @@ fn read_bank(
         let plain = open_plain(path, temp_dir)?;
         let file = plain.open().map_err(|error| unreadable(path, error))?;
         let file = read_bank_file(file, options);
+        let first = plain.damage.iter().chain(&file.rejects).next();
+        check_read(path, !file.statements.is_empty(), first)?;
         read.push(ReadStatements { file, damage: plain.damage.clone(), is_elsewhere: false });
     }
     Ok(Bank::joined(read, exponents(channel.as_str())))
@@ -216,7 +225,7 @@ fn read_whole(
     let mut first = FirstReject(plain.damage.first().cloned());
     let report = read_rows(file, format, options, &mut first);
     match first.0 {
-        Some(reject) => Err(unreadable(path, format!("line {}: {}", reject.line, reject.message))),
+        Some(reject) => Err(unreadable(path, told(&reject))),
         None => Ok(report),
     }
 }
@@ -238,6 +247,23 @@ impl RowSink for FirstReject {
 
 fn input(plain: &PlainFile, format: Format, options: &ReadOptions) -> Input {
     Input { path: plain.path().to_owned(), damage: plain.damage.clone(), format, options: options.clone() }
+}
+
+/// Refuses a file of which nothing can be read: there is no verdict about it. One row is enough to have one, `incomplete`.
+pub(super) fn check_read(path: &Path, is_read: bool, first: Option<&Reject>) -> Result<(), Failure> {
+    match first {
+        Some(reject) if !is_read => {
+            Err(unreadable(path, format!("nothing of it can be read: {}", told(reject))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn told(reject: &Reject) -> String {
+    match reject.line {
+        0 => reject.message.clone(),
+        line => format!("line {line}: {}", reject.message),
+    }
 }
 
 fn unreadable(path: &Path, error: impl std::fmt::Display) -> Failure {

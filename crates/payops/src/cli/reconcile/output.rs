@@ -312,7 +312,12 @@ impl NewFile {
             name.push(".");
             let mut builder = tempfile::Builder::new();
             builder.prefix(&name).suffix(".partial").permissions(Permissions::from_mode(0o666));
-            Target::Temporary(builder.tempfile_in(folder_of(path)).map_err(failure)?)
+            let folder = folder_of(path);
+            if !folder.is_dir() {
+                let message = format!("there is no folder {}; make it first", folder.display());
+                return Err(Failure::File(format!("{}: {message}", path.display())));
+            }
+            Target::Temporary(builder.tempfile_in(folder).map_err(failure)?)
         };
         Ok(Self { path: path.to_owned(), out: BufWriter::with_capacity(256 << 10, target) })
     }
