@@ -239,7 +239,7 @@ fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> 
 
     let summary = &outcome.summary;
     for (path, side) in [(&args.platform, &summary.platform), (&args.settlement, &summary.channel)] {
-        inputs::check_read(path, side.rows > 0, side.rejects.first.first())?;
+        inputs::check_read(path, side.rows > 0, side.rejects.first.iter())?;
     }
     if let Some(bank) = inputs.bank {
         let is_reported = args.payouts.is_some() || args.payout_rows.is_some();

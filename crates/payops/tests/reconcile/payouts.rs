@@ -202,9 +202,9 @@ fn a_bank_file_that_is_broken_or_proves_nothing_is_no_proof() {
     assert_eq!((code, &figures_of["verdict"]), (1, &json!("incomplete")), "{figures_of}");
     assert_eq!(codes(&figures_of), ["bank_totals_failed", "three_way_not_provable"]);
     folder.write("bank.xml", "no statement");
-    let (code, unreadable) = figures(&folder, "");
-    assert_eq!((code, &unreadable["verdict"]), (1, &json!("incomplete")));
-    assert_eq!(codes(&unreadable)[0], "bank_rejects");
+    let unreadable = folder.run(&format!("{ALL} --json"));
+    assert_eq!((unreadable.code, unreadable.stdout.as_str()), (3, ""));
+    assert!(unreadable.stderr.contains("bank.xml: nothing of it can be read"), "{unreadable:?}");
 }
 
 #[test]

@@ -81,12 +81,12 @@ const REFUSED: [(&str, i32, &str); 40] = [
     (
         "--channel stripe --platform platform.csv --settlement no_unit.toml",
         3,
-        "no_unit.toml: nothing of it can be read: line 1: ",
+        "no_unit.toml: nothing of it can be read:\n  line 1: ",
     ),
     (
         "--channel stripe {BOTH} --bank no_statement.xml",
         3,
-        "no_statement.xml: nothing of it can be read: it has no statement",
+        "no_statement.xml: nothing of it can be read:\n  it has no statement",
     ),
     ("--channel stripe {BOTH} --diffs folder", 3, "folder: is a folder"),
 ];

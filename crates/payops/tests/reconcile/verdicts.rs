@@ -157,28 +157,28 @@ fn empty_files_are_told_from_empty_days() {
     folder.write("no_summary.csv", only_header("agreeing_summary.csv"));
     let verdict = |rest: &str| folder.verdict(&format!("--channel stripe {rest}"));
     // No byte at all is a file that was not written; a header alone is a day without payments.
-    expect(
-        &verdict("--platform nothing --settlement no_settlement.csv"),
-        "incomplete",
-        &["rejects", "summary_missing"],
-    );
-    expect(
-        &verdict("--platform no_platform.csv --settlement nothing"),
-        "incomplete",
-        &["rejects", "summary_missing"],
-    );
+    for files in [
+        "--platform nothing --settlement no_settlement.csv",
+        "--platform no_platform.csv --settlement nothing",
+    ] {
+        let ran = folder.run(&format!("reconcile --channel stripe {files}"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (3, ""));
+        assert!(ran.stderr.contains("nothing: nothing of it can be read:\n  the file is empty"), "{ran:?}");
+    }
     let empty_day = "--platform no_platform.csv --settlement no_settlement.csv";
     expect(&verdict(empty_day), "not_provable", &["summary_missing"]);
     expect(&verdict(&format!("{empty_day} --summary no_summary.csv")), "reconciled", &[]);
 }
 
 #[test]
-fn a_settlement_file_of_another_shape_is_incomplete_and_names_what_it_lacks() {
+fn a_settlement_file_of_another_shape_has_no_verdict_and_names_what_it_lacks() {
     let folder = Folder::new();
-    let ran = folder
-        .run("reconcile --channel stripe --platform agreeing_platform.csv --settlement agreeing_summary.csv");
-    assert_eq!(ran.code, 1);
-    insta::assert_snapshot!("other_shape", ran.stdout);
+    let ran = folder.run(
+        "reconcile --channel stripe --platform agreeing_platform.csv --settlement agreeing_summary.csv --diffs d.csv",
+    );
+    assert_eq!((ran.code, ran.stdout.as_str()), (3, ""));
+    assert!(!folder.path("d.csv").exists(), "differences from nothing");
+    insta::assert_snapshot!("other_shape", ran.stderr);
 }
 
 #[test]

@@ -22,6 +22,9 @@ use payops_recon::report::exponents;
 
 use super::{Channel, Failure, ReconcileArgs};
 
+/// How many reasons are shown why nothing of a file can be read.
+const SHOWN_REJECTS: usize = 10;
+
 /// What the engine reads. Temporary copies live as long as this.
 pub(super) struct Inputs {
     pub(super) platform: Input,
@@ -180,8 +183,7 @@ fn read_bank(
         let plain = open_plain(path, temp_dir)?;
         let file = plain.open().map_err(|error| unreadable(path, error))?;
         let file = read_bank_file(file, options);
-        let first = plain.damage.iter().chain(&file.rejects).next();
-        check_read(path, !file.statements.is_empty(), first)?;
+        check_read(path, !file.statements.is_empty(), plain.damage.iter().chain(&file.rejects))?;
         read.push(ReadStatements { file, damage: plain.damage.clone(), is_elsewhere: false });
     }
     Ok(Bank::joined(read, exponents(channel.as_str())))
@@ -250,13 +252,17 @@ fn input(plain: &PlainFile, format: Format, options: &ReadOptions) -> Input {
 }
 
 /// Refuses a file of which nothing can be read: there is no verdict about it. One row is enough to have one, `incomplete`.
-pub(super) fn check_read(path: &Path, is_read: bool, first: Option<&Reject>) -> Result<(), Failure> {
-    match first {
-        Some(reject) if !is_read => {
-            Err(unreadable(path, format!("nothing of it can be read: {}", told(reject))))
-        }
-        _ => Ok(()),
+pub(super) fn check_read<'r>(
+    path: &Path,
+    is_read: bool,
+    rejects: impl Iterator<Item = &'r Reject>,
+) -> Result<(), Failure> {
+    let shown: Vec<String> =
+        rejects.take(SHOWN_REJECTS).map(|reject| format!("\n  {}", told(reject))).collect();
+    if is_read || shown.is_empty() {
+        return Ok(());
     }
+    Err(unreadable(path, format!("nothing of it can be read:{}", shown.concat())))
 }
 
 fn told(reject: &Reject) -> String {
