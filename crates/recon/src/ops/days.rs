@@ -34,8 +34,8 @@ pub async fn lock(tx: &Tx, subject: &Subject, covers: Option<Days>) -> Result<Ve
         match Days::spanning(dates) {
             Some(days) => {
                 let rules = channel_settings::payout_rules_of(tx.conn(), subject).await?;
-                let first = first_left_open(tx, subject, days.first).await?;
-                task::holding_days(tx.conn(), subject, payout_days(Days { first, ..days }, &rules)).await?
+                let days = with_gaps(tx, subject, days).await?;
+                task::holding_days(tx.conn(), subject, payout_days(days, &rules)).await?
             }
             None => Vec::new(),
         }
@@ -51,17 +51,23 @@ pub async fn lock(tx: &Tx, subject: &Subject, covers: Option<Days>) -> Result<Ve
     Ok(tasks)
 }
 
-/// The first day that a gap before a statement that begins on this day has left open: what comes for a bank account ends its gap.
-async fn first_left_open(tx: &Tx, subject: &Subject, begins: NaiveDate) -> Result<NaiveDate> {
-    let mut first = begins;
+/// The days of a statement and of the gaps before and behind it: days that lie between two statements of a bank account are compared
+/// with the later one, and what comes for the account, or is corrected or withdrawn, begins or ends its gaps.
+async fn with_gaps(tx: &Tx, subject: &Subject, told: Days) -> Result<Days> {
+    let mut days = told;
     for (account, about) in file::by_bank_account(tx.conn(), subject).await? {
-        if subject.may_be_about(&account)
-            && let Some(last) = file::told_before(tx.conn(), subject, &about, begins).await?
-        {
-            first = first.min(last.succ_opt().unwrap_or(last));
+        if !subject.may_be_about(&account) {
+            continue;
+        }
+        if let Some(last) = file::told_before(tx.conn(), subject, &about, told.first).await? {
+            days.first = days.first.min(last.succ_opt().unwrap_or(last));
+        }
+        let next = file::first_behind(tx.conn(), subject, &about, told.last).await?;
+        if let Some(begins) = next.and_then(|file| file.covers_from) {
+            days.last = days.last.max(begins.pred_opt().unwrap_or(begins));
         }
     }
-    Ok(first)
+    Ok(days)
 }
 
 fn covered(file: &StoredFile) -> Option<Days> {

@@ -25,6 +25,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_tie_falls_when_what_it_rests_on_in_other_days_is_corrected,
     a_payout_that_stands_in_the_files_of_two_days_counts_once,
     a_later_statement_ends_the_window_of_a_payout_and_a_gap_proves_nothing,
+    a_day_in_a_gap_is_started_again_whichever_statement_comes_or_goes_last,
     a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent,
     what_a_bank_takes_back_weeks_later_is_told_of_its_day_until_the_statement_is_corrected,
     a_reversal_that_came_before_its_deposit_is_found,
@@ -589,6 +590,27 @@ async fn a_later_statement_ends_the_window_of_a_payout_and_a_gap_proves_nothing(
     let day = next_run(&app, &day).await;
     let (verdict, proof) = told("reconciled", "ties");
     assert_eq!(seen(&day).await, (matched, verdict, proof));
+}
+
+async fn a_day_in_a_gap_is_started_again_whichever_statement_comes_or_goes_last(db: TestDb) {
+    let app = App::start(db).await;
+    let (_, day) = both_days(&app).await;
+    let of = |days| bank_file(&[account("USD", 2, "2026-01", days, &[(5, days.0, "rent")])]);
+    // Before the first statement of an account nothing is known of it.
+    hand_over(&app, "settlement-files", "2026-01-27", "bank_statement", &of((25, 27))).await;
+    assert_eq!(app.report(&day).await["summary"]["payouts"], Value::Null);
+    let before = hand_over(&app, "settlement-files", "2026-01-11", "bank_statement", &of((10, 11))).await;
+    assert!(before["rerun_task_ids"].as_array().unwrap().contains(&day["id"]), "{before}");
+    let day = next_run(&app, &day).await;
+    assert_eq!(app.report(&day).await["summary"]["payouts"]["types"]["not_covered"]["count"], 1);
+    let path = format!(
+        "/api/v1/reconciliation/settlement-files/{}/withdraw",
+        before["file"]["file_no"].as_str().unwrap()
+    );
+    let withdrawn = app.post(&path, &json!({ "note": "another company's" })).await.data();
+    assert!(withdrawn["rerun_task_ids"].as_array().unwrap().contains(&day["id"]), "{withdrawn}");
+    let day = next_run(&app, &day).await;
+    assert_eq!(app.report(&day).await["summary"]["payouts"], Value::Null);
 }
 
 async fn a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent(db: TestDb) {
