@@ -257,6 +257,10 @@ pub enum FileRole {
 }
 
 impl FileRole {
+    /// The roles of which a run has one file each. Bank statements are several.
+    pub const OF_A_RUN: [Self; 5] =
+        [Self::Settlement, Self::BalanceSummary, Self::Platform, Self::Payouts, Self::PayoutRows];
+
     /// The role's word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

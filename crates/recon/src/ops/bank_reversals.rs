@@ -89,7 +89,7 @@ pub async fn look(app: &Reconciliation, job: &LookForReversals) -> Result<()> {
                     TaskStatus::Pending | TaskStatus::Processing | TaskStatus::Cancelled => false,
                 };
                 if is_wanted {
-                    tasks::execute(app, tx, &system(), task.id).await?;
+                    tasks::start_again(app, tx, &system(), task.id).await?;
                 }
             }
             Ok(())
@@ -99,17 +99,19 @@ pub async fn look(app: &Reconciliation, job: &LookForReversals) -> Result<()> {
     .await
 }
 
-/// The ids of the tasks that may rest on what these files take back, which is true, or that are about to, the first day first.
+/// The ids of the tasks that may rest on what these files take back, which is true, or that are about to, or are compared with a
+/// reversal that may be about something in these files; the first day first.
 async fn concerned(tx: &Tx, files: &[Uuid]) -> Result<Vec<(Uuid, bool)>> {
     let mut reversals = bank_reversal::of_files(tx.conn(), files).await?;
     let files = file::named(tx.conn(), files.iter().copied()).await?;
     let Some(like) = files.first().map(StoredFile::subject) else { return Ok(Vec::new()) };
-    for file in &files {
+    let mut with_reversal = BTreeSet::new();
+    for days in files.iter().filter_map(StoredFile::covers) {
         // What it has may be what a reversal behind it is about.
-        if let (Some(first), Some(last)) = (file.covers_from, file.covers_to) {
-            let behind = first..=Trace::nameless_until(last);
-            reversals.extend(bank_reversal::marked(tx.conn(), &like, behind).await?);
-        }
+        let behind = days.first..=Trace::nameless_until(days.last);
+        let behind = bank_reversal::marked(tx.conn(), &like, behind).await?;
+        with_reversal.extend(behind.iter().map(|row| row.file_id));
+        reversals.extend(behind);
     }
     let reversals = reversals.iter().map(BankReversal::trace).collect::<Result<Vec<Trace>>>()?;
     let mut resting = BTreeSet::new();
@@ -121,6 +123,11 @@ async fn concerned(tx: &Tx, files: &[Uuid]) -> Result<Vec<(Uuid, bool)>> {
     }
     let mut concerned: Vec<Uuid> = resting.iter().copied().collect();
     concerned.extend(task::processing(tx.conn(), &like).await?);
+    for statement in file::named(tx.conn(), with_reversal).await? {
+        if let Some(days) = statement.covers() {
+            concerned.extend(days::compared_with(tx, &statement.subject(), days).await?);
+        }
+    }
     let tasks = task::named(tx.conn(), &concerned).await?;
     Ok(tasks.into_iter().map(|task| (task.id, resting.contains(&task.id))).collect())
 }

@@ -104,7 +104,7 @@ pub async fn look(app: &Reconciliation, task_id: Uuid) -> Result<()> {
                 }
                 let other = task::lock(tx, seen.id).await?;
                 if other.status == TaskStatus::Completed && knows_more(tx.conn(), &other).await? {
-                    tasks::execute(&app, tx, &system(), other.id).await?;
+                    tasks::start_again(&app, tx, &system(), other.id).await?;
                 }
             }
             Ok(())

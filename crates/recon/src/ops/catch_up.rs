@@ -287,7 +287,7 @@ async fn keep_day(app: &Reconciliation, task: &Task, deposits: Vec<Trace>) -> Re
                 let window = days::bank_statements(tx.conn(), &task, &rules).await?;
                 let elsewhere = bank_reversals::statements(tx.conn(), &task, &window, deposits).await?;
                 if !elsewhere.is_empty() && days::banks_have_changed(tx, &task).await? {
-                    tasks::execute(app, tx, &system(), task.id).await?;
+                    tasks::start_again(app, tx, &system(), task.id).await?;
                 }
                 Ok(())
             }

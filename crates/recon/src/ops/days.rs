@@ -29,14 +29,10 @@ use crate::store::task::{self, Model as Task};
 /// payouts may stand in it or in the one that it corrects.
 pub async fn lock(tx: &Tx, subject: &Subject, covers: Option<Days>) -> Result<Vec<Locked<Task>>> {
     let ids = if subject.role == FileRole::BankStatement {
-        let corrected = file::current(tx.conn(), subject).await?.and_then(|file| covered(&file));
+        let corrected = file::current(tx.conn(), subject).await?.and_then(|file| file.covers());
         let dates = [covers, corrected].into_iter().flatten().flat_map(|days| [days.first, days.last]);
         match Days::spanning(dates) {
-            Some(days) => {
-                let rules = channel_settings::payout_rules_of(tx.conn(), subject).await?;
-                let days = with_gaps(tx, subject, days).await?;
-                task::holding_days(tx.conn(), subject, payout_days(days, &rules)).await?
-            }
+            Some(days) => compared_with(tx, subject, days).await?,
             None => Vec::new(),
         }
     } else {
@@ -49,6 +45,13 @@ pub async fn lock(tx: &Tx, subject: &Subject, covers: Option<Days>) -> Result<Ve
         tasks.push(task::lock(tx, id).await?);
     }
     Ok(tasks)
+}
+
+/// The ids of the tasks whose payouts may stand in a statement of these days, the first day first.
+pub async fn compared_with(tx: &Tx, subject: &Subject, told: Days) -> Result<Vec<Uuid>> {
+    let rules = channel_settings::payout_rules_of(tx.conn(), subject).await?;
+    let days = with_gaps(tx, subject, told).await?;
+    task::holding_days(tx.conn(), subject, payout_days(days, &rules)).await
 }
 
 /// The days of a statement and of the gaps before and behind it: days that lie between two statements of a bank account are compared
@@ -68,10 +71,6 @@ async fn with_gaps(tx: &Tx, subject: &Subject, told: Days) -> Result<Days> {
         }
     }
     Ok(days)
-}
-
-fn covered(file: &StoredFile) -> Option<Days> {
-    Days::spanning(file.covers_from.into_iter().chain(file.covers_to))
 }
 
 /// The business days whose payouts may stand in statements of these days.
@@ -101,7 +100,7 @@ pub async fn file_has_come(
     for task in waiting {
         match task.status {
             TaskStatus::Completed | TaskStatus::Failed => {
-                started.push(tasks::execute(app, tx, actor, task.id).await?.id);
+                started.push(tasks::start_again(app, tx, actor, task.id).await?.id);
             }
             TaskStatus::Processing => {
                 task::update(tx, task, app.context.now(), |row| row.inputs_changed = Set(true)).await?;
@@ -117,20 +116,14 @@ pub async fn file_has_come(
 /// at in any case: they may have looked for what this run has found, however soon another one takes its place.
 pub async fn run_has_ended(app: &Reconciliation, tx: &Tx, actor: &Actor, task: &Task) -> Result<()> {
     if is_outdated(tx, task).await? {
-        tasks::execute(app, tx, actor, task.id).await?;
+        tasks::start_again(app, tx, actor, task.id).await?;
     }
     look_at_later(app, tx, task).await
 }
 
 /// Whether something else is in force for a task than what its run, which has ended, has compared.
 async fn is_outdated(tx: &Tx, task: &Task) -> Result<bool> {
-    for role in [
-        FileRole::Settlement,
-        FileRole::BalanceSummary,
-        FileRole::Platform,
-        FileRole::Payouts,
-        FileRole::PayoutRows,
-    ] {
+    for role in FileRole::OF_A_RUN {
         let in_force = file::current(tx.conn(), &task.subject(role)).await?;
         let missed = match (task.input(role), in_force) {
             (Some(used), Some(in_force)) => used != in_force.id,
@@ -162,7 +155,7 @@ pub async fn look_at_later(app: &Reconciliation, tx: &Tx, task: &Task) -> Result
             TaskStatus::Processing => break,
             TaskStatus::Completed => {
                 if carry::hash_now(tx.conn(), &later).await? != later.carried_hash {
-                    tasks::execute(app, tx, &system(), later.id).await?;
+                    tasks::start_again(app, tx, &system(), later.id).await?;
                     break;
                 }
             }
@@ -195,7 +188,7 @@ pub async fn banks_have_changed(tx: &Tx, task: &Task) -> Result<bool> {
 pub async fn banks_are_known(app: &Reconciliation, tx: &Tx, tasks: &[Locked<Task>]) -> Result<()> {
     for task in tasks {
         if task.status == TaskStatus::Completed && banks_have_changed(tx, task).await? {
-            tasks::execute(app, tx, &system(), task.id).await?;
+            tasks::start_again(app, tx, &system(), task.id).await?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Getting the files of a day: what somebody handed over is used as it is, everything else is fetched anew for
-//! each run. A run that goes on after a crash goes on with the files it already has.
+//! each run that somebody starts. A day that is started again by itself goes on with the files that are in force, and a run
+//! after a crash with those it already has.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -217,7 +218,7 @@ async fn begin(running: &Running<'_>, subject: &Subject) -> Result<StoredFile> {
                     if since.is_some_and(|since| under_way.created_at >= since) {
                         return Ok(under_way);
                     }
-                    // Asked for before this run began: each run fetches its day anew.
+                    // Asked for before this run began: what a run fetches is of its own time.
                     files::mark_failed(app, tx, under_way.id, "nobody waited for it any more").await?;
                 }
                 files::announce(app, tx, &system(), app.context.new_id(), announced).await
@@ -462,15 +463,7 @@ async fn choose(running: &Running<'_>, chosen: &StoredFile) -> Result<(), Stop> 
                 if !running || task.run_no != run_no {
                     return Ok(false);
                 }
-                task::update(tx, task, now, |row| match role {
-                    FileRole::Settlement => row.settlement_file_id = Set(Some(file_id)),
-                    FileRole::BalanceSummary => row.summary_file_id = Set(Some(file_id)),
-                    FileRole::Platform => row.platform_file_id = Set(Some(file_id)),
-                    FileRole::BankStatement => {}
-                    FileRole::Payouts => row.payouts_file_id = Set(Some(file_id)),
-                    FileRole::PayoutRows => row.payout_rows_file_id = Set(Some(file_id)),
-                })
-                .await?;
+                task::update(tx, task, now, |row| row.set_input(role, Some(file_id))).await?;
                 Ok(true)
             }
             .boxed()

@@ -7,7 +7,7 @@ use payops_core::id::readable_number;
 use payops_core::time::{Zone, business_date};
 use payops_platform::audit;
 use payops_platform::auth::Actor;
-use payops_platform::db::Tx;
+use payops_platform::db::{Locked, Tx};
 use payops_platform::error::{Error, Result};
 use payops_platform::http::IfMatch;
 use payops_platform::jobs::{self, EnqueueOptions};
@@ -20,8 +20,9 @@ use crate::Reconciliation;
 use crate::error;
 use crate::jobs::{MOST_ATTEMPTS, RunTask};
 use crate::lifecycle::{TaskEvent, task_step};
-use crate::model::{Channel, Phase, TaskStatus, TaskType};
+use crate::model::{Channel, FileRole, Phase, TaskStatus, TaskType};
 use crate::ops::{beside, carry, days, save};
+use crate::store::file;
 use crate::store::record as task_record;
 use crate::store::rule_set;
 use crate::store::task::{self, Model as Task};
@@ -74,14 +75,29 @@ pub async fn create(app: &Reconciliation, tx: &Tx, actor: &Actor, new: &NewTask)
     Ok(task)
 }
 
-/// Starts a run: the first, or another one of a completed or failed task.
+/// Starts a run: the first, or another one of a completed or failed task. It fetches what nobody handed over.
 pub async fn execute(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid) -> Result<Task> {
-    start(app, tx, actor, id, TaskEvent::Execute).await
+    start(app, tx, actor, task::lock(tx, id).await?, (TaskEvent::Execute, &[])).await
+}
+
+/// Starts a run of a day for what has come to be known, as nobody asked for: it compares the files in force of those that the last
+/// completed run had, and fetches only what that did not have. A report of the channel takes minutes, and days that follow each
+/// other are started again one after the other.
+pub async fn start_again(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid) -> Result<Task> {
+    let task = task::lock(tx, id).await?;
+    let mut kept = Vec::new();
+    if task.status == TaskStatus::Completed {
+        for role in FileRole::OF_A_RUN.into_iter().filter(|role| task.input(*role).is_some()) {
+            let in_force = file::current(tx.conn(), &task.subject(role)).await?;
+            kept.extend(in_force.map(|file| (role, file.id)));
+        }
+    }
+    start(app, tx, actor, task, (TaskEvent::Execute, &kept)).await
 }
 
 /// Starts a failed task again.
 pub async fn retry(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid) -> Result<Task> {
-    start(app, tx, actor, id, TaskEvent::Retry).await
+    start(app, tx, actor, task::lock(tx, id).await?, (TaskEvent::Retry, &[])).await
 }
 
 /// Calls a task off. A run in progress notices and stores nothing. Where an earlier run was completed, only the run in
@@ -150,8 +166,14 @@ pub(crate) fn zone_named(timezone: &str) -> Result<Zone> {
     })
 }
 
-async fn start(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid, event: TaskEvent) -> Result<Task> {
-    let task = task::lock(tx, id).await?;
+/// Starts a run, with these files of earlier ones.
+async fn start(
+    app: &Reconciliation,
+    tx: &Tx,
+    actor: &Actor,
+    task: Locked<Task>,
+    (event, kept): (TaskEvent, &[(FileRole, Uuid)]),
+) -> Result<Task> {
     let (verb, verb_zh) =
         if event == TaskEvent::Retry { ("retried", "重试") } else { ("executed", "执行") };
     let status = task_step(task.status, event).ok_or_else(|| error::task_state(&task, verb, verb_zh))?;
@@ -163,11 +185,9 @@ async fn start(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid, event: Ta
         row.progress = Set(0);
         row.status_message = Set(None);
         row.run_no = Set(run_no);
-        row.settlement_file_id = Set(None);
-        row.summary_file_id = Set(None);
-        row.platform_file_id = Set(None);
-        row.payouts_file_id = Set(None);
-        row.payout_rows_file_id = Set(None);
+        for role in FileRole::OF_A_RUN {
+            row.set_input(role, kept.iter().find(|(of, _)| *of == role).map(|(_, file)| *file));
+        }
         row.rule_set_version = Set(rule_set);
         row.inputs_changed = Set(false);
         row.error_code = Set(None);
@@ -175,7 +195,7 @@ async fn start(app: &Reconciliation, tx: &Tx, actor: &Actor, id: Uuid, event: Ta
         row.started_at = Set(Some(now));
     })
     .await?;
-    let job = RunTask { task_id: id, run_no };
+    let job = RunTask { task_id: task.id, run_no };
     jobs::enqueue(
         tx,
         &app.context,

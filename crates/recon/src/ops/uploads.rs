@@ -18,7 +18,6 @@ use crate::formats::{self, Holds, Inspection, Look};
 use crate::model::{FileFormat, FileRole};
 use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
 use crate::ops::{bank_reversals, catch_up, days};
-use crate::payouts::Days;
 use crate::store::file::{self, Model as StoredFile};
 
 /// Takes a received file in: reads it once, refuses it when nothing of it can be read, and reconciles the day
@@ -127,8 +126,7 @@ pub async fn withdraw(
     if file.role != FileRole::BankStatement {
         return Err(error::file_not_withdrawable(&file));
     }
-    let covers = Days::spanning(file.covers_from.into_iter().chain(file.covers_to));
-    let waiting = days::lock(tx, &file.subject(), covers).await?;
+    let waiting = days::lock(tx, &file.subject(), file.covers()).await?;
     let file = files::withdraw(app, tx, actor, file.id, note).await?;
     bank_reversals::look_later(app, tx, &file, None).await?;
     Ok((file, days::file_has_come(app, tx, actor, waiting).await?))

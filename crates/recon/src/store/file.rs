@@ -16,7 +16,7 @@ use utoipa::IntoParams;
 
 use crate::error;
 use crate::model::{Channel, FileFormat, FileRole, FileSource, FileStatus};
-use crate::payouts::accounts_named;
+use crate::payouts::{Days, accounts_named};
 
 /// One file; the columns are explained in the migration.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -90,6 +90,11 @@ impl Subject {
 }
 
 impl Model {
+    /// The days that a bank statement tells of.
+    pub fn covers(&self) -> Option<Days> {
+        Days::spanning(self.covers_from.into_iter().chain(self.covers_to))
+    }
+
     /// What the file is about.
     pub fn subject(&self) -> Subject {
         Subject {

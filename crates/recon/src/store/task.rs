@@ -80,6 +80,20 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+impl ActiveModel {
+    /// Notes which file of a role the present run uses; bank statements are noted beside the run.
+    pub fn set_input(&mut self, role: FileRole, file: Option<Uuid>) {
+        match role {
+            FileRole::Settlement => self.settlement_file_id = ActiveValue::Set(file),
+            FileRole::BalanceSummary => self.summary_file_id = ActiveValue::Set(file),
+            FileRole::Platform => self.platform_file_id = ActiveValue::Set(file),
+            FileRole::BankStatement => {}
+            FileRole::Payouts => self.payouts_file_id = ActiveValue::Set(file),
+            FileRole::PayoutRows => self.payout_rows_file_id = ActiveValue::Set(file),
+        }
+    }
+}
+
 impl Model {
     /// What the day's file of a role is about.
     pub fn subject(&self, role: FileRole) -> Subject {

@@ -29,6 +29,7 @@ both_databases!(payops_recon::MIGRATIONS;
     a_statement_without_entries_takes_the_place_of_one_with_entries_only_by_consent,
     what_a_bank_takes_back_weeks_later_is_told_of_its_day_until_the_statement_is_corrected,
     a_reversal_that_came_before_its_deposit_is_found,
+    a_reversal_of_a_day_is_explained_by_an_earlier_statement_whichever_comes_or_goes_last,
     a_reversal_without_a_reference_is_about_all_deposits_of_its_amount,
     a_reversal_is_of_what_it_names_and_not_of_what_has_its_amount,
     a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant,
@@ -733,6 +734,30 @@ async fn a_reversal_that_came_before_its_deposit_is_found(db: TestDb) {
         .await;
     let day = next_run(&app, &day).await;
     assert_eq!(told(&app, &day).await, (vec!["payout_missing".to_owned()], "broken".to_owned()));
+}
+
+async fn a_reversal_of_a_day_is_explained_by_an_earlier_statement_whichever_comes_or_goes_last(db: TestDb) {
+    let app = App::start(db).await;
+    both_days(&app).await;
+    let third = third_day(&app).await;
+    let [came, taken_back] =
+        [("0120", "C", 1100, "B2", "STRIPE PO THIRD 0003"), ("0119", "RC", 500, "B7", "STRIPE STORNO")];
+    let window = wires(("0116", "0131"), &[CAME, came, taken_back]);
+    hand_over(&app, "settlement-files", "2026-01-31", "bank_statement", &window).await;
+    let third = next_run(&app, &third).await;
+    let (unknown, explained) = (vec!["payout_unknown".to_owned()], Vec::<String>::new());
+    assert_eq!(told(&app, &third).await.0, unknown);
+    let earlier = wires(("0105", "0110"), &[("0106", "C", 500, "B7", "customer")]);
+    let earlier = hand_over(&app, "settlement-files", "2026-01-10", "bank_statement", &earlier).await;
+    let third = next_run(&app, &third).await;
+    assert_eq!(told(&app, &third).await.0, explained);
+    let path = format!(
+        "/api/v1/reconciliation/settlement-files/{}/withdraw",
+        earlier["file"]["file_no"].as_str().unwrap()
+    );
+    assert_eq!(app.post(&path, &json!({ "note": "another company's" })).await.status, 200);
+    let third = next_run(&app, &third).await;
+    assert_eq!(told(&app, &third).await.0, unknown);
 }
 
 async fn a_reversal_without_a_reference_is_about_all_deposits_of_its_amount(db: TestDb) {
