@@ -222,8 +222,8 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
         }
         Look::Bank => {
             let file = read_bank_file(source, &ReadOptions::default());
-            let mut rejects = plain.damage.iter().chain(&file.rejects);
-            counts.is_cut_off = rejects.any(|reject| reject.reason == RejectReason::Truncated);
+            let is_damaged = plain.damage.iter().any(|reject| reject.reason == RejectReason::Truncated);
+            counts.is_cut_off = is_damaged || file.is_cut_off;
             counts.parts = PartOfStatement::all_of(&file);
             counts.bank_accounts = bank_accounts(&file);
             let bank = Bank::of(file, &[], Exponents::Iso4217);

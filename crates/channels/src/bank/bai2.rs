@@ -33,8 +33,10 @@ const INFORMATION: u16 = 890;
 pub(super) fn read<R: Read>(source: R, options: &ReadOptions, builder: &mut Builder) {
     let mut reader =
         Reader { options, builder, record: None, file: None, group: None, account: None, records: 0 };
-    if let Err(reject) = reader.lines(source) {
-        reader.builder.reject(reject);
+    match reader.lines(source) {
+        Ok(()) if reader.file.is_some() => reader.builder.ends_before("its trailer (record 99)"),
+        Ok(()) => {}
+        Err(reject) => reader.builder.reject(reject),
     }
     reader.close_file(None);
 }

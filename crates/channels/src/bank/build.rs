@@ -30,6 +30,7 @@ pub(super) struct Builder {
     statements: Vec<(u64, BankStatement)>,
     rejects: Vec<Reject>,
     rejects_left_out: u64,
+    is_cut_off: bool,
     checks: Vec<ControlCheck>,
 }
 
@@ -42,11 +43,13 @@ impl Builder {
             statements: Vec::new(),
             rejects: Vec::new(),
             rejects_left_out: 0,
+            is_cut_off: false,
             checks: Vec::new(),
         }
     }
 
     pub(super) fn reject(&mut self, reject: Reject) {
+        self.is_cut_off |= reject.reason == RejectReason::Truncated;
         if self.rejects.len() < KEPT_REJECTS { self.rejects.push(reject) } else { self.rejects_left_out += 1 }
     }
 
@@ -54,6 +57,12 @@ impl Builder {
     pub(super) fn refuse(&mut self, line: u64, fault: Fault) {
         let reject = fault.at(crate::row::Position { line, ..Default::default() });
         self.reject(reject);
+    }
+
+    /// The file ends before something that stands in every whole file, which was lost with whatever else followed.
+    pub(super) fn ends_before(&mut self, what: &str) {
+        let message = format!("the file ends before {what}: it is cut off");
+        self.reject(Reject { line: 0, column: None, reason: RejectReason::Truncated, message });
     }
 
     /// The ordinal of the entry that begins on `line`. An error when there are more than are read: it is the
@@ -106,6 +115,7 @@ impl Builder {
             statements,
             rejects: self.rejects,
             rejects_left_out: self.rejects_left_out,
+            is_cut_off: self.is_cut_off,
             control: ControlReport::of(self.checks),
         }
     }

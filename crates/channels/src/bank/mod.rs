@@ -50,6 +50,8 @@ pub struct BankFile {
     pub rejects: Vec<Reject>,
     /// Rejects beyond the first 1,000, which are only counted.
     pub rejects_left_out: u64,
+    /// Whether it ends in the middle, so that it may be about more accounts, or say more of them.
+    pub is_cut_off: bool,
     /// What concerns the file rather than one statement: BAI2's totals of groups and file, and that a
     /// statement opens with what the one before it closed.
     pub control: ControlReport,

@@ -23,10 +23,23 @@ use crate::rows::cut_short;
 
 /// Reads a file.
 pub(super) fn read<R: Read>(source: R, options: &ReadOptions, builder: &mut Builder) {
-    let mut reader =
-        Reader { options, builder, field: None, head: None, open: None, entry: None, in_message: false };
-    if let Err(reject) = reader.lines(source) {
-        reader.builder.reject(reject);
+    let mut reader = Reader {
+        options,
+        builder,
+        field: None,
+        head: None,
+        open: None,
+        entry: None,
+        in_message: false,
+        in_envelope: false,
+    };
+    match reader.lines(source) {
+        Ok(()) if reader.in_envelope => reader.builder.ends_before("the end ('-}') of its last message"),
+        Ok(()) if reader.lacks_closing() => {
+            reader.builder.ends_before("the closing balance (:62F:) of its last statement");
+        }
+        Ok(()) => {}
+        Err(reject) => reader.builder.reject(reject),
     }
     reader.close();
 }
@@ -78,6 +91,8 @@ struct Reader<'r> {
     entry: Option<(BankEntry, bool)>,
     /// Between `:20:` and the end of a message.
     in_message: bool,
+    /// Between `{1:` and the `-}` that closes the text of a message of the network.
+    in_envelope: bool,
 }
 
 /// An error is the last word about the file.
@@ -120,6 +135,8 @@ impl Reader<'_> {
         } else if line.starts_with('{') || line.trim_end() == "-" || line.starts_with("-}") {
             self.end_field()?;
             self.in_message = false;
+            let is_within = self.in_envelope && !line.starts_with("-}");
+            self.in_envelope = is_within || line.contains("{1:");
         } else if let Some(field) = &mut self.field {
             field.bytes = field.bytes.saturating_add(line.len());
             if field.bytes <= self.options.limits.max_row_bytes {
@@ -338,6 +355,15 @@ impl Reader<'_> {
             }
             open.draft.push(entry, credit);
         }
+    }
+
+    /// Whether the statement that is open has no closing balance yet. An interim report never has one.
+    fn lacks_closing(&self) -> bool {
+        let of_head = self.head.as_ref().map(|head| head.interim.is_none());
+        let of_open = || {
+            self.open.as_ref().map(|open| !open.interim && matches!(open.draft.closing, Statement::NotMade))
+        };
+        of_head.or_else(of_open).unwrap_or(false)
     }
 
     fn close(&mut self) {

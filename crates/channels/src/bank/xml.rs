@@ -196,7 +196,7 @@ impl<R: Read> Xml<R> {
         if self.reader.get_mut().is_spent() {
             return Err(too_long(line, self.max_bytes));
         }
-        let piece = piece?;
+        let piece = piece.map_err(|reject| self.cut_if_at_the_end(reject))?;
         self.encoding = encoding;
         match &piece {
             Piece::Open(opened) => self.open.push(opened.name.clone()),
@@ -214,6 +214,13 @@ impl<R: Read> Xml<R> {
             return Err(refused(line, &format!("its elements stand deeper in each other than {DEEPEST}")));
         }
         Ok(piece)
+    }
+
+    /// What is refused where nothing stands behind it, with elements still open, is what a cut has left of something.
+    fn cut_if_at_the_end(&mut self, reject: Reject) -> Reject {
+        let is_over = self.reader.get_mut().fill_buf().is_ok_and(<[u8]>::is_empty);
+        let reason = if is_over && !self.open.is_empty() { RejectReason::Truncated } else { reject.reason };
+        Reject { reason, ..reject }
     }
 
     fn cut(&self, line: u64) -> Reject {

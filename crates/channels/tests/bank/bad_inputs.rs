@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use payops_channels::bank::{EntryStatus, read_bank_file};
+use payops_channels::bank::{BankStatement, EntryStatus, read_bank_file};
 use payops_channels::row::Proof;
 use payops_channels::row::RejectReason::{self, *};
 use payops_channels::{Limits, ReadOptions};
@@ -177,6 +177,17 @@ fn a_file_that_is_cut_anywhere_is_never_proven() {
                 // MT940 has no trailer: a cut behind a statement's closing balance leaves whole statements.
                 assert!(text == MT940 && whole.statements.starts_with(&file.statements), "{}", &text[..at]);
             }
+            // Where nobody could know that it is cut off, it names no account that the whole file has not.
+            let known = |cut: &BankStatement| whole.statements.iter().any(|good| good.account == cut.account);
+            let (trailer, is_read) = (text.rfind("\n99,"), !file.statements.is_empty());
+            assert!(
+                file.is_cut_off
+                    || !is_read
+                    || text == MT940 && file.statements.iter().all(known)
+                    || text == BAI2 && trailer.is_some_and(|trailer| at > trailer),
+                "{}",
+                &text[..at]
+            );
             for (cut, good) in file.statements.iter().zip(&whole.statements) {
                 let most = cut.entries.len().saturating_sub(1).min(good.entries.len());
                 assert_eq!(cut.entries[..most], good.entries[..most], "{}", &text[..at]);
@@ -275,7 +286,7 @@ fn limits_hold() {
     }
     let many = format!("01,A,B,260321,0200,17,,,2/\n{}", "nonsense\n".repeat(2500));
     let file = read(many);
-    assert_eq!((file.rejects.len(), file.rejects_left_out), (1000, 1500));
+    assert_eq!((file.rejects.len(), file.rejects_left_out, file.is_cut_off), (1000, 1501, true));
 }
 
 #[test]
