@@ -90,6 +90,7 @@ pub const MIGRATIONS: &[Migration] = &[
         "0026_what_was_read_before",
         include_str!("../migrations/0026_what_was_read_before.sql"),
     ),
+    Migration::portable("0027_reversals_of_a_run", include_str!("../migrations/0027_reversals_of_a_run.sql")),
 ];
 
 /// What the service is told at its start.

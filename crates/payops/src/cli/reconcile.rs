@@ -7,9 +7,10 @@ mod progress;
 mod size;
 mod table;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::{NaiveDate, NaiveTime};
@@ -17,6 +18,7 @@ use clap::{Args, ValueEnum};
 use payops_channels::Window;
 use payops_core::random::{Random, SystemRandom};
 use payops_core::time::{DayWindow, Zone, business_date};
+use payops_platform::error::Text;
 use payops_recon::engine::{self, CutOff, EngineError, Outcome, Settings, Side, Verdict};
 use payops_recon::payouts::{BankSide, PayoutLists, PayoutRules};
 
@@ -170,12 +172,13 @@ fn parse_cut_off(text: &str) -> Result<CutOffTime, String> {
 /// its day.
 fn cut_off(args: &ReconcileArgs, window: Option<&Window>) -> Result<Option<CutOff>, Failure> {
     let Some(window) = window else { return Ok(None) };
-    let day = window.zone.day(window.day).map_err(|error| Failure::Usage(format!("--date: {error}")))?;
+    let day = window.zone.day(window.day).map_err(|error| Failure::option("--date", error))?;
     let Some(CutOffTime { time, zone }) = &args.cut_off else {
         return Ok(Some(CutOff { window: day, pending_only: true }));
     };
     let start = zone.as_ref().unwrap_or(&window.zone).last_before(*time, day.end);
-    let start = start.ok_or_else(|| Failure::Usage("--cut-off: is beyond the calendar".to_owned()))?;
+    let start = start
+        .ok_or_else(|| Failure::usage("--cut-off: is beyond the calendar", "--cut-off：超出日历范围"))?;
     Ok(Some(CutOff { window: DayWindow { start, end: day.end }, pending_only: false }))
 }
 
@@ -187,16 +190,28 @@ fn parse_zone(name: &str) -> Result<Zone, String> {
 #[derive(Debug)]
 enum Failure {
     /// The command line asks for something that cannot be; exit code 2.
-    Usage(String),
+    Usage(Text),
     /// An input could not be read or an output not written; exit code 3.
-    File(String),
+    File(Text),
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(message) | Self::File(message) => f.write_str(message),
-        }
+impl Failure {
+    fn usage(en: impl Into<Cow<'static, str>>, zh: impl Into<Cow<'static, str>>) -> Self {
+        Self::Usage(Text::new(en, zh))
+    }
+
+    /// What is wrong with an option, in the words of what read it, which are English.
+    fn option(option: &str, error: impl fmt::Display) -> Self {
+        Self::usage(format!("{option}: {error}"), format!("{option}：{error}"))
+    }
+
+    /// What is wrong with a file, in the words of the system or of what read it, which are English.
+    fn of(path: &Path, error: impl fmt::Display) -> Self {
+        Self::file(path, &error.to_string(), &error.to_string())
+    }
+
+    fn file(path: &Path, en: &str, zh: &str) -> Self {
+        Self::File(Text::new(format!("{}: {en}", path.display()), format!("{}：{zh}", path.display())))
     }
 }
 
@@ -209,7 +224,13 @@ pub(crate) fn run(args: &ReconcileArgs) -> ExitCode {
         Err(failure) => {
             let code = if matches!(failure, Failure::Usage(_)) { 2 } else { 3 };
             // With stderr gone there is nobody left to tell.
-            let _ = writeln!(io::stderr(), "{}: {failure}", language.pick("error", "错误"));
+            let (Failure::Usage(text) | Failure::File(text)) = failure;
+            let _ = writeln!(
+                io::stderr(),
+                "{}: {}",
+                language.pick("error", "错误"),
+                text.in_language(language.0)
+            );
             ExitCode::from(code)
         }
     }
@@ -250,7 +271,9 @@ fn reconcile(args: &ReconcileArgs, language: Words) -> Result<Verdict, Failure> 
     display.writing(outcome.listed());
     outputs.write(args, &outcome, language)?;
     display.finish();
-    print(args, &outcome, language).map_err(|error| Failure::File(format!("standard output: {error}")))?;
+    print(args, &outcome, language).map_err(|error| {
+        Failure::File(Text::new(format!("standard output: {error}"), format!("标准输出：{error}")))
+    })?;
     Ok(outcome.summary.verdict)
 }
 
@@ -266,19 +289,24 @@ fn payout_rules(args: &ReconcileArgs) -> PayoutRules {
 
 /// The error in the words of the command line: with the file's name.
 fn engine_failure(args: &ReconcileArgs, error: &EngineError) -> Failure {
-    let name = |side: &Side| match side {
-        Side::Platform => args.platform.display(),
-        Side::Channel => args.settlement.display(),
+    let path = |side: &Side| match side {
+        Side::Platform => &args.platform,
+        Side::Channel => &args.settlement,
     };
-    Failure::File(match error {
-        EngineError::Input { side, source } => format!("{}: {source}", name(side)),
-        EngineError::InputChanged { side } => format!("{}: {error}", name(side)),
-        EngineError::Temporary(source) => format!(
-            "{}: {source}; name a folder with room by TMPDIR, or let all rows stay in memory, as by --memory 1GiB",
-            std::env::temp_dir().display()
+    match error {
+        EngineError::Input { side, source } => Failure::of(path(side), source),
+        EngineError::InputChanged { side } => {
+            Failure::file(path(side), &error.to_string(), "对账过程中文件发生了变化")
+        }
+        EngineError::Temporary(source) => Failure::file(
+            &std::env::temp_dir(),
+            &format!(
+                "{source}; name a folder with room by TMPDIR, or let all rows stay in memory, as by --memory 1GiB"
+            ),
+            &format!("{source}；请用 TMPDIR 指定有足够空间的目录，或用 --memory 1GiB 等将所有行保留在内存中"),
         ),
-        EngineError::Cancelled => error.to_string(),
-    })
+        EngineError::Cancelled => Failure::File(Text::new(error.to_string(), "运行已取消")),
+    }
 }
 
 fn print(args: &ReconcileArgs, outcome: &Outcome, language: Words) -> io::Result<()> {

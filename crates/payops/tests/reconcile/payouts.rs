@@ -231,7 +231,7 @@ fn a_report_of_payouts_states_what_the_settlement_file_only_names() {
     folder.edit("payouts.csv", "23.53", "23.53x");
     let ran = folder.run(&format!("{ALL} --payouts payouts.csv"));
     assert_eq!(ran.code, 3, "{}", ran.stderr);
-    assert!(ran.stderr.contains("payouts.csv: line 2:"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("payouts.csv: line 2, column 'gross':"), "{}", ran.stderr);
 }
 
 #[test]

@@ -138,6 +138,17 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
+fn refusals_speak_chinese_where_the_environment_does() {
+    let folder = folder();
+    let files = "--platform platform.csv --settlement no_unit.toml";
+    let mut command = folder.command(&format!("reconcile --channel stripe {files}"));
+    let output = command.env("LANG", "zh_CN.UTF-8").output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.starts_with("错误: no_unit.toml：没有任何内容可以读取：\n  行 1: 缺少列："), "{told}");
+}
+
+#[test]
 fn the_help_names_the_exit_codes() {
     let ran = Folder::new().run("reconcile --help");
     assert_eq!(ran.code, 0);

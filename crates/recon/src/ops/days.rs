@@ -22,7 +22,7 @@ use crate::ops::{bank_reversals, beside, carry, channel_settings, tasks};
 use crate::payouts::{Days, PayoutRules};
 use crate::store::deposit;
 use crate::store::file::{self, Model as StoredFile, Subject};
-use crate::store::run::{self, Model as StoredRun};
+use crate::store::run;
 use crate::store::task::{self, Model as Task};
 
 /// The tasks that wait for a file, locked: the one that holds its day, and for a bank statement those of all days whose
@@ -175,12 +175,16 @@ pub fn payouts_beside(day: NaiveDate, rules: &PayoutRules) -> RangeInclusive<Nai
 /// Whether other bank statements are in force than those that the run which has ended compared.
 pub async fn banks_have_changed(tx: &Tx, task: &Task) -> Result<bool> {
     let rules = channel_settings::payout_rules_of(tx.conn(), &task.subject(FileRole::BankStatement)).await?;
-    let mut in_force = bank_statements(tx.conn(), task, &rules).await?;
+    let window = bank_statements(tx.conn(), task, &rules).await?;
     let deposits = deposit::of_task(tx.conn(), task.id).await?;
-    in_force.extend(bank_reversals::statements(tx.conn(), task, &in_force, &deposits).await?);
+    let elsewhere = bank_reversals::statements(tx.conn(), task, &window, &deposits).await?;
+    let [window, elsewhere] =
+        [window, elsewhere].map(|files| files.into_iter().map(|file| file.id).collect::<Vec<Uuid>>());
     let runs = run::of_task(tx.conn(), task.id).await?;
-    let used = runs.last().filter(|run| run.run_no == task.run_no).map(StoredRun::bank_files);
-    Ok(in_force.into_iter().map(|file| file.id).collect::<Vec<Uuid>>() != used.unwrap_or_default())
+    Ok(match runs.last().filter(|run| run.run_no == task.run_no) {
+        Some(run) => !run.has_compared(&window, &elsewhere),
+        None => !window.is_empty() || !elsewhere.is_empty(),
+    })
 }
 
 /// It has come to be known which bank accounts a statement is about, on which it depends in which days' windows it is: those of

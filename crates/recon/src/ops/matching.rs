@@ -134,14 +134,15 @@ fn compare(
         (files.platform.id, Inspection::of(&outcome.summary.platform)),
         (files.settlement.id, Inspection::of(&outcome.summary.channel)),
     ];
-    let bank_files = files.bank.iter().chain(&files.bank_reversals).map(|file| file.id).collect();
+    let ids = |files: &[StoredFile]| files.iter().map(|file| file.id).collect();
     Ok(Findings {
         task,
         outcome,
         certificate,
         readings,
         carried,
-        bank_files,
+        bank_files: ids(&files.bank),
+        bank_reversal_files: ids(&files.bank_reversals),
         deposits,
         payouts,
         payouts_are_stated,

@@ -51,8 +51,10 @@ pub struct Findings {
     pub readings: Vec<(Uuid, Inspection)>,
     /// The rows of earlier days that it looked for.
     pub carried: CarriedIn,
-    /// The bank statements that payouts were compared with, the newest first, and then those that take back what these have.
+    /// The bank statements that payouts were compared with, the newest first.
     pub bank_files: Vec<Uuid>,
+    /// Those that take back what these have, and were read for that alone.
+    pub bank_reversal_files: Vec<Uuid>,
     /// What the outcome rests on at the bank.
     pub deposits: Vec<Trace>,
     /// What the day's files say of payouts, one fact for a payout.
@@ -117,6 +119,7 @@ pub async fn save(
         platform_file_id: task.platform_file_id,
         rule_set_version: task.rule_set_version,
         bank_file_ids: Some(json!(findings.bank_files)),
+        bank_reversal_file_ids: Some(json!(findings.bank_reversal_files)),
         payouts_file_id: task.payouts_file_id,
         payout_rows_file_id: task.payout_rows_file_id,
     };

@@ -434,12 +434,8 @@ impl<'a> PdfReport<'a> {
         };
         self.page.paragraph(&text, SMALL);
         for reject in shown {
-            let line = (reject.line > 0).then(|| format!("{} {}", self.pick("line", "行"), reject.line));
-            let column =
-                reject.column.as_ref().map(|column| format!("{} '{column}'", self.pick("column", "列")));
-            let place: Vec<String> = line.into_iter().chain(column).collect();
-            let text = format!("{}: {}", place.join(", "), reject.message);
-            self.page.row(&[Cell::new(10.0, WIDTH - 10.0, text.trim_start_matches(": "))], TINY);
+            let text = self.cover.words.reject(reject);
+            self.page.row(&[Cell::new(10.0, WIDTH - 10.0, &text)], TINY);
         }
     }
 

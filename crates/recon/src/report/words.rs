@@ -1,6 +1,6 @@
 //! The words of reports and of the command line, in both languages. Machines read codes instead.
 
-use payops_channels::row::{Kind, Proof};
+use payops_channels::row::{Kind, Proof, Reject, RejectReason};
 use payops_platform::error::Language;
 
 use crate::engine::{DiffType, Reason, Side, Verdict};
@@ -28,6 +28,24 @@ impl Words {
             Verdict::Incomplete => self.pick("incomplete", "不完整"),
             Verdict::NotProvable => self.pick("not provable", "无法证明完整"),
         }
+    }
+
+    /// What could not be read, with its line and column. Readers explain in English; in Chinese the class of fault stands before that.
+    pub fn reject(self, reject: &Reject) -> String {
+        let line = (reject.line > 0).then(|| format!("{} {}", self.pick("line", "行"), reject.line));
+        let named = |column: &&String| reject.message.contains(&format!("'{column}'"));
+        let column = reject.column.as_ref().filter(|column| !named(column));
+        let column = column.map(|column| format!("{} '{column}'", self.pick("column", "列")));
+        let place: Vec<String> = line.into_iter().chain(column).collect();
+        let place = if place.is_empty() { String::new() } else { place.join(", ") + ": " };
+        format!("{place}{}", self.why_rejected(reject))
+    }
+
+    /// Why something could not be read. Most explanations begin with the column, which stands beside them.
+    pub fn why_rejected(self, reject: &Reject) -> String {
+        let named = reject.column.as_ref().and_then(|column| reject.message.strip_prefix(column.as_str()));
+        let message = named.and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&reject.message);
+        self.pick(String::new(), format!("{}：", reject_reason(reject.reason))) + message
     }
 
     /// How a row came out.
@@ -207,5 +225,37 @@ impl Words {
             ReasonCode::NettedByPayment => self.pick("netted_by_payment", "按支付轧差"),
             ReasonCode::ToldOnLaterDay => self.pick("told_on_later_day", "转至后续日期"),
         }
+    }
+}
+
+/// A class of fault in Chinese.
+fn reject_reason(reason: RejectReason) -> &'static str {
+    match reason {
+        RejectReason::MissingColumn => "缺少列",
+        RejectReason::DuplicateColumn => "列名重复",
+        RejectReason::BadLineEnd => "换行符无效",
+        RejectReason::ShortRow => "该行字段不足",
+        RejectReason::LongRow => "该行字段过多",
+        RejectReason::RowTooLong => "该行过长",
+        RejectReason::BadQuoting => "引号未正确闭合",
+        RejectReason::NulByte => "含有 NUL 字节",
+        RejectReason::BadEncoding => "字符编码无效",
+        RejectReason::BadJson => "JSON 无效",
+        RejectReason::EmptyField => "字段为空",
+        RejectReason::FieldTooLong => "字段过长",
+        RejectReason::BadAmount => "金额无效",
+        RejectReason::SurplusDigits => "小数位多于币种规定",
+        RejectReason::AmountOutOfRange => "金额超出范围",
+        RejectReason::BadCurrency => "币种无效",
+        RejectReason::BadTime => "时间无效",
+        RejectReason::UnknownStatus => "状态未知",
+        RejectReason::UnknownKind => "类别未知",
+        RejectReason::Truncated => "文件不完整",
+        RejectReason::TooLarge => "超出大小限制",
+        RejectReason::Corrupt => "压缩数据损坏",
+        RejectReason::DuplicateRow => "行重复且内容不同",
+        RejectReason::UnknownFormat => "文件格式未知",
+        RejectReason::BadXml => "XML 无效",
+        RejectReason::BadRecord => "记录格式无效",
     }
 }

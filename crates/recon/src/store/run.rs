@@ -30,6 +30,7 @@ pub struct Model {
     pub bank_file_ids: Option<Json>,
     pub payouts_file_id: Option<Uuid>,
     pub payout_rows_file_id: Option<Uuid>,
+    pub bank_reversal_file_ids: Option<Json>,
 }
 
 impl Model {
@@ -45,11 +46,24 @@ impl Model {
         files.into_iter().flatten()
     }
 
-    /// The bank statements that the run compared payouts with.
+    /// The bank statements that the run has read, those for what they take back alone last.
     pub fn bank_files(&self) -> Vec<Uuid> {
-        let ids = self.bank_file_ids.clone().map(serde_json::from_value).and_then(Result::ok);
-        ids.unwrap_or_default()
+        [&self.bank_file_ids, &self.bank_reversal_file_ids].into_iter().flatten().flat_map(ids).collect()
     }
+
+    /// Whether it compared payouts with these bank statements, and has read those `elsewhere` for what they take back. A run of an earlier
+    /// release does not tell them apart.
+    pub fn has_compared(&self, window: &[Uuid], elsewhere: &[Uuid]) -> bool {
+        let compared = self.bank_file_ids.as_ref().map(ids).unwrap_or_default();
+        match &self.bank_reversal_file_ids {
+            Some(reversals) => compared == window && ids(reversals) == elsewhere,
+            None => compared == [window, elsewhere].concat(),
+        }
+    }
+}
+
+fn ids(json: &Json) -> Vec<Uuid> {
+    serde_json::from_value(json.clone()).unwrap_or_default()
 }
 
 /// Runs name their task; nothing is joined.

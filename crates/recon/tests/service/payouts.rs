@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::channel_settings::SETTINGS;
 use crate::expected_files::{EXPECTED, call};
-use crate::harness::App;
+use crate::harness::{App, Gateway};
 
 both_databases!(payops_recon::MIGRATIONS;
     a_payout_is_tied_to_its_rows_and_to_the_bank_across_days,
@@ -30,6 +30,7 @@ both_databases!(payops_recon::MIGRATIONS;
     what_a_bank_takes_back_weeks_later_is_told_of_its_day_until_the_statement_is_corrected,
     a_reversal_that_came_before_its_deposit_is_found,
     a_reversal_of_a_day_is_explained_by_an_earlier_statement_whichever_comes_or_goes_last,
+    a_statement_that_a_run_has_read_for_its_reversal_alone_starts_the_day_again_that_it_is_of,
     a_reversal_without_a_reference_is_about_all_deposits_of_its_amount,
     a_reversal_is_of_what_it_names_and_not_of_what_has_its_amount,
     a_statement_of_which_pages_are_missing_is_refused_unless_it_is_meant,
@@ -41,6 +42,12 @@ both_databases!(payops_recon::MIGRATIONS;
 
 const EARLIER: &str = "2026-01-15";
 const DAY: &str = "2026-01-16";
+/// The header of Stripe's settlement file.
+const HEAD: &str = "balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category,source_id,charge_id,\
+                    payment_intent_id,automatic_payout_id\n";
+/// The rows of the third day: what it earns is paid out at once.
+const THIRD: &str = "txn_9,2026-01-19 08:00:00,usd,12.00,1.00,11.00,charge,ch_9,ch_9,pi_9,po_third0003\n\
+                     txn_10,2026-01-19 10:00:00,usd,-11.00,0.00,-11.00,payout,po_third0003,,,po_third0003\n";
 
 /// A statement over these entries of dollars, from the sixteenth on: cents, day of January, text.
 fn statement(last: u32, entries: &[(i64, u32, &str)]) -> Vec<u8> {
@@ -178,8 +185,6 @@ async fn hand_over_day_of(
     settlement: &str,
     balances: [i64; 4],
 ) {
-    let head = "balance_transaction_id,created_utc,currency,gross,fee,net,reporting_category,source_id,charge_id,\
-                payment_intent_id,automatic_payout_id\n";
     let ours = "payment_no,channel_trade_no,amount,currency,status,created_at,merchant_id\n";
     let line = |(name, cents): (&str, i64)| {
         let sign = if cents < 0 { "-" } else { "" };
@@ -188,7 +193,7 @@ async fn hand_over_day_of(
     let names = ["starting_balance", "activity", "payouts", "ending_balance"];
     let lines: Vec<String> = names.into_iter().zip(balances).map(line).collect();
     let summary = format!("category,description,net_amount,currency\n{}", lines.concat());
-    let (platform, settlement) = (format!("{ours}{platform}"), format!("{head}{settlement}"));
+    let (platform, settlement) = (format!("{ours}{platform}"), format!("{HEAD}{settlement}"));
     for (kind, role, file) in [
         ("platform-files", "platform", platform),
         ("settlement-files", "settlement", settlement),
@@ -497,10 +502,8 @@ async fn a_day_is_run_again_when_a_day_beside_it_explains_its_deposits(db: TestD
 
 /// A third day with a payout of its own, on which the bank books the one of the second.
 pub async fn third_day(app: &App) -> Value {
-    let rows = "txn_9,2026-01-19 08:00:00,usd,12.00,1.00,11.00,charge,ch_9,ch_9,pi_9,po_third0003\n\
-                txn_10,2026-01-19 10:00:00,usd,-11.00,0.00,-11.00,payout,po_third0003,,,po_third0003\n";
     let ours = "PAY-9,ch_9,1200,USD,success,2026-01-19T08:00:00Z,M-1\n";
-    hand_over_day(app, "2026-01-19", ours, rows, [1912, 1100, -1100, 1912]).await;
+    hand_over_day(app, "2026-01-19", ours, THIRD, [1912, 1100, -1100, 1912]).await;
     app.reconcile("2026-01-19").await
 }
 
@@ -758,6 +761,39 @@ async fn a_reversal_of_a_day_is_explained_by_an_earlier_statement_whichever_come
     assert_eq!(app.post(&path, &json!({ "note": "another company's" })).await.status, 200);
     let third = next_run(&app, &third).await;
     assert_eq!(told(&app, &third).await.0, unknown);
+}
+
+async fn a_statement_that_a_run_has_read_for_its_reversal_alone_starts_the_day_again_that_it_is_of(
+    db: TestDb,
+) {
+    let ours = json!({
+        "payment_no": "PAY-9", "channel_trade_no": "ch_9", "amount": 1200, "currency": "USD", "status": "success",
+        "created_at": "2026-01-19T08:00:00Z", "merchant_id": "M-1",
+    });
+    let gateway = Gateway::start(&format!("{ours}\n")).await;
+    let app = App::start_with_gateway(db, &gateway).await;
+    hand_over(&app, "settlement-files", "2026-01-19", "settlement", (HEAD.to_owned() + THIRD).as_bytes())
+        .await;
+    let day = app.reconcile("2026-01-19").await;
+    let came = wires(("0119", "0121"), &[("0120", "C", 1100, "B2", "STRIPE PO THIRD 0003")]);
+    hand_over(&app, "settlement-files", "2026-01-21", "bank_statement", &came).await;
+    let day = next_run(&app, &day).await;
+    // A run under way knows the statements of its days when the next one comes, which takes back what they have.
+    gateway.holds_calls();
+    let id = day["id"].as_str().unwrap();
+    let path = format!("/api/v1/reconciliation/tasks/{id}/execute");
+    assert_eq!(app.post(&path, &json!({})).await.status, 202);
+    app.until(id, |task| task["phase"] == "fetching").await;
+    let returned = wires(("0127", "0129"), &[("0128", "RC", 1100, "B2", "RETURN")]);
+    hand_over(&app, "settlement-files", "2026-01-29", "bank_statement", &returned).await;
+    gateway.answers_one();
+    let run_no = day["run_no"].as_i64().unwrap() + 2;
+    let day = app.until(id, |task| task["status"] == "completed" && task["run_no"] == run_no).await;
+    let payouts = app.report(&day).await["summary"]["payouts"].clone();
+    assert_eq!(
+        (&payouts["types"]["not_covered"]["count"], &payouts["proof"]),
+        (&json!(1), &json!("not_provable"))
+    );
 }
 
 async fn a_reversal_without_a_reference_is_about_all_deposits_of_its_amount(db: TestDb) {

@@ -18,7 +18,8 @@ use payops_recon::engine::{Input, RuleSet, StatedBalances, Tolerance};
 
 use payops_recon::payouts::{Bank, PayoutFact, ReadStatements, facts_of_payout_report, facts_of_payout_rows};
 
-use payops_recon::report::exponents;
+use payops_platform::error::Language;
+use payops_recon::report::{Words, exponents};
 
 use super::{Channel, Failure, ReconcileArgs};
 
@@ -56,8 +57,10 @@ impl Inputs {
             check_readable(path)?;
         }
         if same_file(&args.platform, &args.settlement) {
-            let message = "--platform and --settlement name the same file: a file always agrees with itself";
-            return Err(Failure::Usage(message.to_owned()));
+            return Err(Failure::usage(
+                "--platform and --settlement name the same file: a file always agrees with itself",
+                "--platform 与 --settlement 是同一个文件：文件与自身总是一致",
+            ));
         }
 
         let platform = open_plain(&args.platform, temp_dir)?;
@@ -92,21 +95,24 @@ fn channel_format(args: &ReconcileArgs) -> Result<Format, Failure> {
     match (&args.mapping, args.channel) {
         (Some(path), _) => read_mapping(path).map(Format::Mapped),
         (None, Channel::Stripe) => Ok(Format::StripeItemized),
-        (None, channel) => Err(Failure::Usage(format!(
-            "--channel {} needs --mapping: only stripe's files are read without one",
-            channel.as_str()
-        ))),
+        (None, channel) => Err(Failure::usage(
+            format!(
+                "--channel {} needs --mapping: only stripe's files are read without one",
+                channel.as_str()
+            ),
+            format!("--channel {} 需要 --mapping：只有 stripe 的文件无需映射即可读取", channel.as_str()),
+        )),
     }
 }
 
 fn read_mapping(path: &Path) -> Result<Mapping, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
-    Mapping::parse(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
+    let text = fs::read_to_string(path).map_err(|error| Failure::of(path, error))?;
+    Mapping::parse(&text).map_err(|error| Failure::option(&path.display().to_string(), error))
 }
 
 fn read_rules(path: &Path) -> Result<RuleSet, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
-    let unusable = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| Failure::of(path, error))?;
+    let unusable = |error: &dyn std::fmt::Display| Failure::option(&path.display().to_string(), error);
     let rules: RuleSet = toml::from_str(&text).map_err(|error| unusable(&error))?;
     let is_channel = |name: &str| Channel::value_variants().iter().any(|channel| channel.as_str() == name);
     rules.check(is_channel).map_err(|error| unusable(&error))?;
@@ -116,20 +122,23 @@ fn read_rules(path: &Path) -> Result<RuleSet, Failure> {
 fn read_options(args: &ReconcileArgs) -> Result<ReadOptions, Failure> {
     let zone = args.timezone.clone().unwrap_or_else(Zone::utc);
     if let Some(day) = args.date {
-        zone.day(day).map_err(|error| Failure::Usage(format!("--date: {error}")))?;
+        zone.day(day).map_err(|error| Failure::option("--date", error))?;
     }
     let window = args.date.map(|day| Window { zone: zone.clone(), day });
     Ok(ReadOptions { window, printed_zone: zone, ..ReadOptions::default() })
 }
 
 fn check_readable(path: &Path) -> Result<(), Failure> {
-    let file = File::open(path).map_err(|error| unreadable(path, error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
+    let file = File::open(path).map_err(|error| Failure::of(path, error))?;
+    let metadata = file.metadata().map_err(|error| Failure::of(path, error))?;
     if metadata.is_file() {
         return Ok(());
     }
-    let message = "is not a plain file; what is read must stay readable from its beginning to its end";
-    Err(Failure::File(format!("{}: {message}", path.display())))
+    Err(Failure::file(
+        path,
+        "is not a plain file; what is read must stay readable from its beginning to its end",
+        "不是普通文件；所读内容必须自始至终可以重复读取",
+    ))
 }
 
 /// Whether both paths lead to one file, by links too.
@@ -141,12 +150,15 @@ fn same_file(first: &Path, second: &Path) -> bool {
 
 fn open_plain(path: &Path, temp_dir: &Path) -> Result<PlainFile, Failure> {
     spool(path, temp_dir, &Limits::default()).map_err(|error| match error {
-        SpoolError::Copy(error) => Failure::File(format!(
-            "{}: {} cannot be unpacked to there: {error}; name a folder with room by TMPDIR",
-            temp_dir.display(),
-            path.display()
-        )),
-        error => unreadable(path, error),
+        SpoolError::Copy(error) => Failure::file(
+            temp_dir,
+            &format!(
+                "{} cannot be unpacked to there: {error}; name a folder with room by TMPDIR",
+                path.display()
+            ),
+            &format!("无法将 {} 解压到此处：{error}；请用 TMPDIR 指定有足够空间的目录", path.display()),
+        ),
+        error => Failure::of(path, error),
     })
 }
 
@@ -154,12 +166,15 @@ fn open_plain(path: &Path, temp_dir: &Path) -> Result<PlainFile, Failure> {
 fn platform_format(path: &Path, plain: &PlainFile) -> Result<Format, Failure> {
     let mut beginning = Vec::new();
     let read = plain.open().and_then(|file| file.take(4096).read_to_end(&mut beginning));
-    read.map_err(|error| unreadable(path, error))?;
+    read.map_err(|error| Failure::of(path, error))?;
     match beginning.trim_ascii_start().first() {
         Some(b'{') => Ok(Format::PlatformNdjson),
         Some(b'[') => {
-            let message = "is a JSON array; one JSON object a line (NDJSON) or CSV is expected";
-            Err(Failure::File(format!("{}: {message}", path.display())))
+            let (en, zh) = (
+                "is a JSON array; one JSON object a line (NDJSON) or CSV is expected",
+                "是 JSON 数组；应为每行一个 JSON 对象（NDJSON）或 CSV",
+            );
+            Err(Failure::file(path, en, zh))
         }
         _ => Ok(Format::PlatformCsv),
     }
@@ -167,7 +182,7 @@ fn platform_format(path: &Path, plain: &PlainFile) -> Result<Format, Failure> {
 
 fn read_summary(path: &Path, temp_dir: &Path, options: &ReadOptions) -> Result<StatedBalances, Failure> {
     let plain = open_plain(path, temp_dir)?;
-    let file = plain.open().map_err(|error| unreadable(path, error))?;
+    let file = plain.open().map_err(|error| Failure::of(path, error))?;
     Ok(StatedBalances::of(read_balance_summary(file, options), &plain.damage))
 }
 
@@ -181,7 +196,7 @@ fn read_bank(
     let mut read = Vec::with_capacity(paths.len());
     for path in paths.iter().rev() {
         let plain = open_plain(path, temp_dir)?;
-        let file = plain.open().map_err(|error| unreadable(path, error))?;
+        let file = plain.open().map_err(|error| Failure::of(path, error))?;
         let file = read_bank_file(file, options);
         check_read(path, !file.statements.is_empty(), plain.damage.iter().chain(&file.rejects))?;
         read.push(ReadStatements { file, damage: plain.damage.clone(), is_elsewhere: false });
@@ -199,9 +214,12 @@ fn read_payouts(
     let reports = [("--payouts", &args.payouts), ("--payout-rows", &args.payout_rows)];
     for (flag, _) in reports.into_iter().filter(|(_, path)| path.is_some()) {
         if args.channel != Channel::Stripe {
-            return Err(Failure::Usage(format!(
-                "{flag}: only stripe's reports of payouts are read; others have payouts in the settlement file"
-            )));
+            return Err(Failure::usage(
+                format!(
+                    "{flag}: only stripe's reports of payouts are read; others have payouts in the settlement file"
+                ),
+                format!("{flag}：只读取 stripe 的打款报告；其他渠道的打款在结算文件中"),
+            ));
         }
     }
     if let Some(path) = &args.payouts {
@@ -223,11 +241,11 @@ fn read_whole(
     options: &ReadOptions,
 ) -> Result<FileReport, Failure> {
     let plain = open_plain(path, temp_dir)?;
-    let file = plain.open().map_err(|error| unreadable(path, error))?;
+    let file = plain.open().map_err(|error| Failure::of(path, error))?;
     let mut first = FirstReject(plain.damage.first().cloned());
     let report = read_rows(file, format, options, &mut first);
     match first.0 {
-        Some(reject) => Err(unreadable(path, told(&reject))),
+        Some(reject) => Err(rejected(path, |words| words.reject(&reject))),
         None => Ok(report),
     }
 }
@@ -257,21 +275,17 @@ pub(super) fn check_read<'r>(
     is_read: bool,
     rejects: impl Iterator<Item = &'r Reject>,
 ) -> Result<(), Failure> {
-    let shown: Vec<String> =
-        rejects.take(SHOWN_REJECTS).map(|reject| format!("\n  {}", told(reject))).collect();
+    let shown: Vec<&Reject> = rejects.take(SHOWN_REJECTS).collect();
     if is_read || shown.is_empty() {
         return Ok(());
     }
-    Err(unreadable(path, format!("nothing of it can be read:{}", shown.concat())))
+    Err(rejected(path, |words| {
+        let nothing = words.pick("nothing of it can be read:", "没有任何内容可以读取：").to_owned();
+        shown.iter().fold(nothing, |told, reject| format!("{told}\n  {}", words.reject(reject)))
+    }))
 }
 
-fn told(reject: &Reject) -> String {
-    match reject.line {
-        0 => reject.message.clone(),
-        line => format!("line {line}: {}", reject.message),
-    }
-}
-
-fn unreadable(path: &Path, error: impl std::fmt::Display) -> Failure {
-    Failure::File(format!("{}: {error}", path.display()))
+fn rejected(path: &Path, told: impl Fn(Words) -> String) -> Failure {
+    let [en, zh] = [Language::English, Language::Chinese].map(|language| told(Words(language)));
+    Failure::file(path, &en, &zh)
 }

@@ -13,6 +13,7 @@ use super::{Failure, ReconcileArgs, engine_failure};
 
 /// How a report in every form is asked for.
 const FORMATS: &str = ".pdf, .xlsx, .csv or .json";
+const FORMATS_ZH: &str = ".pdf、.xlsx、.csv 或 .json";
 
 /// The outputs asked for, opened before the work begins so that a bad name costs no time.
 pub(super) struct Outputs {
@@ -58,10 +59,13 @@ impl ReportFormat {
             Some("json") => Ok(Self::Json),
             Some("pdf") => Ok(Self::Paper(Paper::Pdf)),
             Some("xlsx") => Ok(Self::Paper(Paper::Xlsx)),
-            _ => Err(Failure::Usage(format!(
-                "--report: '{}' does not say its format; its name must end in {FORMATS}",
-                path.display()
-            ))),
+            _ => Err(Failure::usage(
+                format!(
+                    "--report: '{}' does not say its format; its name must end in {FORMATS}",
+                    path.display()
+                ),
+                format!("--report：'{}' 未说明格式，文件名须以 {FORMATS_ZH} 结尾", path.display()),
+            )),
         }
     }
 }
@@ -250,8 +254,10 @@ fn check_apart(args: &ReconcileArgs) -> Result<(), Failure> {
     for (index, (flag, path)) in outputs.iter().enumerate() {
         let others = inputs.iter().chain(&outputs[..index]);
         if let Some((other, _)) = others.into_iter().find(|(_, other)| other == path && !is_device(path)) {
-            let message = format!("{flag} and {other} name the same file: {}", path.display());
-            return Err(Failure::Usage(message));
+            return Err(Failure::usage(
+                format!("{flag} and {other} name the same file: {}", path.display()),
+                format!("{flag} 与 {other} 是同一个文件：{}", path.display()),
+            ));
         }
     }
     Ok(())
@@ -302,11 +308,11 @@ impl Write for Target {
 
 impl NewFile {
     fn create(path: &Path) -> Result<Self, Failure> {
-        let failure = |error: io::Error| Failure::File(format!("{}: {error}", path.display()));
+        let failure = |error: io::Error| Failure::of(path, error);
         let target = if is_device(path) {
             Target::Device(File::options().write(true).open(path).map_err(failure)?)
         } else if path.is_dir() {
-            return Err(Failure::File(format!("{}: is a folder", path.display())));
+            return Err(Failure::file(path, "is a folder", "是一个目录"));
         } else {
             let mut name = path.file_name().unwrap_or_default().to_owned();
             name.push(".");
@@ -314,8 +320,11 @@ impl NewFile {
             builder.prefix(&name).suffix(".partial").permissions(Permissions::from_mode(0o666));
             let folder = folder_of(path);
             if !folder.is_dir() {
-                let message = format!("there is no folder {}; make it first", folder.display());
-                return Err(Failure::File(format!("{}: {message}", path.display())));
+                return Err(Failure::file(
+                    path,
+                    &format!("there is no folder {}; make it first", folder.display()),
+                    &format!("目录 {} 不存在，请先创建", folder.display()),
+                ));
             }
             Target::Temporary(builder.tempfile_in(folder).map_err(failure)?)
         };
@@ -334,11 +343,11 @@ impl NewFile {
                     File::open(folder_of(&path))?.sync_all()
                 }
             });
-        kept.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
+        kept.map_err(|error| Failure::of(&path, error))
     }
 
     fn failure(&self, error: &io::Error) -> Failure {
-        Failure::File(format!("{}: {error}", self.path.display()))
+        Failure::of(&self.path, error)
     }
 }
 
@@ -413,7 +422,7 @@ fn certify(
     let mut inputs = Vec::new();
     for ((role, path), before) in certified_files(args).zip(before) {
         let hashed = hashed(role, path, before.as_ref());
-        inputs.push(hashed.map_err(|error| Failure::File(format!("{}: {error}", path.display())))?);
+        inputs.push(hashed.map_err(|error| Failure::of(path, error))?);
     }
     let mut parameters = vec![("channel".to_owned(), args.channel.as_str().to_owned())];
     if let Some(date) = args.date {

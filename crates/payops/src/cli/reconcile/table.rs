@@ -5,7 +5,7 @@ mod payouts;
 use std::path::Path;
 
 use payops_channels::report::ControlCheck;
-use payops_channels::row::{Kind, Proof, Reject};
+use payops_channels::row::{Kind, Proof};
 use payops_core::currency::{Currency, Exponents};
 use payops_recon::engine::{
     ByCurrency, CurrencyTie, DiffType, MoneyTotals, Side, SideSummary, StatedBalance, Summary, Verdict,
@@ -249,7 +249,7 @@ impl Page<'_> {
         {
             lines.push(format!("{} ({name}): {}", self.language.pick("rejects", "拒收"), rejects.count));
             let shown = rejects.first.iter().take(SHOWN_REJECTS);
-            lines.extend(shown.map(|reject| format!("  {}", self.reject(reject))));
+            lines.extend(shown.map(|reject| format!("  {}", self.language.reject(reject))));
             let more = rejects.count.saturating_sub(SHOWN_REJECTS as u64);
             if more > 0 {
                 lines.push(format!("  {} {more}", self.language.pick("and more:", "其余：")));
@@ -261,18 +261,6 @@ impl Page<'_> {
             lines.push(format!("{}: {words} {}", self.language.side(side), numbers.join(", ")));
         }
         lines
-    }
-
-    fn reject(&self, reject: &Reject) -> String {
-        let line = (reject.line > 0).then(|| format!("{} {}", self.language.pick("line", "行"), reject.line));
-        let column =
-            reject.column.as_ref().map(|column| format!("{} '{column}'", self.language.pick("column", "列")));
-        let place: Vec<String> = line.into_iter().chain(column).collect();
-        if place.is_empty() {
-            reject.message.clone()
-        } else {
-            format!("{}: {}", place.join(", "), reject.message)
-        }
     }
 
     fn verdict(&self) -> Vec<String> {

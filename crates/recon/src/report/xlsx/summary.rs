@@ -478,7 +478,7 @@ impl Writer<'_, '_> {
             for reject in &rejects.first {
                 self.sheet.count(self.row, 2, reject.line)?;
                 self.sheet.text(self.row, 3, reject.column.as_deref().unwrap_or_default())?;
-                self.sheet.text(self.row, 4, &reject.message)?;
+                self.sheet.text(self.row, 4, &cover.words.why_rejected(reject))?;
                 self.row += 1;
             }
         }
