@@ -8,7 +8,7 @@ use crate::harness::Folder;
 const BOTH: &str = "--platform platform.csv --settlement settlement.csv";
 
 /// Each: the arguments after `reconcile`, the exit code, a part of what stderr says.
-const REFUSED: [(&str, i32, &str); 40] = [
+const REFUSED: [(&str, i32, &str); 41] = [
     ("", 2, "--channel <CHANNEL>"),
     ("--channel stripe --platform platform.csv", 2, "--settlement <FILE>"),
     ("--channel stripe --settlement settlement.csv", 2, "--platform <FILE>"),
@@ -88,6 +88,7 @@ const REFUSED: [(&str, i32, &str); 40] = [
         3,
         "no_statement.xml: nothing of it can be read:\n  it has no statement",
     ),
+    ("--channel stripe {BOTH} --summary array.json", 3, "array.json: nothing of it can be read:\n  line 1: "),
     ("--channel stripe {BOTH} --diffs folder", 3, "folder: is a folder"),
 ];
 

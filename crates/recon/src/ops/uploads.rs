@@ -17,7 +17,7 @@ use crate::file_store::Received;
 use crate::formats::{self, Holds, Inspection, Look};
 use crate::model::{FileFormat, FileRole};
 use crate::ops::files::{self, Announced, Contents, Outcome, Taken};
-use crate::ops::{bank_reversals, catch_up, days};
+use crate::ops::{bank_reversals, catch_up, days, watch};
 use crate::store::file::{self, Model as StoredFile};
 
 /// Takes a received file in: reads it once, refuses it when nothing of it can be read, and reconciles the day
@@ -129,6 +129,7 @@ pub async fn withdraw(
     let waiting = days::lock(tx, &file.subject(), file.covers()).await?;
     let file = files::withdraw(app, tx, actor, file.id, note).await?;
     bank_reversals::look_later(app, tx, &file, None).await?;
+    watch::file_is_gone(app, tx, &file.subject()).await?;
     Ok((file, days::file_has_come(app, tx, actor, waiting).await?))
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{Days, NaiveDate, TimeDelta};
 use futures::FutureExt;
 use payops_core::time::Timestamp;
+use payops_platform::context::ServiceContext;
 use payops_platform::db::{Locked, Tx};
 use payops_platform::error::{Error, Result};
 use payops_platform::jobs::{JobError, Lease};
@@ -25,8 +26,9 @@ use crate::completeness::names::{Finding, Pattern, Seen, findings};
 use crate::jobs::SendAlert;
 use crate::model::{FileStatus, GapEnd, GapKind};
 use crate::ops::expected_files::calendar;
+use crate::store::carried;
 use crate::store::expected_file::{self, Model as ExpectedFile};
-use crate::store::file::{self, Kept};
+use crate::store::file::{self, Kept, Subject};
 use crate::store::gap::{self, Model as Gap};
 
 /// The most business days that one transaction looks at, and the most gaps that one alert lists.
@@ -75,14 +77,7 @@ async fn look_until_now(app: &Reconciliation, lease: &Lease, id: Uuid) -> Result
 
 /// Looks at the days that have become due, and then again at what is open; true when days are left.
 async fn look(app: &Reconciliation, tx: &Tx, expected: &Locked<ExpectedFile>) -> Result<bool> {
-    let mut look = Look {
-        tx,
-        expected,
-        calendar: calendar(expected)?,
-        now: app.context.now(),
-        new_id: &|| app.context.new_id(),
-        told: BTreeMap::new(),
-    };
+    let mut look = Look::new(app, tx, expected)?;
     let days = look.calendar.days_due(expected.next_date, look.now, AT_ONCE);
     if let (Some(first), Some(last)) = (days.first(), days.last()) {
         look.days_that_became_due(*first, *last).await?;
@@ -98,20 +93,42 @@ async fn look(app: &Reconciliation, tx: &Tx, expected: &Locked<ExpectedFile>) ->
     Ok(more)
 }
 
+/// Looks once more at a day whose file is in force no more, without another one in its place. A day that is not due yet is looked at
+/// when it is.
+pub(crate) async fn file_is_gone(app: &Reconciliation, tx: &Tx, subject: &Subject) -> Result<()> {
+    let (channel, account, timezone) = (subject.channel, subject.account.as_str(), subject.timezone.as_str());
+    let expected = expected_file::of(tx.conn(), carried::Days { channel, account, timezone }).await?;
+    let Some(expected) = expected.iter().find(|expected| expected.role == subject.role) else {
+        return Ok(());
+    };
+    let expected = expected_file::lock(tx, expected.id).await?;
+    if subject.date < expected.counts_from || subject.date >= expected.next_date {
+        return Ok(());
+    }
+    let mut look = Look::new(app, tx, &expected)?;
+    look.days_that_became_due(subject.date, subject.date).await?;
+    tell(app, tx, &expected, look.told).await
+}
+
 /// One look at an expected file.
 struct Look<'l> {
     tx: &'l Tx,
     expected: &'l ExpectedFile,
     calendar: Calendar,
     now: Timestamp,
-    new_id: &'l (dyn Fn() -> Uuid + Sync),
+    context: &'l ServiceContext,
     told: Told,
 }
 
 /// What is to be told, by what has happened and whether it is escalated.
 type Told = BTreeMap<(EventType, bool), Vec<AlertGap>>;
 
-impl Look<'_> {
+impl<'l> Look<'l> {
+    fn new(app: &'l Reconciliation, tx: &'l Tx, expected: &'l ExpectedFile) -> Result<Self> {
+        let (calendar, context) = (calendar(expected)?, &app.context);
+        Ok(Self { tx, expected, calendar, now: context.now(), context, told: BTreeMap::new() })
+    }
+
     /// Notes which of these days, all due, have no file.
     async fn days_that_became_due(&mut self, first: NaiveDate, last: NaiveDate) -> Result<()> {
         let conn = self.tx.conn();
@@ -120,7 +137,10 @@ impl Look<'_> {
         let known = gap::of_days(conn, self.expected.id, first..=last).await?;
         let known: BTreeSet<NaiveDate> = known
             .iter()
-            .filter(|gap| gap.kind == GapKind::Missing && gap.closed_as != Some(GapEnd::NotExpected))
+            .filter(|gap| {
+                gap.kind == GapKind::Missing
+                    && !matches!(gap.closed_as, Some(GapEnd::NotExpected | GapEnd::Arrived))
+            })
             .map(|gap| gap.settlement_date)
             .collect();
         for day in first.iter_days().take_while(|day| *day <= last) {
@@ -201,7 +221,7 @@ impl Look<'_> {
         let noted = kind == GapKind::Repeated;
         let escalated = !noted && self.is_to_be_escalated(kind, due_at, self.now);
         let row = Gap {
-            id: (self.new_id)(),
+            id: self.context.new_id(),
             expected_file_id: self.expected.id,
             settlement_date: day,
             kind,

@@ -17,9 +17,11 @@ use serde_json::{Value, json};
 
 use crate::expected_files::{EXPECTED, call};
 use crate::harness::App;
+use crate::payouts::{CAME, wires};
 
 both_databases!(payops_recon::MIGRATIONS;
     a_late_file_is_told_once_escalated_once_and_closed_when_it_comes,
+    a_day_whose_file_is_withdrawn_is_told,
     a_service_that_was_away_tells_each_missing_day_once,
     an_alert_outlives_the_instance_that_sends_it,
     a_skipped_number_is_told_until_its_file_comes,
@@ -213,6 +215,37 @@ async fn a_late_file_is_told_once_escalated_once_and_closed_when_it_comes(db: Te
         (&json!("arrived_late"), &json!("arrived"))
     );
     assert!(watched.shows(&open_gaps(0)));
+}
+
+async fn a_day_whose_file_is_withdrawn_is_told(db: TestDb) {
+    let watched = Watched::start(db).await;
+    watched.app.run_jobs();
+    let others: Vec<_> = (1..9).map(|after| watched.day(after)).collect();
+    watched
+        .expect(0, |body| (body["holidays"], body["role"]) = (json!(others), json!("bank_statement")))
+        .await;
+    let date = watched.day(0).to_string();
+    let parts =
+        [("channel", "adyen"), ("settlement_date", &date), ("role", "bank_statement"), ("restore", "true")];
+    let hand_over =
+        async || watched.app.upload("settlement-files", &parts, &wires(("0116", "0131"), &[CAME])).await;
+    let path = format!(
+        "/api/v1/reconciliation/settlement-files/{}/withdraw",
+        hand_over().await.data()["file"]["file_no"].as_str().unwrap()
+    );
+    watched.to(1, "12:00:00");
+    watched.look().await;
+    assert_eq!(watched.told(), [""; 0]);
+    for told in [&["missing missing@0", "arrived missing@0"][..], &["missing missing@0", "arrived missing@0"]]
+    {
+        let before = watched.told().len();
+        assert_eq!(watched.app.post(&path, &json!({ "note": "another company's" })).await.status, 200);
+        watched.look().await;
+        assert_eq!(watched.days(0, 0).await[0]["state"], "late");
+        assert_eq!(hand_over().await.status, 201);
+        watched.look().await;
+        assert_eq!(watched.told()[before..], *told);
+    }
 }
 
 async fn a_service_that_was_away_tells_each_missing_day_once(db: TestDb) {

@@ -183,7 +183,9 @@ fn platform_format(path: &Path, plain: &PlainFile) -> Result<Format, Failure> {
 fn read_summary(path: &Path, temp_dir: &Path, options: &ReadOptions) -> Result<StatedBalances, Failure> {
     let plain = open_plain(path, temp_dir)?;
     let file = plain.open().map_err(|error| Failure::of(path, error))?;
-    Ok(StatedBalances::of(read_balance_summary(file, options), &plain.damage))
+    let summary = read_balance_summary(file, options);
+    check_read(path, !summary.currencies.is_empty(), plain.damage.iter().chain(&summary.rejects))?;
+    Ok(StatedBalances::of(summary, &plain.damage))
 }
 
 /// Reads bank statements, of which a later one is newer.
