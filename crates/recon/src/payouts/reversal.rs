@@ -414,7 +414,7 @@ mod tests {
         let lines =
             entries.iter().map(|(day, what, text)| format!(":61:2603{day:02}03{day:02}{what}\n:86:{text}\n"));
         let lines: String = lines.collect();
-        let text = format!(":20:S\n:25:DE1\n:28C:1/1\n:60F:C260301EUR100,\n{lines}");
+        let text = format!(":20:S\n:25:DE1\n:28C:1/1\n:60F:C260301EUR100,\n{lines}:62F:C260331EUR0,\n");
         let bank =
             Bank::of(read_bank_file(text.as_bytes(), &ReadOptions::default()), &[], Exponents::Iso4217);
         assert_eq!((bank.summary.rejects.count, bank.summary.entries), (0, entries.len() as u64));
