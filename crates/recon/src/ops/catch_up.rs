@@ -179,7 +179,7 @@ async fn keep_statement(app: &Reconciliation, file: &StoredFile, found: Inspecti
                     files::read_again(app, tx, &system(), row.clone(), found).await?;
                 let covers = |file: &StoredFile| (file.covers_from, file.covers_to, file.status);
                 if replaced.is_some() || covers(&file) != covers(&row) {
-                    days::file_has_come(app, tx, &system(), waiting).await?;
+                    days::file_has_come(app, tx, &system(), (file.role, waiting)).await?;
                 } else if file.bank_accounts != row.bank_accounts {
                     days::banks_are_known(app, tx, &waiting).await?;
                 }

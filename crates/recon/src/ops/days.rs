@@ -94,13 +94,18 @@ pub async fn file_has_come(
     app: &Reconciliation,
     tx: &Tx,
     actor: &Actor,
-    waiting: Vec<Locked<Task>>,
+    (role, waiting): (FileRole, Vec<Locked<Task>>),
 ) -> Result<Vec<Uuid>> {
     let mut started = Vec::new();
     for task in waiting {
         match task.status {
-            TaskStatus::Completed | TaskStatus::Failed => {
+            // Each statement starts the days of a week again.
+            TaskStatus::Completed | TaskStatus::Failed if role == FileRole::BankStatement => {
                 started.push(tasks::start_again(app, tx, actor, task.id).await?.id);
+            }
+            // What is compared with a file of the day should be as new as that is.
+            TaskStatus::Completed | TaskStatus::Failed => {
+                started.push(tasks::execute(app, tx, actor, task.id).await?.id);
             }
             TaskStatus::Processing => {
                 task::update(tx, task, app.context.now(), |row| row.inputs_changed = Set(true)).await?;

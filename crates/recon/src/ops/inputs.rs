@@ -1,6 +1,6 @@
 //! Getting the files of a day: what somebody handed over is used as it is, everything else is fetched anew for
-//! each run that somebody starts. A day that is started again by itself goes on with the files that are in force, and a run
-//! after a crash with those it already has.
+//! each run that somebody or a file of the day starts. A day that is started again for a bank statement or for what other days say goes on
+//! with the files that are in force, and a run after a crash with those it already has.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -338,7 +338,7 @@ async fn take_in(
                 let waiting: Vec<_> =
                     waiting.into_iter().filter(|task| Some((task.id, task.run_no)) != run).collect();
                 if taken.outcome != Outcome::AlreadyKnown {
-                    days::file_has_come(app, tx, &system(), waiting).await?;
+                    days::file_has_come(app, tx, &system(), (row.role, waiting)).await?;
                 }
                 Ok(taken)
             }

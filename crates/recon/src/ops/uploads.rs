@@ -106,7 +106,7 @@ async fn store(app: &Reconciliation, delivery: Delivery, received: &Received) ->
                 if subject.role == FileRole::BankStatement {
                     bank_reversals::look_later(app, tx, &taken.file, replaced.as_ref()).await?;
                 }
-                let rerun = days::file_has_come(app, tx, actor, waiting).await?;
+                let rerun = days::file_has_come(app, tx, actor, (subject.role, waiting)).await?;
                 Ok((taken, rerun))
             }
             .boxed()
@@ -130,7 +130,8 @@ pub async fn withdraw(
     let file = files::withdraw(app, tx, actor, file.id, note).await?;
     bank_reversals::look_later(app, tx, &file, None).await?;
     watch::file_is_gone(app, tx, &file.subject()).await?;
-    Ok((file, days::file_has_come(app, tx, actor, waiting).await?))
+    let rerun = days::file_has_come(app, tx, actor, (file.role, waiting)).await?;
+    Ok((file, rerun))
 }
 
 /// An upload on its way into the database.

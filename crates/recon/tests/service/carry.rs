@@ -22,7 +22,7 @@ both_databases!(payops_recon::MIGRATIONS;
     days_that_are_run_at_once_end_the_same,
     a_row_that_two_days_have_found_at_once_belongs_to_the_first_of_them,
     what_a_later_day_has_seen_of_a_run_that_is_replaced_at_once_does_not_stay,
-    a_day_that_is_started_again_by_itself_asks_nobody,
+    a_day_that_is_started_again_for_another_one_asks_nobody,
     what_a_run_that_was_called_off_left_to_its_end_is_not_forgotten,
     an_earlier_day_that_is_run_later_says_how_a_row_ended,
     a_cancelled_day_gives_back_what_it_closed,
@@ -361,25 +361,25 @@ async fn what_a_later_day_has_seen_of_a_run_that_is_replaced_at_once_does_not_st
     assert_eq!(told(&app, &third).await, [open("channel_only", 1)]);
 }
 
-async fn a_day_that_is_started_again_by_itself_asks_nobody(db: TestDb) {
+async fn a_day_that_is_started_again_for_another_one_asks_nobody(db: TestDb) {
     let gateway = Gateway::start(&feed(6, &[(1, 100, "pending")])).await;
     let app = App::start_with_gateway(db, &gateway).await;
     hand_over(&app, 5, &[], &[]).await;
-    hand_over_theirs(&app, 6, &[]).await;
+    hand_over_theirs(&app, 6, &[(2, 200)]).await;
     let (first, second) = (run(&app, 5).await, run(&app, 6).await);
-    assert_eq!(told(&app, &second).await, [open("timing", 1)]);
+    assert_eq!(told(&app, &second).await, [open("timing", 1), open("channel_only", 2)]);
     gateway.turns_to("<html>Bad Gateway</html>\n");
-    // For a file of its own, and for what a day before it carries.
-    hand_over_theirs(&app, 6, &[(1, 100), (2, 200)]).await;
-    settled(&app, &[&second]).await;
-    assert_eq!(told(&app, &second).await, [open("status_diff", 1), open("channel_only", 2)]);
     hand_over(&app, 5, &[(2, 200, "pending")], &[]).await;
     settled(&app, &[&first, &second]).await;
     let closed = one("carried", 2, "resolved", json!("closed_by_later_file"));
-    assert_eq!(told(&app, &second).await, [open("status_diff", 1), closed]);
-    // Who starts it wants to know what the source says now.
-    execute(&app, &second).await;
+    assert_eq!(told(&app, &second).await, [open("timing", 1), closed]);
+    // What a file of its own is compared with, or who starts it, wants to know what the source says now.
+    hand_over_theirs(&app, 6, &[(1, 100), (2, 200)]).await;
     assert_eq!(app.ended(&second).await["error_code"], "FILE_UNREADABLE");
+    gateway.turns_to(&feed(6, &[(1, 100, "succeeded")]));
+    execute(&app, &second).await;
+    settled(&app, &[&second]).await;
+    assert_eq!(told(&app, &second).await.len(), 1);
 }
 
 async fn what_a_run_that_was_called_off_left_to_its_end_is_not_forgotten(db: TestDb) {
