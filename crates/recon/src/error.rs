@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::formats::PartOfStatement;
 use crate::model::TaskStatus;
+use crate::payouts::Days;
 use crate::store::{channel_settings, expected_file, file, record, rule_set, schedule, task};
 
 pub(crate) fn task_not_found(id: Uuid) -> Error {
@@ -296,6 +297,22 @@ pub(crate) fn record_not_closed(record: &record::Model) -> Error {
         "该记录尚未关闭，无需重新打开",
     )
     .with_data(json!({ "status": record.status, "version": record.version }))
+}
+
+pub(crate) fn statement_of_other_days(date: NaiveDate, days: Days) -> Error {
+    let Days { first, last } = days;
+    Error::new(
+        ErrorKind::Unprocessable,
+        "FILE_OF_ANOTHER_DAY",
+        format!(
+            "the statement tells of {first} to {last} and is handed over for {date}. Its settlement_date is the last day that it \
+             tells of; if {date} is meant, upload it with allow_other_day=true"
+        ),
+        format!(
+            "该对账单涵盖 {first} 至 {last}，却作为 {date} 的文件上传。settlement_date 应为其涵盖的最后一天；如确为 {date}，请以 \
+             allow_other_day=true 上传"
+        ),
+    )
 }
 
 pub(crate) fn record_gone(id: Uuid) -> Error {

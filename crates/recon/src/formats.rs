@@ -230,7 +230,7 @@ fn count(app: &Reconciliation, path: &Path, look: &Look, day: Window, only_to_fi
             counts.rows = bank.summary.entries + bank.summary.not_booked;
             counts.covers = bank.summary.days;
             // Its entries stand for the days that it tells of, of which the day that it is handed over for should be one.
-            let is_told = counts.covers.is_none_or(|days| days.first <= day.day && day.day <= days.last);
+            let is_told = counts.covers.is_none_or(|days| days.contains(day.day));
             counts.rows_of_day = if is_told { counts.rows } else { 0 };
             counts.reversals = bank.reversals;
             counts.rejects += bank.summary.rejects.count;

@@ -171,6 +171,14 @@ impl Delivery {
             return Err(error::bank_pages_missing(&self.inspection.parts));
         }
         let in_force = file::current(conn, &self.announced.subject).await?;
-        files::check_replacement(in_force.as_ref(), &self.contents())
+        files::check_replacement(in_force.as_ref(), &self.contents())?;
+        // Nothing of a statement tells its day but this, and it would stand for one that is expected then.
+        let date = self.announced.subject.date;
+        match self.inspection.covers.filter(|days| !days.contains(date)) {
+            Some(days) if !self.announced.consent.allow_other_day => {
+                Err(error::statement_of_other_days(date, days))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -225,8 +225,13 @@ async fn a_day_whose_file_is_withdrawn_is_told(db: TestDb) {
         .expect(0, |body| (body["holidays"], body["role"]) = (json!(others), json!("bank_statement")))
         .await;
     let date = watched.day(0).to_string();
-    let parts =
-        [("channel", "adyen"), ("settlement_date", &date), ("role", "bank_statement"), ("restore", "true")];
+    let parts = [
+        ("channel", "adyen"),
+        ("settlement_date", &date),
+        ("role", "bank_statement"),
+        ("restore", "true"),
+        ("allow_other_day", "true"),
+    ];
     let hand_over =
         async || watched.app.upload("settlement-files", &parts, &wires(("0116", "0131"), &[CAME])).await;
     let path = format!(

@@ -152,9 +152,11 @@ async fn a_file_of_another_day_does_not_replace_one_of_the_day(db: TestDb) {
 async fn a_statement_of_other_days_does_not_replace_one_that_tells_of_its_day(db: TestDb) {
     let app = App::start(db).await;
     let parts = [("channel", "stripe"), ("settlement_date", "2026-01-31"), ("role", "bank_statement")];
+    let february = wires(("0201", "0228"), &[("0203", "C", 5, "B4", "x")]);
+    let refused = app.upload("settlement-files", &parts, &february).await;
+    assert_eq!((refused.status, refused.code().as_str()), (422, "FILE_OF_ANOTHER_DAY"), "{refused:?}");
     let january = app.upload("settlement-files", &parts, &wires(("0116", "0131"), &[CAME])).await.data();
     assert_eq!(january["file"]["day_record_count"], 1, "{january}");
-    let february = wires(("0201", "0228"), &[("0203", "C", 5, "B4", "x")]);
     let refused = app.upload("settlement-files", &parts, &february).await;
     assert_eq!((refused.status, refused.code().as_str()), (422, "FILE_OF_ANOTHER_DAY"), "{refused:?}");
     assert_eq!(refused.data()["file_no"], january["file"]["file_no"]);

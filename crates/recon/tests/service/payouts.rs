@@ -635,7 +635,7 @@ async fn a_statement_without_entries_takes_the_place_of_one_with_entries_only_by
         assert_eq!((refused.status, refused.code()), (422, "EMPTY_REPLACEMENT".to_owned()));
         assert_eq!(refused.json()["data"]["file_no"], good["file_no"], "{}", refused.json());
     }
-    let consent = [&parts[..], &[("allow_empty", "true")]].concat();
+    let consent = [&parts[..], &[("allow_empty", "true"), ("allow_other_day", "true")]].concat();
     let taken = app.upload("settlement-files", &consent, &statement(19, &[])).await;
     assert_eq!((taken.status, &taken.data()["outcome"]), (201, &json!("correction")));
 }
